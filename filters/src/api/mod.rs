@@ -1,0 +1,19 @@
+//! What a filter is written against.
+
+mod build;
+mod exchange;
+mod filter;
+mod headers;
+mod ports;
+mod refusal;
+pub mod units;
+
+pub use build::{BuildFault, ConfigProblem, Configured, Named, Parts, Reference};
+pub use exchange::{CommandState, Exchange, Facts, Head, MessageTypes, Reservation, Session};
+pub use filter::{BodyNeed, Check, Filter, Halt, OnFault, Outcome, Step};
+pub use headers::{HeaderEdit, HeaderEdits};
+pub use ports::{
+    BudgetStore, Charge, Clock, LookupFault, ReplayKey, ReplayStore, Reserved, SessionLookup, SessionRecord,
+    SessionStatus, Spent, StoreFault,
+};
+pub use refusal::{RateState, Reason, Refusal, RpcCode};

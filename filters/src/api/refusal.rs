@@ -1,0 +1,134 @@
+//! The one table of reasons for which a request is turned away.
+
+use std::borrow::Cow;
+
+/// Declares [`Reason`] and what each reason says in every protocol, one line a reason.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])* $name:ident = $wire:literal, $code:ident, $status:literal, $title:literal;)*) => {
+        /// Why a request was refused: stable words that clients may match on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[doc = $doc])* #[doc = $title] $name,)* }
+
+        impl Reason {
+            /// Every reason, in the table's order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable word, as in `ErrorInfo.reason`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $wire,)* }
+            }
+
+            /// The code in Connect, gRPC and gRPC-Web.
+            #[must_use]
+            pub const fn rpc_code(self) -> RpcCode {
+                match self { $(Self::$name => RpcCode::$code,)* }
+            }
+
+            /// The HTTP status on plain HTTP routes.
+            #[must_use]
+            pub const fn http_status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// One short sentence that is safe to show to anybody.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    EnvelopeInvalid = "ENVELOPE_INVALID", InvalidArgument, 400, "The command's envelope is invalid";
+    ProtocolVersionUnsupported = "PROTOCOL_VERSION_UNSUPPORTED", FailedPrecondition, 400, "This protocol version is not served";
+    MessageTypeUnknown = "MESSAGE_TYPE_UNKNOWN", Unimplemented, 404, "No such message type";
+    SessionUnknown = "SESSION_UNKNOWN", Unauthenticated, 401, "No such device session";
+    SessionRevoked = "SESSION_REVOKED", FailedPrecondition, 403, "The device session is revoked";
+    PayloadHashMismatch = "PAYLOAD_HASH_MISMATCH", InvalidArgument, 400, "The payload does not have this hash";
+    PayloadInvalid = "PAYLOAD_INVALID", InvalidArgument, 400, "The payload does not fit the command";
+    SignatureInvalid = "SIGNATURE_INVALID", Unauthenticated, 401, "The signature does not verify";
+    RequestStale = "REQUEST_STALE", FailedPrecondition, 400, "The timestamp is outside the freshness window";
+    RequestReplayed = "REQUEST_REPLAYED", AlreadyExists, 409, "This request was already accepted";
+    BudgetExhausted = "BUDGET_EXHAUSTED", ResourceExhausted, 429, "Too many requests";
+    MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted, 413, "The message is too large";
+    BackendUnavailable = "BACKEND_UNAVAILABLE", Unavailable, 503, "The backend gave no usable answer";
+    BackendTimeout = "BACKEND_TIMEOUT", DeadlineExceeded, 504, "The backend did not answer in time";
+    ReplayStoreUnavailable = "REPLAY_STORE_UNAVAILABLE", Unavailable, 503, "Replay protection is out of reach";
+    SessionLookupUnavailable = "SESSION_LOOKUP_UNAVAILABLE", Unavailable, 503, "The session lookup is out of reach";
+    BudgetStoreUnavailable = "BUDGET_STORE_UNAVAILABLE", Unavailable, 503, "The budget store is out of reach";
+    RouteUnknown = "ROUTE_UNKNOWN", Unimplemented, 404, "No route for this request";
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", Unimplemented, 405, "The route does not take this method";
+    AddressForbidden = "ADDRESS_FORBIDDEN", PermissionDenied, 403, "This address may not call the route";
+    OriginForbidden = "ORIGIN_FORBIDDEN", PermissionDenied, 403, "This origin may not call the route";
+    BodyTooLarge = "BODY_TOO_LARGE", ResourceExhausted, 413, "The body is too large";
+    BodyInvalid = "BODY_INVALID", InvalidArgument, 400, "The body is invalid";
+    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", InvalidArgument, 415, "The media type is not supported";
+    RequestMalformed = "REQUEST_MALFORMED", InvalidArgument, 400, "The request is malformed";
+    RequestTimeout = "REQUEST_TIMEOUT", DeadlineExceeded, 408, "The request did not arrive in time";
+    GatewayShuttingDown = "GATEWAY_SHUTTING_DOWN", Unavailable, 503, "The gateway is shutting down";
+    NotServed = "NOT_SERVED", Unimplemented, 501, "This call is not served";
+    Internal = "INTERNAL", Internal, 500, "The gateway failed";
+}
+
+/// The status codes of gRPC and Connect that refusals use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum RpcCode {
+    InvalidArgument,
+    DeadlineExceeded,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    Unauthenticated,
+}
+
+/// What a budget says of itself in the answer: of all rules that were asked, the one with the least left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateState {
+    /// `X-RateLimit-Limit`: requests in the window.
+    pub limit: u64,
+    /// `X-RateLimit-Remaining`: what is left of them now.
+    pub remaining: u64,
+    /// `X-RateLimit-Reset`: seconds until the window is whole again.
+    pub reset_seconds: u64,
+}
+
+/// A request turned away by rule. It is written in the caller's protocol at one place of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable word, its code and its status.
+    pub reason: Reason,
+    /// What exactly was wrong, for the caller; never holds a secret or a piece of another caller's data.
+    pub detail: Cow<'static, str>,
+    /// `Retry-After` in seconds and `RetryInfo`: when the same request may pass.
+    pub retry_after_seconds: Option<u64>,
+    /// `Allow`, of a `METHOD_NOT_ALLOWED`.
+    pub allow: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with the reason's own title as its detail.
+    #[must_use]
+    pub const fn new(reason: Reason) -> Self {
+        Self { reason, detail: Cow::Borrowed(reason.title()), retry_after_seconds: None, allow: None }
+    }
+
+    /// A refusal that says what exactly was wrong.
+    #[must_use]
+    pub fn because(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..Self::new(reason) }
+    }
+
+    /// The same, with the time after which the request may pass.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+}

@@ -1,0 +1,87 @@
+//! A chain: filters in their order, run over one request.
+
+use crate::api::{BodyNeed, Exchange, Filter, Halt, OnFault, Reason, Refusal};
+
+/// Filters in their order.
+///
+/// A chain runs in two parts. The first is everything ahead of the first filter that looks into the body;
+/// it runs before a byte of the body is read, so that a flood is refused cheaply. The second is the rest.
+pub struct Chain {
+    filters: Vec<Box<dyn Filter>>,
+    head_count: usize,
+    body_need: Option<BodyNeed>,
+}
+
+/// Why a chain stopped a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A filter refused it, or could not decide.
+    Refused(Refusal),
+    /// A filter answered it. The answer has no body.
+    Answered(http::StatusCode),
+}
+
+impl Chain {
+    /// A chain of these filters.
+    #[must_use]
+    pub fn new(filters: Vec<Box<dyn Filter>>) -> Self {
+        let needs = || filters.iter().filter_map(|filter| filter.body_need());
+        let body_need = needs().map(|need| need.bytes_max).min().map(|bytes_max| BodyNeed { bytes_max });
+        let head_count = filters.iter().take_while(|filter| filter.body_need().is_none()).count();
+        Self { filters, head_count, body_need }
+    }
+
+    /// What must be read of the body between the two parts. Without it the body may be streamed.
+    #[must_use]
+    pub fn body_need(&self) -> Option<BodyNeed> {
+        self.body_need
+    }
+
+    /// The filters' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.filters.iter().map(|filter| filter.name())
+    }
+
+    /// Runs the filters that need no body.
+    ///
+    /// # Errors
+    /// The first that stops the request.
+    pub async fn run_head(&self, exchange: &mut Exchange<'_>) -> Result<(), Stop> {
+        run(self.filters.get(..self.head_count).unwrap_or_default(), exchange).await
+    }
+
+    /// Runs the rest. What `replay` reserved is kept when all have passed, and given back when a budget
+    /// behind it refuses.
+    ///
+    /// # Errors
+    /// The first that stops the request.
+    pub async fn run_rest(&self, exchange: &mut Exchange<'_>) -> Result<(), Stop> {
+        run(self.filters.get(self.head_count..).unwrap_or_default(), exchange).await
+    }
+}
+
+async fn run(filters: &[Box<dyn Filter>], exchange: &mut Exchange<'_>) -> Result<(), Stop> {
+    for filter in filters {
+        let stop = match filter.check(exchange).get().await {
+            Ok(()) => continue,
+            Err(Halt::Faulted(_)) if filter.on_fault() == OnFault::Pass => {
+                exchange.facts.faults_passed.push(filter.name());
+                continue;
+            }
+            Err(Halt::Faulted(refusal) | Halt::Refused(refusal)) => Stop::Refused(refusal),
+            Err(Halt::Answered(status)) => Stop::Answered(status),
+        };
+        exchange.facts.stopped_by = Some(filter.name());
+        settle(&stop, exchange);
+        return Err(stop);
+    }
+    Ok(())
+}
+
+fn settle(stop: &Stop, exchange: &mut Exchange<'_>) {
+    let Some(reservation) = exchange.facts.reservation.take() else { return };
+    // A replay stays reserved: only a refusal that says nothing against this request gives its id back.
+    if !matches!(stop, Stop::Refused(refusal) if refusal.reason == Reason::RequestReplayed) {
+        reservation.release();
+    }
+}

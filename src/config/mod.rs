@@ -1,0 +1,4 @@
+//! `gateway.yaml`: from text to a checked configuration.
+
+pub mod source;
+mod values;

@@ -1,0 +1,3 @@
+//! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
+
+pub mod config;
