@@ -1,3 +1,16 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
+//!
+//! Data flows one way: `cli → life → proxy, listener, rpc → plan, upstream → config, telemetry`.
 
+pub mod admin;
+pub mod cli;
+pub mod client;
 pub mod config;
+pub mod demo;
+pub mod life;
+pub mod listener;
+pub mod plan;
+pub mod proxy;
+pub mod rpc;
+pub mod telemetry;
+pub mod upstream;

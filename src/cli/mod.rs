@@ -1,0 +1,79 @@
+//! The command line.
+
+mod call;
+mod check;
+mod demo;
+mod routes;
+mod run;
+mod schema;
+
+use clap::{Parser, Subcommand};
+use std::{future::Future, io, process::ExitCode};
+
+/// An edge gateway: signed commands over Connect, gRPC and gRPC-Web, in front of a plain REST backend.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the gateway.
+    Run(run::RunArgs),
+    /// Checks a configuration and says everything that is wrong with it.
+    Check(check::CheckArgs),
+    /// Prints the JSON Schema of the configuration.
+    Schema,
+    /// Prints the routes in the order in which they are tried.
+    Routes(routes::RoutesArgs),
+    /// Shows the gateway at work with a stand-in backend: no configuration, nothing else to start.
+    Demo(demo::DemoArgs),
+    /// Sends a signed command and verifies the answer.
+    Call(call::CallArgs),
+}
+
+/// Exit code for a wrong command line or configuration.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Schema => schema::schema(),
+        Command::Routes(args) => routes::routes(&args),
+        Command::Demo(args) => demo::demo(args),
+        Command::Call(args) => on_runtime(1, call::run(args)),
+    }
+}
+
+/// Runs a command on a runtime of its own; 0 threads are one for each core.
+fn on_runtime(threads: usize, command: impl Future<Output = ExitCode>) -> ExitCode {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    match builder.enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // What is left are connections whose time is over.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => fail(&format!("no runtime: {error}")),
+    }
+}
+
+/// Says on stderr why the command failed.
+fn fail(what: &str) -> ExitCode {
+    say(io::stderr(), what);
+    ExitCode::FAILURE
+}
+
+/// Writes a line. A reader that has gone away is no reason to fail.
+fn say(mut to: impl io::Write, line: &str) {
+    drop(writeln!(to, "{line}"));
+}

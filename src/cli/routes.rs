@@ -1,0 +1,63 @@
+//! `portcullis routes`.
+
+use super::{EXIT_USAGE, fail, say};
+use crate::{
+    config,
+    plan::{self, Outside, Route, route::HostPattern},
+    telemetry::metrics::Metrics,
+};
+use filters::memory::SystemClock;
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
+
+/// Whose routes to print.
+#[derive(Debug, clap::Args)]
+pub(super) struct RoutesArgs {
+    /// The configuration.
+    #[arg(default_value = "gateway.yaml")]
+    config: PathBuf,
+}
+
+/// Prints one line a route: the order of trial, what it matches, its filters, its target.
+pub(super) fn routes(args: &RoutesArgs) -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    let loaded = match config::load(&args.config, &env) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            say(io::stderr(), &report.to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let metrics = match Metrics::new() {
+        Ok(metrics) => metrics,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match plan::build(loaded, &Outside { clock: Arc::new(SystemClock::new()), metrics: &metrics, env: &env }) {
+        Ok(plan) => {
+            for (order, route) in plan.routes_in_order().into_iter().enumerate() {
+                say(io::stdout(), &line(order + 1, route));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => fail(&problem.to_string()),
+    }
+}
+
+fn line(order: usize, route: &Route) -> String {
+    let matcher = &route.matcher;
+    let methods: Vec<&str> = matcher.methods.iter().map(http::Method::as_str).collect();
+    let methods = if methods.is_empty() { "*".to_owned() } else { methods.join(",") };
+    let host = match &matcher.host {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Suffix(suffix) => format!("*{suffix}"),
+        HostPattern::Any => "*".to_owned(),
+    };
+    let listener = matcher.listener.as_deref().unwrap_or("*");
+    let headers: String = matcher
+        .headers
+        .iter()
+        .map(|(name, value)| format!(" {name}={}", value.to_str().unwrap_or("…")))
+        .collect();
+    let filters: Vec<&str> = route.chain.names().collect();
+    let (name, path, target) = (&route.name, matcher.path(), route.target_name());
+    format!("{order:>3}  {name:<24} {listener} {methods} {host}{path}{headers}  [{}]  → {target}", filters.join(" → "))
+}

@@ -1,0 +1,28 @@
+//! Whether requests should be sent here.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+/// The reasons for which this instance is not ready; ready where there is none.
+#[derive(Debug, Default)]
+pub struct Readiness(Mutex<BTreeSet<&'static str>>);
+
+impl Readiness {
+    /// Not ready, for this reason.
+    pub fn block(&self, reason: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(reason);
+    }
+
+    /// This reason is gone.
+    pub fn unblock(&self, reason: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(reason);
+    }
+
+    /// Every reason, in alphabetical order.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}

@@ -1,0 +1,206 @@
+//! From a checked configuration to a gateway that serves.
+
+use super::{Activity, Readiness, door::Door};
+use crate::{
+    config::{
+        Env, Loaded,
+        source::{self, Protocol},
+    },
+    listener::{
+        self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem, head::HeadLimits,
+    },
+    plan::{self, BuildProblem, Outside, Plan},
+    proxy::Gateway,
+    telemetry::{access_log::AccessLog, metrics::Metrics},
+};
+use arc_swap::ArcSwap;
+use filters::{api::Clock, memory::SystemClock};
+use pingora_core::{server::configuration::ServerConf, services::Service as _};
+use pingora_proxy::{HttpProxy, http_proxy};
+use serde_json::{Map, Value, json};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+/// The most idle connections to backends that are kept, over all upstreams.
+const UPSTREAM_POOL: usize = 512;
+const DRAINING: &str = "draining";
+/// How often it is looked whether the last request has ended.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// How long an unread rest of a body is read and thrown away, so that the connection can be used again.
+const BODY_DRAIN: Duration = Duration::from_secs(2);
+
+/// Why a gateway did not start. Nothing was announced, and nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum StartProblem {
+    /// An address could not be taken.
+    #[error(transparent)]
+    Bind(#[from] BindProblem),
+    /// A certificate cannot be used.
+    #[error("listener `{listener}`: {problem}")]
+    Tls {
+        /// The listener.
+        listener: String,
+        /// What is wrong.
+        problem: TlsProblem,
+    },
+    /// The configuration gives no plan.
+    #[error(transparent)]
+    Build(#[from] BuildProblem),
+    /// The access log cannot be written.
+    #[error("access log: {0}")]
+    AccessLog(io::Error),
+    /// Two metrics have one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A gateway that serves.
+pub struct Running {
+    /// The plan in force.
+    pub plan: Arc<ArcSwap<Plan>>,
+    /// The listeners by name, with the addresses that were bound.
+    pub addresses: Vec<(String, SocketAddr)>,
+    readiness: Arc<Readiness>,
+    activity: Arc<Activity>,
+    metrics: Arc<Metrics>,
+    access_log: Arc<AccessLog>,
+    stop: watch::Sender<bool>,
+    service: Mutex<JoinHandle<()>>,
+}
+
+/// Starts a gateway on the current runtime. When this returns, every listener takes connections.
+///
+/// # Errors
+/// Where an address, a certificate, a key or a file cannot be used.
+pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
+    let metrics = Arc::new(Metrics::new()?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let outside = Outside { clock: Arc::clone(&clock), metrics: &metrics, env };
+    let target = loaded.config.observe.access_log.to.clone();
+    let access_log = AccessLog::start(&target, &loaded.base_dir, metrics.access_lines_dropped.clone());
+    let access_log = Arc::new(access_log.map_err(StartProblem::AccessLog)?);
+    let rules = rules(&loaded)?;
+    let asked: Vec<_> = loaded.config.listeners.iter().map(|(name, listener)| (name.clone(), listener.bind)).collect();
+    let connections = loaded.config.connections.clone();
+    let plan = Arc::new(ArcSwap::from_pointee(plan::build(loaded, &outside)?));
+    let bound = listener::bind_all(&asked)?;
+    let addresses: Vec<_> = bound.iter().map(|bound| (bound.name.clone(), bound.address)).collect();
+    let endpoints = addresses.iter().zip(rules).map(|((_, address), rules)| Endpoint { address: *address, rules });
+    let bindings = Arc::new(Bindings::new(endpoints.collect()));
+    let readiness = Arc::new(Readiness::default());
+    let caps = Caps::new(connections.max, connections.per_ip);
+    metrics.watch_connections(Arc::clone(&caps))?;
+    let activity = Arc::new(Activity::new(Arc::clone(&clock), Arc::clone(&caps)));
+    let gateway = Gateway {
+        plan: Arc::clone(&plan),
+        bindings: Arc::clone(&bindings),
+        metrics: Arc::clone(&metrics),
+        access_log: Arc::clone(&access_log),
+        clock: Arc::clone(&clock),
+        readiness: Arc::clone(&readiness),
+        activity: Arc::clone(&activity),
+    };
+    let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock };
+    let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
+    let mut service = listener::service(guard, &bindings);
+    let fds = Arc::new(Mutex::new(listener::take_over(bound)));
+    let (stop, stopped) = watch::channel(false);
+    let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
+    Ok(Running { plan, addresses, readiness, activity, metrics, access_log, stop, service: Mutex::new(service) })
+}
+
+/// Pingora's proxy around the gateway.
+fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
+    let mut conf = ServerConf::default();
+    // One try and one more; `forward::may_retry` says when.
+    conf.max_retries = 2;
+    conf.upstream_keepalive_pool_size = UPSTREAM_POOL;
+    http_proxy(&Arc::new(conf), gateway)
+}
+
+fn rules(loaded: &Loaded) -> Result<Vec<ListenerRules>, StartProblem> {
+    let rules = |(name, written): (&String, &source::Listener)| {
+        let speaks = |protocol| written.protocols.contains(&protocol);
+        let (http1, http2) = (speaks(Protocol::Http1), speaks(Protocol::H2));
+        let load = |tls: &source::Tls| Tls::load(&loaded.resolve(&tls.certificate), &loaded.resolve(&tls.key), http1, http2);
+        let tls = written.tls.as_ref().map(load).transpose();
+        Ok(ListenerRules {
+            name: name.as_str().into(),
+            http1,
+            http2,
+            tls: tls.map_err(|problem| StartProblem::Tls { listener: name.clone(), problem })?,
+            head: HeadLimits {
+                bytes_max: usize::try_from(written.limits.head.bytes()).unwrap_or(usize::MAX),
+                headers_max: written.limits.headers,
+            },
+            streams_max: written.limits.streams,
+            counted: !written.admin,
+        })
+    };
+    loaded.config.listeners.iter().map(rules).collect()
+}
+
+fn connection_rules(written: &source::Connections) -> ConnectionRules {
+    ConnectionRules {
+        head_deadline: written.head_deadline.get(),
+        keepalive: written.keepalive.get(),
+        body_idle: written.body_idle.get(),
+        write: written.write.get(),
+        drain: BODY_DRAIN,
+    }
+}
+
+impl Running {
+    /// Says on stdout, in one JSON line, that it is ready and where.
+    pub fn announce(&self) {
+        let listeners: Map<String, Value> =
+            self.addresses.iter().map(|(name, address)| (name.clone(), Value::String(address.to_string()))).collect();
+        let line = json!({ "event": "ready", "listeners": listeners });
+        // Whoever started the process without a reader for its output does not want the line.
+        drop(writeln!(io::stdout(), "{line}"));
+    }
+
+    /// The address of a listener.
+    #[must_use]
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(name, _)| name == listener).map(|(_, address)| *address)
+    }
+
+    /// Not ready at once; keeps serving for `drain.delay` so that load balancers notice; then takes no more
+    /// connections and waits for requests in flight, at most `drain.deadline`. Where nobody has called for as
+    /// long as the delay, and no connection is open, there is nobody who has to notice.
+    pub async fn drain(&self) {
+        self.readiness.block(DRAINING);
+        let drain = self.plan.load().loaded.config.drain.clone();
+        let until = Instant::now() + drain.delay.get();
+        while Instant::now() < until && !self.activity.is_idle_for(drain.delay.get()) {
+            sleep(DRAIN_POLL).await;
+        }
+        self.stop.send_replace(true);
+        let ended = async {
+            while self.metrics.in_flight.get() > 0 {
+                sleep(DRAIN_POLL).await;
+            }
+            if let Err(error) = (&mut *self.service.lock().await).await {
+                tracing::error!(%error, "the proxy service failed");
+            }
+        };
+        if timeout(drain.deadline.get(), ended).await.is_err() {
+            tracing::warn!(in_flight = self.metrics.in_flight.get(), "the drain deadline is over");
+        }
+    }
+
+    /// Writes what is left of the access log, within `wait`.
+    pub fn close(&self, wait: Duration) {
+        self.access_log.close(wait);
+    }
+}

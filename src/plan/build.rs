@@ -1,0 +1,229 @@
+//! Config → Plan. The configuration has been checked: what fails here is what no check of the file can see.
+
+use super::{
+    CommandTarget, Forward, Plan, PlannedListener, Route, Target,
+    commands::Commands,
+    route::{MatchProblem, Matcher, RouteTable},
+    identity::IdentityHeaders,
+    path::Shut,
+    signer::Signer,
+};
+use crate::{
+    config::{
+        Config, Env, Loaded,
+        secrets::{self, SecretFault},
+        source,
+    },
+    telemetry::metrics::Metrics,
+    upstream::{EndpointProblem, Upstream, UpstreamOptions, sessions::BackendSessions},
+};
+use filters::{
+    api::{BudgetStore, BuildFault, Clock, Parts, ReplayStore, SessionLookup},
+    memory::{MemoryBudgets, MemoryReplay},
+    order::{build_chain, expand},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What the plan needs from outside the configuration.
+pub struct Outside<'a> {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where routes count.
+    pub metrics: &'a Metrics,
+    /// The process environment.
+    pub env: &'a Env<'a>,
+}
+
+/// Why a configuration gives no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildProblem {
+    /// A filter could not be built.
+    #[error("chain of route `{route}`: {fault}")]
+    Filter {
+        /// The route.
+        route: String,
+        /// What is wrong.
+        fault: BuildFault,
+    },
+    /// Something names what is not there.
+    #[error("{user} names {kind} `{name}`, which is not configured")]
+    Missing {
+        /// Who names it.
+        user: String,
+        /// What kind of thing.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A route has no target, or two.
+    #[error("route `{0}` needs exactly one target: `forward` or `commands`")]
+    Target(String),
+    /// A secret could not be read.
+    #[error("signing key `{key_id}`: {fault}")]
+    Secret {
+        /// The key's name.
+        key_id: String,
+        /// Why.
+        fault: SecretFault,
+    },
+    /// A match that does not compile.
+    #[error(transparent)]
+    Match(#[from] MatchProblem),
+    /// An endpoint that is none.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointProblem),
+    /// A header value that is none.
+    #[error("route `{0}`: its `host` is no header value")]
+    Host(String),
+    /// Networks that are none.
+    #[error("listener `{0}`: `trusted_proxies` has what is no network")]
+    Network(String),
+}
+
+/// Compiles a checked configuration.
+///
+/// # Errors
+/// Where a secret cannot be read, or the configuration was not checked.
+pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem> {
+    let config = &loaded.config;
+    let upstreams = upstreams(config)?;
+    let signer = config.signing.as_ref().map(|signing| signer(&loaded, signing, outside)).transpose()?.map(Arc::new);
+    let parts = parts(config, &upstreams, outside, signer.as_deref())?;
+    let builder = Builder { config, upstreams: &upstreams, signer: signer.as_ref(), parts: &parts };
+    let routes =
+        config.routes.iter().map(|written| builder.route(written, outside.metrics)).collect::<Result<Vec<_>, _>>()?;
+    let matchers: Vec<Matcher> = routes.iter().map(|route| route.matcher.clone()).collect();
+    let listeners =
+        config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
+    let shut = Shut::new(config.shut.iter().map(String::as_str));
+    let identity_headers = IdentityHeaders::new(&config.identity_headers);
+    Ok(Plan { listeners, routes, shut, identity_headers, loaded })
+}
+
+fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {
+    let upstream = |(name, written): (&String, &source::Upstream)| {
+        let options = UpstreamOptions {
+            connect: written.timeouts.connect.get(),
+            read: written.timeouts.read.get(),
+            write: written.timeouts.write.get(),
+            request: written.timeouts.request.get(),
+            idle_max: written.pool.idle,
+            idle_timeout: written.pool.idle_timeout.get(),
+            answer_bytes_max: usize::try_from(written.pool.answer_max.bytes()).unwrap_or(usize::MAX),
+        };
+        Ok((name.clone(), Arc::new(Upstream::new(name, &written.endpoints, options)?)))
+    };
+    config.upstreams.iter().map(upstream).collect()
+}
+
+fn signer(loaded: &Loaded, signing: &source::Signing, outside: &Outside<'_>) -> Result<Signer, BuildProblem> {
+    let key_id = &signing.active;
+    let missing = || BuildProblem::Missing { user: "signing".to_owned(), kind: "key", name: key_id.clone() };
+    let secret = signing.keys.get(key_id).ok_or_else(missing)?;
+    let key = secrets::signing_key(secret, &loaded.base_dir, outside.env)
+        .map_err(|fault| BuildProblem::Secret { key_id: key_id.clone(), fault })?;
+    let source::Markers { request, response, event } = signing.markers.clone();
+    Ok(Signer::new(key_id, key, proto::signing::Markers { request, response, event }))
+}
+
+fn parts(
+    config: &Config,
+    upstreams: &BTreeMap<String, Arc<Upstream>>,
+    outside: &Outside<'_>,
+    signer: Option<&Signer>,
+) -> Result<Parts, BuildProblem> {
+    let mut sessions: BTreeMap<String, Arc<dyn SessionLookup>> = BTreeMap::new();
+    for (name, written) in &config.sessions {
+        let upstream = find(upstreams, &written.upstream, "upstream", || format!("sessions `{name}`"))?;
+        let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
+        sessions.insert(name.clone(), Arc::new(lookup));
+    }
+    let mut replay_stores: BTreeMap<String, Arc<dyn ReplayStore>> = BTreeMap::new();
+    let mut budget_stores: BTreeMap<String, Arc<dyn BudgetStore>> = BTreeMap::new();
+    for (name, source::Store::Memory(memory)) in &config.stores {
+        replay_stores.insert(name.clone(), Arc::new(MemoryReplay::new(Arc::clone(&outside.clock), memory.replay_ids)));
+        budget_stores.insert(name.clone(), Arc::new(MemoryBudgets::new(Arc::clone(&outside.clock), memory.budget_keys)));
+    }
+    Ok(Parts {
+        clock: Arc::clone(&outside.clock),
+        markers: signer.map(|signer| signer.markers.clone()).unwrap_or_default(),
+        sessions,
+        replay_stores,
+        budget_stores,
+        instance_budgets: Arc::new(MemoryBudgets::new(
+            Arc::clone(&outside.clock),
+            source::MemoryStore::default().budget_keys,
+        )),
+        budgets: config.budgets.clone(),
+    })
+}
+
+fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
+    let networks = written.trusted_proxies.iter().map(|network| network.parse());
+    Ok(PlannedListener {
+        name: name.to_owned(),
+        is_admin: written.admin,
+        trusted_proxies: networks.collect::<Result<_, _>>().map_err(|_| BuildProblem::Network(name.to_owned()))?,
+        body_bytes_max: written.limits.body.bytes(),
+        headers_max: written.limits.headers,
+        table: RouteTable::new(name, matchers),
+    })
+}
+
+fn find<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    name: &str,
+    kind: &'static str,
+    user: impl FnOnce() -> String,
+) -> Result<&'a T, BuildProblem> {
+    map.get(name).ok_or_else(|| BuildProblem::Missing { user: user(), kind, name: name.to_owned() })
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    upstreams: &'a BTreeMap<String, Arc<Upstream>>,
+    signer: Option<&'a Arc<Signer>>,
+    parts: &'a Parts,
+}
+
+impl Builder<'_> {
+    fn route(&self, written: &source::Route, metrics: &Metrics) -> Result<Arc<Route>, BuildProblem> {
+        let fault = |fault| BuildProblem::Filter { route: written.name.clone(), fault };
+        let entries = expand(&written.chain, &self.config.chains).map_err(fault)?;
+        let target = match (&written.forward, &written.commands) {
+            (Some(forward), None) => Target::Forward(self.forward(&written.name, forward)?),
+            (None, Some(commands)) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
+            _ => return Err(BuildProblem::Target(written.name.clone())),
+        };
+        Ok(Arc::new(Route {
+            name: written.name.clone(),
+            matcher: Matcher::new(&written.r#match)?,
+            chain: build_chain(&entries, self.parts).map_err(fault)?,
+            target,
+            metrics: metrics.route(&written.name),
+        }))
+    }
+
+    fn forward(&self, route: &str, written: &source::Forward) -> Result<Forward, BuildProblem> {
+        let upstream = find(self.upstreams, written.upstream(), "upstream", || format!("route `{route}`"))?;
+        let (websocket, host) = match written {
+            source::Forward::Upstream(_) => (false, None),
+            source::Forward::Options(options) => (options.websocket, options.host.as_deref()),
+        };
+        let host = host.map(str::parse).transpose().map_err(|_| BuildProblem::Host(route.to_owned()))?;
+        Ok(Forward { upstream: Arc::clone(upstream), websocket, host })
+    }
+
+    fn commands(&self, route: &str, name: &str) -> Result<CommandTarget, BuildProblem> {
+        let user = || format!("route `{route}`");
+        let written = find(&self.config.commands, name, "commands", user)?;
+        let upstream = find(self.upstreams, &written.upstream, "upstream", || format!("commands `{name}`"))?;
+        let signer = self.signer.ok_or_else(|| BuildProblem::Missing {
+            user: user(),
+            kind: "signing key",
+            name: "signing.active".to_owned(),
+        })?;
+        let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
+        Ok(CommandTarget { commands: Arc::new(commands), signer: Arc::clone(signer) })
+    }
+}

@@ -1,0 +1,55 @@
+//! Headers that only the gateway may write.
+
+use http::{HeaderMap, HeaderName};
+
+/// Names that are dropped from outside, in every spelling that a backend could take for them.
+///
+/// CGI, WSGI and PHP backends read `X_User_Id`, `X-User-Id` and `x.user.id` as one variable (RFC 3875
+/// section 4.1.18), so a client that may send any of them could speak as somebody else.
+#[derive(Debug, Clone, Default)]
+pub struct IdentityHeaders(Vec<Vec<u8>>);
+
+impl IdentityHeaders {
+    /// Of these names, in any case.
+    #[must_use]
+    pub fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|name| name.bytes().map(folded).collect()).collect())
+    }
+
+    /// The headers of `map` that are one of them.
+    #[must_use]
+    pub fn found_in(&self, map: &HeaderMap) -> Vec<HeaderName> {
+        map.keys().filter(|name| self.has(name.as_str().as_bytes())).cloned().collect()
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|known| known.len() == name.len() && name.iter().map(|byte| folded(*byte)).eq(known.iter().copied()))
+    }
+}
+
+fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_that_a_backend_could_fold_is_found() {
+        let identity = IdentityHeaders::new(&["X-User-Id".to_owned()]);
+        for (name, expected) in [
+            ("x-user-id", true),
+            ("x_user_id", true),
+            ("x-user_id", true),
+            ("x.user.id", true),
+            ("x-user-ids", false),
+            ("x-user", false),
+            ("xxuserxid", false),
+        ] {
+            let mut map = HeaderMap::new();
+            map.insert(name.parse::<HeaderName>().unwrap(), "u".parse().unwrap());
+            assert_eq!(identity.found_in(&map).len() == 1, expected, "{name}");
+        }
+    }
+}

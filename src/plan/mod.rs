@@ -1,0 +1,112 @@
+//! The compiled configuration. A request pins one plan at its first step and uses it to the end.
+
+mod build;
+pub mod commands;
+pub mod identity;
+pub mod path;
+pub mod route;
+pub mod signer;
+
+pub use build::{BuildProblem, Outside, build};
+
+use crate::{config::Loaded, telemetry::metrics::RouteMetrics, upstream::Upstream};
+use commands::Commands;
+use filters::chain::Chain;
+use http::HeaderValue;
+use identity::IdentityHeaders;
+use ipnet::IpNet;
+use path::Shut;
+use route::{Matcher, RouteTable};
+use signer::Signer;
+use std::sync::Arc;
+
+/// Everything that a request is decided by.
+pub struct Plan {
+    /// By the listeners' order in `listeners`.
+    pub listeners: Vec<PlannedListener>,
+    /// By the order in the file.
+    pub routes: Vec<Arc<Route>>,
+    /// Path prefixes that are shut from outside.
+    pub shut: Shut,
+    /// Headers that only the gateway writes.
+    pub identity_headers: IdentityHeaders,
+    /// What it was compiled from.
+    pub loaded: Loaded,
+}
+
+/// What one listener serves.
+pub struct PlannedListener {
+    /// The name in the configuration.
+    pub name: String,
+    /// Whether it serves the admin pages instead of routes.
+    pub is_admin: bool,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The largest body, and the largest decompressed message, in bytes.
+    pub body_bytes_max: u64,
+    /// The most headers of an HTTP/2 request.
+    pub headers_max: usize,
+    /// The routes that it serves.
+    pub table: RouteTable,
+}
+
+/// A route: match → chain + target.
+pub struct Route {
+    /// The name in the configuration.
+    pub name: String,
+    /// What a request must have.
+    pub matcher: Matcher,
+    /// The filters.
+    pub chain: Chain,
+    /// What happens to a request that passes.
+    pub target: Target,
+    /// Its counters.
+    pub metrics: RouteMetrics,
+}
+
+/// What happens to a request that passes the chain.
+pub enum Target {
+    /// It is proxied.
+    Forward(Forward),
+    /// It is a call of `edge.v1.Gateway`.
+    Commands(Arc<CommandTarget>),
+}
+
+/// How a request is proxied.
+pub struct Forward {
+    /// Where to.
+    pub upstream: Arc<Upstream>,
+    /// Whether a WebSocket upgrade may pass.
+    pub websocket: bool,
+    /// The `Host` that the backend sees; the client's where it is none.
+    pub host: Option<HeaderValue>,
+}
+
+/// How a command is answered.
+pub struct CommandTarget {
+    /// The REST call of each message_type.
+    pub commands: Arc<Commands>,
+    /// The key that signs the answers.
+    pub signer: Arc<Signer>,
+}
+
+impl Route {
+    /// Its target, as one word and a name.
+    #[must_use]
+    pub fn target_name(&self) -> String {
+        match &self.target {
+            Target::Forward(forward) => format!("forward {}", forward.upstream.name()),
+            Target::Commands(target) => format!("commands {}", target.commands.name),
+        }
+    }
+}
+
+impl Plan {
+    /// The routes as they are tried: most specific first.
+    #[must_use]
+    pub fn routes_in_order(&self) -> Vec<&Route> {
+        let mut routes: Vec<&Route> = self.routes.iter().map(AsRef::as_ref).collect();
+        routes.sort_by(|a, b| route::by_specificity(&a.matcher, &b.matcher));
+        routes
+    }
+}

@@ -1,0 +1,124 @@
+//! What is kept of one request between Pingora's hooks.
+
+use crate::{
+    plan::{Forward, Plan, PlannedListener, Route, Target, path::CanonicalPath},
+    telemetry::metrics::RouteMetrics,
+};
+use filters::api::{Facts, Head, Reason};
+use http::{HeaderMap, Method};
+use prometheus::IntGauge;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// One request, from its head to its access line.
+pub struct RequestContext {
+    /// The plan that decides it, pinned for its whole life.
+    pub plan: Arc<Plan>,
+    /// Index of the listener that it came in on.
+    pub listener: usize,
+    /// The route, once found.
+    pub route: Option<Arc<Route>>,
+    /// The canonical path, once found.
+    pub path: Option<CanonicalPath>,
+    /// The client's address.
+    pub client_ip: IpAddr,
+    /// Whether it came over TLS.
+    pub is_tls: bool,
+    /// What the filters found.
+    pub facts: Facts,
+    /// Why it was refused.
+    pub refused: Option<Reason>,
+    /// When its head had arrived.
+    pub started: Instant,
+    /// The same, Unix milliseconds.
+    pub started_ms: i64,
+    /// How long the chain took.
+    pub chain_took: Duration,
+    /// When it was handed to the backend.
+    pub backend_started: Option<Instant>,
+    /// How long the backend took.
+    pub backend_took: Duration,
+    /// Body bytes that came.
+    pub bytes_in: u64,
+    /// Whether the connection was upgraded: then no deadline holds for the whole.
+    pub is_upgraded: bool,
+    _in_flight: InFlight,
+}
+
+/// Counts a request as long as it lives, however it ends.
+struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl RequestContext {
+    /// Of a request that has not been looked at.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, in_flight: &IntGauge, started_ms: i64) -> Self {
+        in_flight.inc();
+        Self {
+            plan,
+            listener: usize::MAX,
+            route: None,
+            path: None,
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            is_tls: false,
+            facts: Facts::default(),
+            refused: None,
+            started: Instant::now(),
+            started_ms,
+            chain_took: Duration::ZERO,
+            backend_started: None,
+            backend_took: Duration::ZERO,
+            bytes_in: 0,
+            is_upgraded: false,
+            _in_flight: InFlight(in_flight.clone()),
+        }
+    }
+
+    /// The listener that it came in on.
+    #[must_use]
+    pub fn listener(&self) -> Option<&PlannedListener> {
+        self.plan.listeners.get(self.listener)
+    }
+
+    /// Where it counts.
+    #[must_use]
+    pub fn metrics<'a>(&'a self, unrouted: &'a RouteMetrics) -> &'a RouteMetrics {
+        self.route.as_ref().map_or(unrouted, |route| &route.metrics)
+    }
+
+    /// How it is proxied, where it is.
+    #[must_use]
+    pub fn forward(&self) -> Option<&Forward> {
+        match &self.route.as_ref()?.target {
+            Target::Forward(forward) => Some(forward),
+            Target::Commands(_) => None,
+        }
+    }
+
+    /// The scheme that the client used.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+
+    /// The view that filters get.
+    #[must_use]
+    pub fn head<'a>(&'a self, method: &'a Method, query: Option<&'a str>, headers: &'a HeaderMap) -> Head<'a> {
+        Head {
+            method,
+            path: self.path.as_ref().map_or("/", CanonicalPath::as_str),
+            query,
+            headers,
+            client_ip: self.client_ip,
+            route: self.route.as_ref().map_or("-", |route| route.name.as_str()),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What happens to a request: listener → path → route → chain → target.
+
+use super::{
+    Gateway,
+    body::{content_length, read_body},
+    client_ip::client_ip,
+    context::RequestContext,
+    reply,
+};
+use crate::{
+    admin, listener,
+    plan::{
+        Route, Target,
+        path::CanonicalPath,
+        route::{Asked, Found},
+    },
+    rpc,
+    telemetry::access_log::Entry,
+};
+use bytes::Bytes;
+use filters::{
+    api::{BodyNeed, Exchange, Reason, Refusal},
+    chain::Stop,
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN},
+};
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The most of a body that Pingora 0.9.1 can send to a backend after a filter has read it.
+const REPLAYED_BYTES_MAX: u64 = 64 << 10;
+
+impl Gateway {
+    /// Decides a request and, unless it is to be proxied, answers it. `Ok(true)` says that it was answered.
+    pub(super) async fn decide(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        self.see(session, ctx);
+        if ctx.listener().is_some_and(|listener| listener.is_admin) {
+            admin::answer(self, session, ctx).await?;
+            return Ok(true);
+        }
+        self.activity.note();
+        let route = match find_route(session, ctx) {
+            Ok(route) => route,
+            Err(refusal) => return self.refuse(session, ctx, &refusal).await,
+        };
+        ctx.route = Some(Arc::clone(&route));
+        match &route.target {
+            Target::Forward(_) => self.forward(session, ctx, &route).await,
+            Target::Commands(target) => rpc::serve(self, session, ctx, &route, target).await.map(|()| true),
+        }
+    }
+
+    /// Takes down who calls and where, and drops what only the gateway may say.
+    fn see(&self, session: &mut Session, ctx: &mut RequestContext) {
+        let local = session.server_addr().and_then(|address| address.as_inet()).copied();
+        let rules = local.and_then(|address| self.bindings.by_local_addr(&address)).and_then(|id| self.bindings.rules(id));
+        let index = |name: &str| ctx.plan.listeners.iter().position(|listener| listener.name == name);
+        ctx.listener = rules.and_then(|rules| index(&rules.name)).unwrap_or(usize::MAX);
+        ctx.is_tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
+        if let Some(peer) = peer {
+            let trusted = ctx.listener().map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
+            ctx.client_ip = client_ip(peer, &session.req_header().headers, trusted);
+        }
+        for name in ctx.plan.identity_headers.found_in(&session.req_header().headers) {
+            session.req_header_mut().remove_header(&name);
+        }
+    }
+
+    async fn forward(&self, session: &mut Session, ctx: &mut RequestContext, route: &Arc<Route>) -> Result<bool> {
+        let listener_max = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
+        if content_length(&session.req_header().headers).is_some_and(|length| length > listener_max) {
+            return self.refuse(session, ctx, &Refusal::new(Reason::BodyTooLarge)).await;
+        }
+        let started = Instant::now();
+        let outcome = match run(session, ctx, route, None).await {
+            Err(stop) => Err(stop),
+            Ok(()) => match route.chain.body_need() {
+                None => Ok(()),
+                Some(need) => match read_for_filters(session, ctx, need).await? {
+                    Err(refusal) => Err(Stop::Refused(refusal)),
+                    Ok(body) => run(session, ctx, route, Some(&body)).await,
+                },
+            },
+        };
+        ctx.chain_took = started.elapsed();
+        match outcome {
+            Ok(()) => {
+                ctx.facts.reservation = None;
+                Ok(false)
+            }
+            Err(Stop::Refused(refusal)) => self.refuse(session, ctx, &refusal).await,
+            Err(Stop::Answered(status)) => {
+                let mut answer = ResponseHeader::build(status, Some(8))?;
+                reply::apply(&reply::common_edits(&ctx.facts), &mut answer)?;
+                reply::write(session, answer, Bytes::new()).await.map(|()| true)
+            }
+        }
+    }
+
+    /// Writes a refusal in the caller's protocol. Always `Ok(true)`, or the client has gone.
+    pub(crate) async fn refuse(&self, session: &mut Session, ctx: &mut RequestContext, refusal: &Refusal) -> Result<bool> {
+        ctx.facts.request_id.get_or_insert_with(filters::request_id::fresh);
+        if rpc::is_call(session.req_header(), ctx) {
+            rpc::refuse(session, ctx, refusal).await?;
+        } else {
+            let id = ctx.facts.request_id.clone();
+            if let Some(id) = id {
+                ctx.facts.downstream_headers.set(http::HeaderName::from_static("x-request-id"), id);
+            }
+            reply::refuse(session, ctx, refusal.reason.http_status(), refusal).await?;
+        }
+        Ok(true)
+    }
+
+    /// Counts a finished request and writes its access line.
+    pub(super) fn finish(&self, session: &Session, ctx: &RequestContext) {
+        let took = ctx.started.elapsed();
+        let status = session.response_written().map_or(0, |written| written.status.as_u16());
+        let metrics = ctx.metrics(&self.metrics.unrouted);
+        metrics.finished(status, took);
+        if let Some(reason) = ctx.refused {
+            metrics.refused(reason);
+        }
+        for filter in &ctx.facts.faults_passed {
+            metrics.fault_passed(filter);
+        }
+        let listener = ctx.listener();
+        if listener.is_some_and(|listener| listener.is_admin) {
+            return;
+        }
+        let header = session.req_header();
+        let command = ctx.facts.command.decoded();
+        self.access_log.write(&Entry {
+            event: "access",
+            time_ms: ctx.started_ms,
+            request_id: ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-"),
+            listener: listener.map_or("-", |listener| &listener.name),
+            route: ctx.route.as_ref().map_or("-", |route| &route.name),
+            client_ip: ctx.client_ip,
+            method: header.method.as_str(),
+            path: header.uri.path(),
+            protocol: if header.version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" },
+            status,
+            reason: ctx.refused.map(Reason::as_str),
+            stopped_by: ctx.facts.stopped_by,
+            message_type: command.map(|command| command.message_type.as_str()),
+            trace_id: command.map(|command| command.trace_id.as_str()).filter(|id| !id.is_empty() && id.len() <= 128),
+            bytes_in: ctx.bytes_in,
+            bytes_out: session.body_bytes_sent() as u64,
+            chain_us: micros(ctx.chain_took),
+            backend_us: micros(ctx.backend_took),
+            total_us: micros(took),
+        });
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Reads the body that a filter needs, so that it can still be proxied.
+async fn read_for_filters(
+    session: &mut Session,
+    ctx: &RequestContext,
+    need: BodyNeed,
+) -> Result<std::result::Result<Bytes, Refusal>> {
+    // The body goes to the backend from Pingora's retry buffer, which holds so much and no more.
+    session.enable_retry_buffering();
+    let max = need.bytes_max.min(REPLAYED_BYTES_MAX);
+    read_body(session, max, ctx.plan.loaded.config.connections.body_deadline.get(), Reason::BodyTooLarge).await
+}
+
+/// Runs the part of the chain that stands ahead of the body, or with it the part behind.
+async fn run(
+    session: &Session,
+    ctx: &mut RequestContext,
+    route: &Route,
+    body: Option<&Bytes>,
+) -> std::result::Result<(), Stop> {
+    let mut facts = mem::take(&mut ctx.facts);
+    let header = session.req_header();
+    let head = ctx.head(&header.method, header.uri.query(), &header.headers);
+    let mut exchange = Exchange { head, body, message_types: None, facts: &mut facts };
+    let outcome = match body {
+        None => route.chain.run_head(&mut exchange).await,
+        Some(_) => route.chain.run_rest(&mut exchange).await,
+    };
+    ctx.facts = facts;
+    outcome
+}
+
+fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, Refusal> {
+    let header = session.req_header();
+    let unknown = || Refusal::new(Reason::RouteUnknown);
+    let plan = Arc::clone(&ctx.plan);
+    let listener = plan.listeners.get(ctx.listener).ok_or_else(unknown)?;
+    if header.version == Version::HTTP_2 {
+        listener::head::check_h2(&header.method, &header.uri, &header.headers, listener.headers_max)?;
+    }
+    let canonical = ctx.path.insert(CanonicalPath::parse(raw_path(header.raw_path()))?);
+    if plan.shut.covers(canonical) {
+        return Err(unknown());
+    }
+    let asked = Asked {
+        host: host(&header.uri, &header.headers),
+        path: canonical.as_str(),
+        method: &asked_method(&header.method, &header.headers),
+        headers: &header.headers,
+    };
+    match listener.table.find(asked) {
+        Found::Route(index) => plan.routes.get(index).cloned().ok_or_else(unknown),
+        Found::Nothing => Err(unknown()),
+        Found::OtherMethods(methods) => {
+            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            Err(Refusal { allow: Some(names.join(", ")), ..Refusal::new(Reason::MethodNotAllowed) })
+        }
+    }
+}
+
+/// The path of a request target in origin form or absolute form (RFC 9112 section 3.2).
+fn raw_path(target: &[u8]) -> &[u8] {
+    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let path = target.get(..end).unwrap_or(target);
+    let Some(scheme_end) = path.windows(3).position(|window| window == b"://") else { return path };
+    let rest = path.get(scheme_end + 3..).unwrap_or_default();
+    match rest.iter().position(|byte| *byte == b'/') {
+        Some(slash) if !path.starts_with(b"/") => rest.get(slash..).unwrap_or(b"/"),
+        None if !path.starts_with(b"/") => b"/",
+        _ => path,
+    }
+}
+
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    let named = uri.authority().map(http::uri::Authority::as_str);
+    named.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default()
+}
+
+/// A preflight is routed as the request that it asks about, so that the route's own CORS filter answers it.
+fn asked_method(method: &Method, headers: &HeaderMap) -> Method {
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD).map(HeaderValue::as_bytes).and_then(|m| Method::from_bytes(m).ok());
+    match asked {
+        Some(asked) if *method == Method::OPTIONS && headers.contains_key(ORIGIN) => asked,
+        _ => method.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_found_in_every_form_of_target() {
+        for (target, path) in [
+            ("/a/b?c=/d", "/a/b"),
+            ("http://h:1/a?x", "/a"),
+            ("http://h", "/"),
+            ("/a://b/c", "/a://b/c"),
+            ("*", "*"),
+        ] {
+            assert_eq!(raw_path(target.as_bytes()), path.as_bytes(), "{target}");
+        }
+    }
+}

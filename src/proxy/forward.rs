@@ -1,0 +1,140 @@
+//! A proxied request: what of it changes on the way, and what its failures mean to the client.
+
+use super::{client_ip, context::RequestContext, reply};
+use crate::plan::Forward;
+use filters::api::{HeaderEdit, Reason, Refusal};
+use http::{Method, header::HOST};
+use pingora_core::{
+    Error, ErrorSource, ErrorType, Result,
+    upstreams::peer::{H1UpgradePolicy, HttpPeer, HttpUpstreamRequestPolicy},
+};
+use pingora_http::RequestHeader;
+use std::time::Instant;
+
+/// More than the route's limit came while the body was streamed.
+pub const BODY_TOO_LARGE: ErrorType = ErrorType::new("body too large");
+/// The answer did not end within the upstream's total time.
+pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
+
+/// Where this request goes, with every time-out set.
+///
+/// # Errors
+/// Where the endpoint's name does not resolve.
+pub async fn peer(ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
+    let options = forward.upstream.options();
+    let endpoint = forward.upstream.pick().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
+    let address = endpoint.address().await.map_err(|error| {
+        Error::because(ErrorType::ConnectNoRoute, "resolving the endpoint", error).into_up()
+    })?;
+    // What is left of the total bounds each read, so a silent backend cannot outlast it.
+    let left = options.request.saturating_sub(ctx.started.elapsed());
+    let mut peer = HttpPeer::new(address, false, String::new());
+    peer.options.connection_timeout = Some(options.connect.min(left));
+    peer.options.total_connection_timeout = Some(options.connect.min(left));
+    peer.options.read_timeout = Some(options.read.min(left));
+    peer.options.write_timeout = Some(options.write.min(left));
+    peer.options.idle_timeout = Some(options.idle_timeout);
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy {
+        h1_upgrade: if forward.websocket { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny },
+        ..HttpUpstreamRequestPolicy::standard()
+    };
+    Ok(peer)
+}
+
+/// Turns the client's request into the backend's: the canonical path, the forwarding headers that the
+/// gateway vouches for, the filters' edits. Hop-by-hop headers are stripped by the peer's policy.
+///
+/// # Errors
+/// Where a header does not fit.
+pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHeader) -> Result<()> {
+    let client_host = request.headers.get(HOST).cloned();
+    if let Some(path) = &ctx.path {
+        let target = match request.uri.query() {
+            Some(query) => format!("{}?{query}", path.encoded()),
+            None => path.encoded().to_owned(),
+        };
+        if request.raw_path() != target.as_bytes() {
+            request.set_raw_path(target.as_bytes())?;
+        }
+    }
+    for name in &client_ip::FORWARDING {
+        request.remove_header(name);
+    }
+    request.insert_header("x-forwarded-for", ctx.client_ip.to_string())?;
+    request.insert_header("x-forwarded-proto", ctx.scheme())?;
+    if let Some(host) = &client_host {
+        request.insert_header("x-forwarded-host", host.clone())?;
+    }
+    let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if let Some(value) = client_ip::forwarded(ctx.client_ip, host, ctx.scheme()) {
+        request.insert_header("forwarded", value)?;
+    }
+    if let Some(host) = &forward.host {
+        request.insert_header(HOST, host.clone())?;
+    }
+    for edit in ctx.facts.upstream_headers.iter() {
+        match edit {
+            HeaderEdit::Set(name, value) => request.insert_header(name.clone(), value.clone())?,
+            HeaderEdit::Append(name, value) => {
+                request.append_header(name.clone(), value.clone())?;
+            }
+            HeaderEdit::Remove(name) => {
+                request.remove_header(name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds to the backend's answer what the gateway adds to every answer.
+///
+/// # Errors
+/// Where a header does not fit.
+pub fn finish_answer(ctx: &RequestContext, answer: &mut pingora_http::ResponseHeader) -> Result<()> {
+    reply::apply(&reply::common_edits(&ctx.facts), answer)
+}
+
+/// Holds a streamed answer to the upstream's total time. A tunnel has none.
+///
+/// # Errors
+/// Where the time is over.
+pub fn check_deadline(ctx: &RequestContext, forward: &Forward) -> Result<()> {
+    if !ctx.is_upgraded && ctx.started.elapsed() > forward.upstream.options().request {
+        return Err(Error::new_up(ANSWER_TOO_LATE));
+    }
+    Ok(())
+}
+
+/// Whether a failed attempt may be made again: only where nothing was sent, and the method may be repeated.
+#[must_use]
+pub fn may_retry(method: &Method, error: &Error, started: Instant, forward: &Forward) -> bool {
+    let nothing_sent = matches!(
+        error.etype(),
+        ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError
+    );
+    nothing_sent && method.is_idempotent() && started.elapsed() < forward.upstream.options().request
+}
+
+/// What a failure is to the client: a status and a refusal, or nothing where the client has gone.
+#[must_use]
+pub fn refusal_for(error: &Error) -> Option<(u16, Refusal)> {
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidHTTPHeader, ReadError,
+        ReadTimedout, SocketError, WriteError, WriteTimedout,
+    };
+    let with = |status: u16, reason: Reason| Some((status, Refusal::new(reason)));
+    match (error.esource(), error.etype()) {
+        (_, kind) if *kind == BODY_TOO_LARGE => with(413, Reason::BodyTooLarge),
+        (_, kind) if *kind == ANSWER_TOO_LATE => with(504, Reason::BackendTimeout),
+        (ErrorSource::Upstream, ReadTimedout | WriteTimedout) => with(504, Reason::BackendTimeout),
+        (ErrorSource::Upstream, ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout | SocketError) => {
+            with(503, Reason::BackendUnavailable)
+        }
+        (ErrorSource::Upstream, _) => with(502, Reason::BackendUnavailable),
+        (ErrorSource::Downstream, ReadTimedout) => with(408, Reason::RequestTimeout),
+        (ErrorSource::Downstream, ConnectionClosed | ReadError | WriteError | WriteTimedout) => None,
+        (ErrorSource::Downstream, InvalidHTTPHeader) => with(400, Reason::RequestMalformed),
+        (ErrorSource::Downstream, _) => with(400, Reason::RequestMalformed),
+        (ErrorSource::Internal | ErrorSource::Unset, _) => with(500, Reason::Internal),
+    }
+}

@@ -1,0 +1,190 @@
+//! The proxy: Pingora's hooks, each a few lines that call elsewhere.
+
+mod body;
+pub mod client_ip;
+pub mod context;
+mod decide;
+mod forward;
+pub mod reply;
+
+pub(crate) use body::read_body;
+
+use crate::{
+    life::{Activity, Readiness},
+    listener::Bindings,
+    plan::Plan,
+    telemetry::{access_log::AccessLog, metrics::Metrics},
+};
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use context::RequestContext;
+use filters::api::{Clock, Reason};
+use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use std::{sync::Arc, time::Duration};
+
+/// The gateway as Pingora sees it.
+pub struct Gateway {
+    /// The plan that new requests pin.
+    pub plan: Arc<ArcSwap<Plan>>,
+    /// Which socket is which listener.
+    pub bindings: Arc<Bindings>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// One line a request.
+    pub access_log: Arc<AccessLog>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// What `/readyz` says.
+    pub readiness: Arc<Readiness>,
+    /// Whether anybody is calling.
+    pub activity: Arc<Activity>,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.plan.load_full(), &self.metrics.in_flight, self.clock.unix_ms())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        self.decide(session, ctx).await
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let forward = ctx.forward().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        Ok(Box::new(forward::peer(ctx, forward).await?))
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        // Pingora 0.9.1 writes an empty last piece as a terminating chunk and then terminates the body once
+        // more, which the backend reads as the start of another request (pingora#935). HTTP/2 clients send
+        // such a piece whenever END_STREAM comes in an empty DATA frame.
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        ctx.bytes_in += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let max = ctx.facts.body_bytes_max.or_else(|| ctx.listener().map(|listener| listener.body_bytes_max));
+        if !ctx.is_upgraded && max.is_some_and(|max| ctx.bytes_in > max) {
+            return Err(Error::new_down(forward::BODY_TOO_LARGE));
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        ctx.backend_started = Some(std::time::Instant::now());
+        match ctx.forward() {
+            Some(forward) => forward::rewrite(ctx, forward, request),
+            None => Err(Error::new_in(ErrorType::InternalError)),
+        }
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        if let Some(started) = ctx.backend_started {
+            ctx.backend_took = started.elapsed();
+        }
+        ctx.is_upgraded = answer.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        match ctx.forward() {
+            Some(forward) => forward::check_deadline(ctx, forward).map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        forward::finish_answer(ctx, answer)
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let method = &session.req_header().method;
+        let retry = ctx.forward().is_some_and(|forward| forward::may_retry(method, &error, ctx.started, forward));
+        error.set_retry(retry);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        _: &mut Session,
+        mut error: Box<Error>,
+        _: &mut RequestContext,
+        _: bool,
+    ) -> Box<Error> {
+        // The head is out: the backend may have acted on it.
+        error.set_retry(false);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
+        let error_code = self.fail(session, error, ctx).await;
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
+        self.finish(session, ctx);
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+        true
+    }
+}
+
+impl Gateway {
+    async fn fail(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> u16 {
+        let Some((status, refusal)) = forward::refusal_for(error) else { return 0 };
+        ctx.refused = Some(refusal.reason);
+        if refusal.reason == Reason::Internal {
+            tracing::error!(%error, "a request failed");
+        } else {
+            tracing::debug!(%error, "a request could not be proxied");
+        }
+        // Of an answer that has begun nothing can be taken back: the connection ends short of its length.
+        if session.response_written().is_none_or(|written| written.status.is_informational()) {
+            session.set_keepalive(None);
+            if let Err(error) = reply::refuse(session, ctx, status, &refusal).await {
+                tracing::debug!(%error, "the client had gone");
+            }
+        }
+        status
+    }
+}

@@ -1,0 +1,92 @@
+//! Answers that the gateway writes itself on plain HTTP, refusals first of all.
+
+use super::context::RequestContext;
+use crate::listener::problem;
+use bytes::Bytes;
+use filters::api::{Facts, HeaderEdit, HeaderEdits, Refusal};
+use http::{
+    HeaderName, HeaderValue,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+};
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use std::time::Duration;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// How long a refused client may take to finish its body. Closing at once would reset the connection, and
+/// the refusal would be lost with it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What every answer carries, whoever wrote it: budgets, request id, CORS.
+#[must_use]
+pub fn common_edits(facts: &Facts) -> HeaderEdits {
+    let mut edits = HeaderEdits::default();
+    if let Some(rate) = facts.rate {
+        edits.set(RATE_LIMIT, HeaderValue::from(rate.limit));
+        edits.set(RATE_REMAINING, HeaderValue::from(rate.remaining));
+        edits.set(RATE_RESET, HeaderValue::from(rate.reset_seconds));
+    }
+    for edit in facts.downstream_headers.iter() {
+        edits.push(edit.clone());
+    }
+    edits
+}
+
+/// Applies header edits to an answer.
+///
+/// # Errors
+/// Where the answer cannot take one.
+pub fn apply(edits: &HeaderEdits, answer: &mut ResponseHeader) -> Result<()> {
+    for edit in edits.iter() {
+        match edit {
+            HeaderEdit::Set(name, value) => answer.insert_header(name.clone(), value.clone())?,
+            HeaderEdit::Append(name, value) => {
+                answer.append_header(name.clone(), value.clone())?;
+            }
+            HeaderEdit::Remove(name) => {
+                answer.remove_header(name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a refusal as a problem document (RFC 9457).
+///
+/// # Errors
+/// Where the client has gone.
+pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16, refusal: &Refusal) -> Result<()> {
+    ctx.refused = Some(refusal.reason);
+    let request_id = ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let body = Bytes::from(problem::render_as(status, refusal, request_id));
+    let mut answer = ResponseHeader::build(status, Some(8))?;
+    answer.insert_header(CONTENT_TYPE, problem::MEDIA_TYPE)?;
+    answer.insert_header(CACHE_CONTROL, "no-store")?;
+    if let Some(seconds) = refusal.retry_after_seconds {
+        answer.insert_header(RETRY_AFTER, seconds)?;
+    }
+    if let Some(allow) = &refusal.allow {
+        answer.insert_header(ALLOW, allow.as_str())?;
+    }
+    apply(&common_edits(&ctx.facts), &mut answer)?;
+    write(session, answer, body).await
+}
+
+/// Writes an answer with a complete body.
+///
+/// # Errors
+/// Where the client has gone.
+pub async fn write(session: &mut Session, mut answer: ResponseHeader, body: Bytes) -> Result<()> {
+    let is_head = session.req_header().method == http::Method::HEAD;
+    answer.insert_header(CONTENT_LENGTH, body.len())?;
+    session.set_total_drain_timeout(Some(LINGER));
+    let has_body = !body.is_empty() && !is_head;
+    session.write_response_header(Box::new(answer), !has_body).await?;
+    if has_body {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}

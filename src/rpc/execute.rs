@@ -1,0 +1,113 @@
+//! A command in one straight line: decode → chain → backend → sign → encode.
+
+use super::{backend, native::Call, refusal};
+use bytes::Bytes;
+use connectrpc::{CodecFormat, ConnectError, EncodedBody, EncodedResponse, Response, RequestContext as RpcContext};
+use filters::{
+    api::{CommandState, Exchange, Facts, Head, Reason, Refusal},
+    chain::Stop,
+};
+use http::Method;
+use prost::Message as _;
+use proto::{
+    edge::v1::{ExecuteCommandRequest, ExecuteCommandResponse},
+    signing::ResponseFields,
+};
+use std::{sync::Arc, time::Instant};
+
+/// Answers one command.
+///
+/// # Errors
+/// Whatever refuses it; the caller writes it in the client's protocol.
+pub async fn execute(
+    call: &mut Call,
+    context: &RpcContext,
+    message: &Bytes,
+    format: CodecFormat,
+) -> Result<ExecuteCommandResponse, Refusal> {
+    call.facts.command = decode(message, format);
+    run_chain(call, context).await?;
+    // The id that the backend is about to act on stays reserved, whatever comes of it.
+    call.facts.reservation = None;
+    let (Some(command), Some(session)) = (call.facts.command.decoded().cloned(), call.facts.session.clone()) else {
+        return Err(Refusal::new(Reason::Internal));
+    };
+    let commands = Arc::clone(&call.target.commands);
+    let template = commands.call(&command.message_type).ok_or_else(|| Refusal::new(Reason::MessageTypeUnknown))?;
+    let rest = template.fill(&command.payload_bytes)?;
+    let started = Instant::now();
+    let answer = backend::send(&commands.upstream, rest, &command, &session, context).await;
+    call.backend_took = started.elapsed();
+    Ok(sign(call, &command, answer?))
+}
+
+fn decode(message: &Bytes, format: CodecFormat) -> CommandState {
+    let decoded = match format {
+        CodecFormat::Json => serde_json::from_slice(message).map_err(|error| error.to_string()),
+        _ => ExecuteCommandRequest::decode(message.clone()).map_err(|error| error.to_string()),
+    };
+    decoded.map_or_else(CommandState::Undecodable, |command| CommandState::Decoded(Arc::new(command)))
+}
+
+async fn run_chain(call: &mut Call, context: &RpcContext) -> Result<(), Refusal> {
+    let started = Instant::now();
+    let head = Head {
+        method: &Method::POST,
+        path: call.path.as_ref().map_or("/", |path| path.as_str()),
+        query: None,
+        headers: context.headers(),
+        client_ip: call.client_ip,
+        route: &call.route.name,
+    };
+    let message_types = Some(call.target.commands.as_ref() as _);
+    let mut exchange = Exchange { head, body: None, message_types, facts: &mut call.facts };
+    let outcome = call.route.chain.run_rest(&mut exchange).await;
+    call.chain_took += started.elapsed();
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        Err(Stop::Answered(_)) => Err(Refusal::new(Reason::Internal)),
+    }
+}
+
+fn sign(call: &Call, command: &ExecuteCommandRequest, answer: backend::Signable) -> ExecuteCommandResponse {
+    let timestamp_ms = call.clock.unix_ms();
+    let fields = ResponseFields {
+        protocol_version: &command.protocol_version,
+        device_session_id: &command.device_session_id,
+        request_id: &command.request_id,
+        timestamp_ms,
+        result_code: &answer.result_code,
+        payload_hash: &[],
+    };
+    let signer = &call.target.signer;
+    let (payload_hash, signature) = signer.sign(fields, &answer.payload);
+    ExecuteCommandResponse {
+        protocol_version: command.protocol_version.clone(),
+        request_id: command.request_id.clone(),
+        timestamp_ms,
+        payload_hash: Bytes::copy_from_slice(&payload_hash),
+        signature: Bytes::copy_from_slice(&signature),
+        key_id: signer.key_id().to_owned(),
+        result_code: answer.result_code,
+        payload_bytes: answer.payload,
+    }
+}
+
+/// Encodes an answer in the caller's codec, with what every answer carries as headers.
+///
+/// # Errors
+/// Where it cannot be written as JSON, which is a fault of ours.
+pub fn encode(
+    response: &ExecuteCommandResponse,
+    format: CodecFormat,
+    facts: &Facts,
+) -> Result<EncodedResponse, ConnectError> {
+    let bytes = match format {
+        CodecFormat::Json => serde_json::to_vec(response).map_err(|error| ConnectError::internal(error.to_string()))?,
+        _ => response.encode_to_vec(),
+    };
+    let mut encoded = Response::new(EncodedBody::Contiguous(bytes.into()));
+    encoded.headers = refusal::answer_headers(facts);
+    Ok(encoded)
+}

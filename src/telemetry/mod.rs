@@ -1,0 +1,6 @@
+//! What the process says of itself: the access log, metrics, its own log.
+
+pub mod access_log;
+mod connections;
+pub mod log;
+pub mod metrics;

@@ -1,0 +1,88 @@
+//! Backends: their endpoints, and calls that handlers make to them.
+//!
+//! Forwarded requests take only the endpoint from here and travel through the proxy's own connector;
+//! commands and session lookups are whole calls over [`Upstream::call`]'s pool.
+
+mod client;
+mod endpoint;
+mod pool;
+pub mod sessions;
+
+pub use client::{Answer, CallFault};
+pub use endpoint::{Endpoint, EndpointProblem};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// How an upstream is called.
+#[derive(Debug, Clone, Copy)]
+pub struct UpstreamOptions {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// Between two reads.
+    pub read: Duration,
+    /// Until a write has made progress.
+    pub write: Duration,
+    /// The whole call.
+    pub request: Duration,
+    /// The most idle connections kept for each endpoint.
+    pub idle_max: usize,
+    /// How long one is kept.
+    pub idle_timeout: Duration,
+    /// The largest answer that is read whole, in bytes.
+    pub answer_bytes_max: usize,
+}
+
+/// A named group of endpoints that do the same. Requests go to them in turn.
+pub struct Upstream {
+    name: String,
+    endpoints: Vec<Endpoint>,
+    next: AtomicUsize,
+    options: UpstreamOptions,
+}
+
+impl Upstream {
+    /// An upstream of these endpoints.
+    ///
+    /// # Errors
+    /// Where there is none, or one is no `http://host:port`.
+    pub fn new(name: &str, endpoints: &[String], options: UpstreamOptions) -> Result<Self, EndpointProblem> {
+        if endpoints.is_empty() {
+            return Err(EndpointProblem(format!("upstream `{name}` has no endpoint")));
+        }
+        let endpoints = endpoints.iter().map(|url| Endpoint::parse(url)).collect::<Result<_, _>>()?;
+        Ok(Self { name: name.to_owned(), endpoints, next: AtomicUsize::new(0), options })
+    }
+
+    /// The name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it is called.
+    #[must_use]
+    pub fn options(&self) -> &UpstreamOptions {
+        &self.options
+    }
+
+    /// The endpoint whose turn it is.
+    #[must_use]
+    pub fn pick(&self) -> Option<&Endpoint> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.endpoints.get(turn.checked_rem(self.endpoints.len()).unwrap_or(0))
+    }
+}
+
+/// RFC 3986 `unreserved` stays; everything else is escaped, so that a value can neither leave its segment or
+/// parameter nor be read as syntax.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A value as one path segment, or as one name or value of a query.
+#[must_use]
+pub fn encode_value(value: &str) -> String {
+    utf8_percent_encode(value, VALUE).to_string()
+}

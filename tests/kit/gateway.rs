@@ -1,0 +1,143 @@
+//! A real gateway process on free ports.
+
+use super::{PATIENCE, eventually};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Instant,
+};
+
+/// The private key that every test gateway signs with.
+pub const SIGNER_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
+
+/// A gateway that serves. Killed when dropped.
+pub struct Gateway {
+    child: Child,
+    listeners: HashMap<String, SocketAddr>,
+    stdout: Arc<Mutex<Vec<String>>>,
+    stderr: Arc<Mutex<Vec<String>>>,
+    _folder: tempfile::TempDir,
+}
+
+/// A gateway that did not start.
+#[derive(Debug)]
+pub struct NotStarted {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The built binary.
+pub fn portcullis() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+}
+
+impl Gateway {
+    /// Starts a gateway from this configuration.
+    pub fn start(yaml: &str) -> Self {
+        Self::try_start(yaml).unwrap_or_else(|not| panic!("the gateway did not start: {not:?}"))
+    }
+
+    /// Starts a gateway, or says how it failed.
+    pub fn try_start(yaml: &str) -> Result<Self, NotStarted> {
+        let folder = tempfile::tempdir().expect("a folder for the configuration");
+        let config: PathBuf = folder.path().join("gateway.yaml");
+        fs::write(&config, yaml).expect("the configuration is written");
+        let mut child = portcullis()
+            .arg("run")
+            .arg(&config)
+            .env("TEST_SIGNER", SIGNER_PEM)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stdout = gather(child.stdout.take().expect("stdout is piped"));
+        let stderr = gather(child.stderr.take().expect("stderr is piped"));
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(listeners) = stdout.lock().unwrap().iter().find_map(|line| ready(line)) {
+                return Ok(Self { child, listeners, stdout, stderr, _folder: folder });
+            }
+            if let Some(status) = child.try_wait().expect("the process can be asked") {
+                let text = |lines: &Mutex<Vec<String>>| lines.lock().unwrap().join("\n");
+                eventually("the end of the output", || (Arc::strong_count(&stderr) == 1).then_some(()));
+                return Err(NotStarted { status, stdout: text(&stdout), stderr: text(&stderr) });
+            }
+            assert!(Instant::now() < give_up, "no ready line: {:?}", stderr.lock().unwrap());
+            thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// The address that a listener was bound to.
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        self.listeners[listener]
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The first access line that `is` it.
+    pub fn access_line(&self, is: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        eventually("an access line", || {
+            let lines = self.stdout.lock().unwrap();
+            lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| is(line))
+        })
+    }
+
+    /// Everything that was logged so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().join("\n")
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        eventually("the end of the process", || self.child.try_wait().expect("the process can be asked"))
+    }
+
+    /// Whether the process still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("the process can be asked").is_none()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn gather(output: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            into.lock().unwrap().push(line);
+        }
+    });
+    lines
+}
+
+fn ready(line: &str) -> Option<HashMap<String, SocketAddr>> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    if line["event"] != "ready" {
+        return None;
+    }
+    let listeners = line["listeners"].as_object()?;
+    listeners.iter().map(|(name, address)| Some((name.clone(), address.as_str()?.parse().ok()?))).collect()
+}

@@ -1,0 +1,26 @@
+//! The harness: a real gateway process from YAML, a scriptable backend, raw sockets, a signing device.
+//!
+//! Everything waits for a condition with a deadline; nothing sleeps for a time and hopes.
+
+pub mod backend;
+pub mod device;
+pub mod gateway;
+pub mod raw;
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must come. Long, because the machine may be busy; nothing waits so long
+/// unless it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` gives something.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < give_up, "{what} did not happen in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
