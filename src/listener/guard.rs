@@ -1,0 +1,135 @@
+//! Every accepted connection: counted, told apart by listener and protocol, and ended when it stalls.
+
+use super::{
+    caps::Caps,
+    head::HeadRefusal,
+    http1, http2,
+    refuse::{self, Hooks, Refused, fill},
+    rules::{Bindings, ConnectionRules, ListenerRules},
+    stream::GuardedStream,
+};
+use async_trait::async_trait;
+use pingora_core::{
+    apps::{HttpServerApp, ServerApp},
+    protocols::{ALPN, Ssl as _, Stream},
+    server::ShutdownWatch,
+};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::time::{Instant, timeout_at};
+
+/// Stands between the sockets and an HTTP application, in production Pingora's `HttpProxy`.
+pub struct Guard<P> {
+    app: Arc<P>,
+    bindings: Arc<Bindings>,
+    connections: ConnectionRules,
+    caps: Arc<Caps>,
+    hooks: Arc<dyn Hooks>,
+}
+
+/// One connection, as far as it is known before its first request.
+pub(super) struct Connection<'a> {
+    pub(super) peer: SocketAddr,
+    pub(super) rules: &'a ListenerRules,
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl<P> Guard<P> {
+    /// Guards `app` on the listeners of `bindings`.
+    pub fn new(
+        app: P,
+        bindings: Arc<Bindings>,
+        connections: ConnectionRules,
+        caps: Arc<Caps>,
+        hooks: Arc<dyn Hooks>,
+    ) -> Self {
+        Self { app: Arc::new(app), bindings, connections, caps, hooks }
+    }
+
+    pub(super) fn app(&self) -> &Arc<P> {
+        &self.app
+    }
+
+    pub(super) fn rules(&self) -> &ConnectionRules {
+        &self.connections
+    }
+
+    pub(super) async fn refuse(
+        &self,
+        connection: &Connection<'_>,
+        stream: &mut GuardedStream,
+        refusal: &HeadRefusal,
+    ) {
+        let request_id = self.hooks.request_id();
+        let listener = &connection.rules.name;
+        self.hooks.refused(&Refused { listener, peer: connection.peer, request_id: &request_id, refusal });
+        refuse::refuse(stream, refusal, &request_id, self.connections.write).await;
+    }
+
+    /// The listener's rules, and the connection behind the guard with its TLS up. `None` ends it without a word.
+    async fn admit(&self, stream: Stream, deadline: Instant) -> Option<(Connection<'_>, Box<GuardedStream>)> {
+        let digest = stream.get_socket_digest()?;
+        let local = digest.local_addr()?.as_inet()?;
+        let peer = *digest.peer_addr()?.as_inet()?;
+        let id = self.bindings.by_local_addr(local)?;
+        let rules = self.bindings.rules(id)?;
+        // Before the handshake: a connection that never finishes it is counted like any other.
+        let slot = if rules.counted { Some(self.caps.admit(peer.ip()).ok()?) } else { None };
+        let stream = match &rules.tls {
+            Some(tls) => Box::pin(timeout_at(deadline, tls.handshake(stream))).await.ok()??,
+            None => stream,
+        };
+        Some((Connection { peer, rules }, Box::new(GuardedStream::new(stream, id, slot))))
+    }
+}
+
+/// What the client speaks; `None` where it went or stalled before that was clear.
+async fn detect(rules: &ListenerRules, stream: &mut GuardedStream, deadline: Instant) -> Option<Protocol> {
+    if rules.tls.is_some() {
+        let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        return Some(if is_http2 { Protocol::Http2 } else { Protocol::Http1 });
+    }
+    if !rules.http2 {
+        return Some(Protocol::Http1);
+    }
+    loop {
+        match http2::is_preface(stream.ahead()) {
+            Some(true) => return Some(Protocol::Http2),
+            Some(false) => return Some(Protocol::Http1),
+            None => {}
+        }
+        if timeout_at(deadline, fill(stream)).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+#[async_trait]
+impl<P> ServerApp for Guard<P>
+where
+    P: HttpServerApp + Send + Sync + 'static,
+{
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let accepted = Instant::now();
+        let deadline = accepted + self.connections.head_deadline;
+        let (connection, mut stream) = self.admit(stream, deadline).await?;
+        match detect(connection.rules, &mut stream, deadline).await? {
+            Protocol::Http2 => http2::serve(self, &connection, stream, deadline, shutdown).await,
+            Protocol::Http1 if connection.rules.http1 => {
+                http1::serve(self, &connection, stream, accepted, shutdown).await;
+            }
+            Protocol::Http1 => {
+                let refusal = HeadRefusal::version("only HTTP/2 is spoken here");
+                self.refuse(&connection, &mut stream, &refusal).await;
+            }
+        }
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.app.http_cleanup().await;
+    }
+}

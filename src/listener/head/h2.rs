@@ -1,0 +1,104 @@
+//! The same promises for HTTP/2, whose frames already say where a request ends.
+
+use super::{HeadLimits, HeadRefusal, facts, host};
+use http::{HeaderMap, Method, Uri, header};
+
+/// Headers that speak of one HTTP/1 connection. A gateway that translated them to HTTP/1 would let the client
+/// write the framing (H2.TE smuggling), RFC 9113 section 8.2.2.
+const CONNECTION_SPECIFIC: [&str; 5] =
+    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+
+/// Checks the head of an HTTP/2 request beyond what h2 and Pingora have refused.
+///
+/// # Errors
+/// What is wrong with it: an authority that is missing, malformed or contradicted by Host, a header of HTTP/1
+/// connections, a repeated Host or Content-Length, too many headers, an expectation, CONNECT.
+pub fn check_h2(method: &Method, uri: &Uri, headers: &HeaderMap, limits: HeadLimits) -> Result<(), HeadRefusal> {
+    if method == Method::CONNECT {
+        return Err(HeadRefusal::connect());
+    }
+    if headers.len() > limits.headers_max {
+        return Err(HeadRefusal::too_large("the request has too many headers"));
+    }
+    if CONNECTION_SPECIFIC.iter().any(|name| headers.contains_key(*name)) {
+        return Err(HeadRefusal::malformed("the request has a header of HTTP/1 connections"));
+    }
+    if headers.get_all(header::TE).iter().any(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+        return Err(HeadRefusal::malformed("TE may only be `trailers`"));
+    }
+    check_authority(uri, headers)?;
+    if let Some(length) = only(headers, &header::CONTENT_LENGTH, "Content-Length is repeated")? {
+        facts::length(length)?;
+    }
+    headers.get_all(header::EXPECT).iter().try_for_each(|value| facts::expect(value.as_bytes()))?;
+    if uri.path().starts_with('/') || (uri.path() == "*" && method == Method::OPTIONS) {
+        Ok(())
+    } else {
+        Err(HeadRefusal::malformed("the path is malformed"))
+    }
+}
+
+fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), HeadRefusal> {
+    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let named = only(headers, &header::HOST, "Host is repeated")?;
+    match (authority, named) {
+        (None, None) => Err(HeadRefusal::malformed(":authority is missing")),
+        // RFC 9113 section 8.3.1.
+        (Some(authority), Some(named)) if authority != named => {
+            Err(HeadRefusal::malformed("Host is not :authority"))
+        }
+        (Some(host), _) | (None, Some(host)) => host::check_host(host),
+    }
+}
+
+fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &header::HeaderName,
+    repeated: &'static str,
+) -> Result<Option<&'a [u8]>, HeadRefusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(HeadRefusal::malformed(repeated)),
+        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &str, uri: &str, headers: &[(&'static str, &'static str)]) -> u16 {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        let limits = HeadLimits { bytes_max: 1024, headers_max: 3 };
+        check_h2(&method.parse().unwrap(), &uri.parse().unwrap(), &map, limits).map_or_else(|no| no.status, |()| 200)
+    }
+
+    #[test]
+    fn an_h2_head_is_held_to_what_holds_for_http1() {
+        for (expected, method, uri, headers) in [
+            (200, "GET", "http://a/", &[] as &[_]),
+            (200, "GET", "/", &[("host", "a:80")]),
+            (200, "POST", "http://a/", &[("host", "a"), ("te", "trailers"), ("content-length", "5")]),
+            (400, "GET", "/", &[]),
+            (400, "GET", "http://a/", &[("host", "b")]),
+            (400, "GET", "/", &[("host", "a"), ("host", "a")]),
+            (400, "GET", "/", &[("host", "u@a")]),
+            (400, "GET", "http://a/", &[("connection", "close")]),
+            (400, "GET", "http://a/", &[("transfer-encoding", "chunked")]),
+            (400, "GET", "http://a/", &[("upgrade", "websocket")]),
+            (400, "GET", "http://a/", &[("keep-alive", "1")]),
+            (400, "GET", "http://a/", &[("proxy-connection", "close")]),
+            (400, "GET", "http://a/", &[("te", "gzip")]),
+            (400, "POST", "http://a/", &[("content-length", "5"), ("content-length", "5")]),
+            (400, "POST", "http://a/", &[("content-length", "+5")]),
+            (405, "CONNECT", "a:80", &[]),
+            (417, "POST", "http://a/", &[("expect", "more")]),
+            (431, "GET", "http://a/", &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]),
+        ] {
+            assert_eq!(check(method, uri, headers), expected, "{method} {uri} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One line of a head.
+
+use super::HeadRefusal;
+use std::ops::Range;
+
+/// The longest method in the IANA registry has 16 characters.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// A request line, RFC 9112 section 3.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    pub(super) method: Range<usize>,
+    pub(super) target: Range<usize>,
+    /// 0 of HTTP/1.0 or 1 of HTTP/1.1.
+    pub(super) minor: u8,
+}
+
+/// Reads a request line that begins at `at`: exactly two single spaces. The section's leave to split at any white
+/// space is not taken: `GET /a /b HTTP/1.1` is a request for `/a` to some and for `/a /b` to others.
+pub(super) fn request_line(line: &[u8], at: usize) -> Result<RequestLine, HeadRefusal> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target)) = (parts.next(), parts.next()) else {
+        return Err(HeadRefusal::malformed("the request line is malformed"));
+    };
+    let version = parts.next().ok_or_else(|| HeadRefusal::malformed("the request line has no version"))?;
+    if parts.next().is_some() || target.is_empty() {
+        return Err(HeadRefusal::malformed("the request line has stray spaces"));
+    }
+    if !is_token(method) || method.len() > METHOD_BYTES_MAX {
+        return Err(HeadRefusal::malformed("the method is malformed"));
+    }
+    // RFC 3986: a URI is visible ASCII; RFC 9112 section 3.2: a fragment is never sent.
+    if !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#') {
+        return Err(HeadRefusal::malformed("the request target has a character that must be escaped"));
+    }
+    let minor = match version {
+        b"HTTP/1.1" => 1,
+        b"HTTP/1.0" => 0,
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            return Err(HeadRefusal::version("only HTTP/1.1 and HTTP/1.0 are spoken here"));
+        }
+        _ => return Err(HeadRefusal::malformed("the HTTP version is malformed")),
+    };
+    let target_at = at + method.len() + 1;
+    Ok(RequestLine { method: at..at + method.len(), target: target_at..target_at + target.len(), minor })
+}
+
+/// Reads a header line, RFC 9112 section 5.
+pub(super) fn header(line: &[u8]) -> Result<(&[u8], &[u8]), HeadRefusal> {
+    // Section 5.2: a folded line belongs to the value before it, to those who know of folding; section 2.2: white
+    // space before the first header hides it from those who skip such lines.
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(HeadRefusal::malformed("a header line begins with white space"));
+    }
+    let colon = line.iter().position(|byte| *byte == b':');
+    let split = colon.and_then(|colon| Some((line.get(..colon)?, line.get(colon + 1..)?)));
+    let Some((name, value)) = split else {
+        return Err(HeadRefusal::malformed("a header line has no colon"));
+    };
+    // Section 5.1: white space before the colon has been used to hide a header from one of two readers.
+    if !is_token(name) {
+        return Err(HeadRefusal::malformed("a header name is malformed"));
+    }
+    // RFC 9110 section 5.5: CR, LF and NUL are dangerous, other controls are invalid.
+    if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..)) {
+        return Err(HeadRefusal::malformed("a header value has a control character"));
+    }
+    Ok((name, trim(value)))
+}
+
+/// RFC 9110 section 5.6.2.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    const OTHER: &[u8] = b"!#$%&'*+-.^_`|~";
+    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || OTHER.contains(byte))
+}
+
+/// Without the optional white space around a value (RFC 9110 section 5.6.3: spaces and tabs only).
+pub(super) fn trim(value: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(begin) = value.iter().position(|byte| !is_blank(byte)) else { return &[] };
+    let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(begin, |last| last + 1);
+    value.get(begin..end).unwrap_or_default()
+}

@@ -1,0 +1,56 @@
+//! Why a head is not taken.
+
+use filters::api::{Reason, Refusal};
+
+/// A refused head. Its status can say more than its reason's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadRefusal {
+    /// The HTTP status to answer with.
+    pub status: u16,
+    /// The reason, and what was wrong.
+    pub refusal: Refusal,
+}
+
+impl HeadRefusal {
+    /// 400: not what RFC 9110 and 9112 have, or open to more than one reading.
+    #[must_use]
+    pub fn malformed(detail: &'static str) -> Self {
+        Self::with(400, detail)
+    }
+
+    /// 431 (RFC 6585 section 5): over a limit of the head.
+    #[must_use]
+    pub fn too_large(detail: &'static str) -> Self {
+        Self::with(431, detail)
+    }
+
+    /// 505 (RFC 9110 section 15.6.6): a version or protocol that is not spoken here.
+    #[must_use]
+    pub fn version(detail: &'static str) -> Self {
+        Self::with(505, detail)
+    }
+
+    /// 417 (RFC 9110 section 10.1.1): an expectation that cannot be met.
+    #[must_use]
+    pub fn expectation() -> Self {
+        Self::with(417, "the only expectation that is met is 100-continue")
+    }
+
+    /// 408: the head did not arrive in time.
+    #[must_use]
+    pub fn timeout() -> Self {
+        Self { status: 408, refusal: Refusal::new(Reason::RequestTimeout) }
+    }
+
+    /// 405: CONNECT. This is no forward proxy, and no route could be one.
+    #[must_use]
+    pub fn connect() -> Self {
+        let mut refusal = Refusal::because(Reason::MethodNotAllowed, "CONNECT is not served");
+        refusal.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned());
+        Self { status: 405, refusal }
+    }
+
+    fn with(status: u16, detail: &'static str) -> Self {
+        Self { status, refusal: Refusal::because(Reason::RequestMalformed, detail) }
+    }
+}

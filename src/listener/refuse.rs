@@ -1,0 +1,95 @@
+//! Answering a head that is not taken, before there is a session that could.
+
+use super::{head::HeadRefusal, stream::GuardedStream};
+use crate::proxy::problem;
+use std::{
+    fmt::Write as _,
+    future::poll_fn,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::{timeout, timeout_at},
+};
+
+/// How long a refused client may take to read the answer and stop sending.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much of what it goes on sending is read.
+const LINGER_BYTES_MAX: usize = 256 << 10;
+
+/// What the guard asks of, and tells to, the rest of the gateway.
+pub trait Hooks: Send + Sync + 'static {
+    /// A new request id, for the answer to a request that has none that can be read.
+    fn request_id(&self) -> String;
+
+    /// A request was refused before it reached a session: for access log and metrics.
+    fn refused(&self, refused: &Refused<'_>);
+}
+
+/// A request that was refused at the door.
+#[derive(Debug)]
+pub struct Refused<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The id given to it.
+    pub request_id: &'a str,
+    /// Status, reason and what was wrong.
+    pub refusal: &'a HeadRefusal,
+}
+
+/// Writes the answer, a problem document, and ends the connection.
+pub(super) async fn refuse(
+    stream: &mut GuardedStream,
+    refusal: &HeadRefusal,
+    request_id: &str,
+    write: Duration,
+) {
+    let answer = render(refusal, request_id);
+    let written = timeout(write, async {
+        stream.write_all(&answer).await?;
+        stream.flush().await?;
+        stream.shutdown().await
+    });
+    if matches!(written.await, Ok(Ok(()))) {
+        linger(stream).await;
+    }
+}
+
+fn render(HeadRefusal { status, refusal }: &HeadRefusal, request_id: &str) -> Vec<u8> {
+    let body = problem::render_as(*status, refusal, request_id);
+    let phrase =
+        http::StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {status} {phrase}\r\nContent-Type: {}\r\n", problem::MEDIA_TYPE);
+    // Nothing is written to a string that could fail.
+    let _ = write!(head, "Content-Length: {}\r\nX-Request-Id: {request_id}\r\n", body.len());
+    if let Some(allow) = &refusal.allow {
+        let _ = write!(head, "Allow: {allow}\r\n");
+    }
+    head.push_str("Cache-Control: no-store\r\nConnection: close\r\n\r\n");
+    let mut answer = head.into_bytes();
+    answer.extend_from_slice(&body);
+    answer
+}
+
+/// Reads on for a moment: closing a socket with unread bytes sends a reset, which can overtake the answer and
+/// destroy it (RFC 9112 section 9.6).
+async fn linger(stream: &mut GuardedStream) {
+    let until = (Instant::now() + LINGER).into();
+    stream.open();
+    let mut left = LINGER_BYTES_MAX;
+    let mut scratch = [0; 1024];
+    while let Ok(Ok(read @ 1..)) = timeout_at(until, stream.read(&mut scratch)).await {
+        left = left.saturating_sub(read);
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+/// Waits for more bytes ahead; 0 at the end of the connection, which a broken one is too.
+pub(super) async fn fill(stream: &mut GuardedStream) -> usize {
+    poll_fn(|cx| stream.poll_fill(cx)).await.unwrap_or(0)
+}

@@ -1,0 +1,46 @@
+//! All listeners on one Pingora service.
+
+use super::{
+    guard::Guard,
+    rules::{Bindings, Endpoint},
+};
+use pingora_core::{
+    listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions},
+    protocols::TcpKeepalive,
+    services::listening::Service,
+};
+use std::time::Duration;
+
+/// A peer that vanished without a word (power, NAT) is noticed after a minute and a half.
+const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    count: 3,
+    #[cfg(target_os = "linux")]
+    user_timeout: Duration::ZERO,
+};
+/// TLS reads record by record; a record has 16 KiB and a little.
+const TLS_READ_BUFFER: usize = 17 << 10;
+/// Pingora's own default: about one segment.
+const WRITE_BUFFER: usize = 1460;
+
+/// A service that accepts on every endpoint of `bindings`. Started with the table of [`super::take_over`], it binds
+/// nothing itself.
+pub fn service<P>(guard: Guard<P>, bindings: &Bindings) -> Service<Guard<P>> {
+    let mut service = Service::new("listeners".to_owned(), guard);
+    for endpoint in bindings.endpoints() {
+        service.add_listener(config(endpoint));
+    }
+    service
+}
+
+fn config(endpoint: &Endpoint) -> ListenerConfig {
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(TCP_KEEPALIVE);
+    // Without TLS the guard and Pingora's body reader bring buffers of their own, and the 64 KiB that Pingora puts
+    // in front would be copied through and held by every idle connection.
+    let read = if endpoint.rules.tls.is_some() { TLS_READ_BUFFER } else { 0 };
+    ListenerConfig::tcp(endpoint.address.to_string())
+        .tcp_socket_options(options)
+        .l4_buffer(L4BufferSettings::new(read, WRITE_BUFFER))
+}

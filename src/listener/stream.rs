@@ -1,0 +1,266 @@
+//! The stream that Pingora is given: it yields one request and nothing of the next.
+
+use super::{
+    caps::Slot,
+    chunked::Chunked,
+    head::{Body, Head},
+    rules::ListenerId,
+};
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+};
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+/// Read at once while a head is looked for, on the stack: an idle connection holds no buffer.
+const READ_BYTES: usize = 4 << 10;
+/// A head's buffer larger than this is given back after its request.
+const KEPT_BYTES: usize = 4 << 10;
+
+/// A connection behind the guard.
+///
+/// While a request is served it yields that request's head, which has been checked, and then its body up to the
+/// last byte. What a client sends ahead of its next request stays here, so a body can never be read as a request
+/// nor a request as a body, whatever the reader does; and the next request passes the guard like the first.
+#[derive(Debug)]
+pub struct GuardedStream {
+    inner: Stream,
+    /// Read from the connection, and not handed out.
+    ahead: BytesMut,
+    /// How many bytes at the beginning of `ahead` are the current request's head.
+    head: usize,
+    body: Window,
+    /// What comes after the body when the client asked for another protocol: everything.
+    opens: bool,
+    listener: ListenerId,
+    _slot: Option<Slot>,
+}
+
+/// What may still be handed out after the head.
+#[derive(Debug)]
+enum Window {
+    Open,
+    Length(u64),
+    Chunked(Chunked),
+}
+
+impl GuardedStream {
+    pub(super) fn new(inner: Stream, listener: ListenerId, slot: Option<Slot>) -> Self {
+        let body = Window::Length(0);
+        Self { inner, ahead: BytesMut::new(), head: 0, body, opens: false, listener, _slot: slot }
+    }
+
+    /// The listener that this connection came in on.
+    #[must_use]
+    pub fn listener(&self) -> ListenerId {
+        self.listener
+    }
+
+    /// What was read and belongs to no request yet.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Reads more of what is to come; 0 at the end of the connection.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = [MaybeUninit::uninit(); READ_BYTES];
+        let mut scratch = ReadBuf::uninit(&mut scratch);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut scratch))?;
+        self.ahead.extend_from_slice(scratch.filled());
+        Poll::Ready(Ok(scratch.filled().len()))
+    }
+
+    /// Hands out the request with this head, and no more.
+    pub(super) fn admit(&mut self, head: &Head) {
+        self.ahead.advance(head.bytes.start);
+        self.head = head.bytes.len();
+        self.opens = head.upgrade;
+        self.body = match head.body {
+            Body::None => Window::Length(0),
+            Body::Length(bytes) => Window::Length(bytes),
+            Body::Chunked => Window::Chunked(Chunked::default()),
+        };
+    }
+
+    /// Hands out everything from now on: what HTTP/2 needs, which frames its requests itself.
+    pub(super) fn open(&mut self) {
+        self.body = Window::Open;
+    }
+
+    /// After a request: whether its last byte was handed out, so that what is ahead is the next request.
+    pub(super) fn is_between_requests(&mut self) -> bool {
+        if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
+            self.ahead = BytesMut::new();
+        }
+        self.head == 0 && self.body.is_spent()
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.body {
+            Window::Open if self.ahead.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buf),
+            Window::Open => {
+                let bytes = self.ahead.len().min(buf.remaining());
+                hand_out(&mut self.ahead, bytes, buf);
+                Poll::Ready(Ok(()))
+            }
+            Window::Length(left) if self.ahead.is_empty() => {
+                let mut limited = (&mut self.inner).take(*left);
+                let polled = Pin::new(&mut limited).poll_read(cx, buf);
+                *left = limited.limit();
+                polled
+            }
+            Window::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                let bytes = self.ahead.len().min(buf.remaining()).min(most);
+                hand_out(&mut self.ahead, bytes, buf);
+                *left -= bytes as u64;
+                Poll::Ready(Ok(()))
+            }
+            Window::Chunked(chunked) => {
+                if self.ahead.is_empty() {
+                    let before = buf.filled().len();
+                    ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+                    let read = buf.filled().get(before..).unwrap_or_default();
+                    let of_body = chunked.follow(read).map_err(invalid)?;
+                    // The next request came in the same read.
+                    self.ahead.extend_from_slice(read.get(of_body..).unwrap_or_default());
+                    buf.set_filled(before + of_body);
+                } else {
+                    let most = self.ahead.len().min(buf.remaining());
+                    let bytes = chunked.follow(self.ahead.get(..most).unwrap_or_default()).map_err(invalid)?;
+                    hand_out(&mut self.ahead, bytes, buf);
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// After the last byte: only the end of the connection is told, so that Pingora notices a client that left.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A client that has sent its next request is not watched further, or it could fill the memory.
+        if self.ahead.is_empty() && ready!(self.poll_fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+}
+
+impl Window {
+    fn is_spent(&self) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunked) => chunked.is_done(),
+        }
+    }
+}
+
+fn hand_out(ahead: &mut BytesMut, bytes: usize, buf: &mut ReadBuf<'_>) {
+    buf.put_slice(ahead.get(..bytes).unwrap_or_default());
+    ahead.advance(bytes);
+}
+
+fn invalid(fault: super::chunked::ChunkFault) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, fault)
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if this.head > 0 {
+            let bytes = this.head.min(buf.remaining());
+            hand_out(&mut this.ahead, bytes, buf);
+            this.head -= bytes;
+            return Poll::Ready(Ok(()));
+        }
+        if this.body.is_spent() {
+            if !this.opens {
+                return this.poll_end(cx);
+            }
+            this.body = Window::Open;
+        }
+        this.poll_body(cx, buf)
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for GuardedStream {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for GuardedStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for GuardedStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for GuardedStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for GuardedStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for GuardedStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+/// Peeking is not offered: the guard has looked already.
+impl Peek for GuardedStream {}
