@@ -1,3 +1,5 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 
+pub mod client;
 pub mod config;
+pub mod demo;

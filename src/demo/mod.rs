@@ -1,0 +1,1 @@
+//! The first run: a stand-in backend, and the story that is walked with it.
