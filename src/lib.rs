@@ -1,5 +1,6 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
