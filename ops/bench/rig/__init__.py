@@ -1,0 +1,1 @@
+"""Measures gateways beside each other: what each costs in CPU time, on the same work, in interleaved rounds."""
