@@ -165,8 +165,10 @@ mod tests {
             ("{ request: { set: { '': x } } }", &["/request/set/"]),
             ("{ request: { set: { 'a/b': x } } }", &["/request/set/a~1b"]),
             ("{ response: { set: { x: \"a\\nb\" } } }", &["/response/set/x"]),
-            ("{ request: { remove: [Host] }, response: { set: { Transfer-Encoding: chunked } } }",
-             &["/request/remove/0", "/response/set/Transfer-Encoding"]),
+            (
+                "{ request: { remove: [Host] }, response: { set: { Transfer-Encoding: chunked } } }",
+                &["/request/remove/0", "/response/set/Transfer-Encoding"],
+            ),
             ("{ request: { set: { x: '' } } }", &[]),
         ] {
             let config = config(yaml);

@@ -10,9 +10,7 @@
 //! - payload_hash
 //! ```
 
-use crate::api::{
-    BuildFault, Check, Configured, Exchange, Filter, Halt, Outcome, Parts, Reason, Refusal, Step,
-};
+use crate::api::{BuildFault, Check, Configured, Exchange, Filter, Halt, Outcome, Parts, Reason, Refusal, Step};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -103,10 +103,8 @@ impl Filter for Replay {
         let Some(command) = exchange.facts.command.decoded() else {
             return Step::Ready(Err(Halt::misplaced(Config::NAME)));
         };
-        let key = ReplayKey {
-            device_session_id: command.device_session_id.clone(),
-            request_id: command.request_id.clone(),
-        };
+        let key =
+            ReplayKey { device_session_id: command.device_session_id.clone(), request_id: command.request_id.clone() };
         match self.store.reserve(&key, command.timestamp_ms, self.keep) {
             Step::Ready(reserved) => Step::Ready(self.settle(key, reserved, exchange)),
             Step::Later(reserving) => Step::later(async move {
@@ -138,7 +136,10 @@ mod tests {
         fakes::{FakeReplay, NOW_MS, Request, command, parts, reason},
     };
 
-    async fn refused(answer: Result<Reserved, StoreFault>, is_slow: bool) -> (Option<Reason>, Request, Arc<FakeReplay>) {
+    async fn refused(
+        answer: Result<Reserved, StoreFault>,
+        is_slow: bool,
+    ) -> (Option<Reason>, Request, Arc<FakeReplay>) {
         let store = Arc::new(FakeReplay { answer, is_slow, ..FakeReplay::default() });
         let mut parts = parts();
         parts.replay_stores.insert("main".to_owned(), Arc::<FakeReplay>::clone(&store));

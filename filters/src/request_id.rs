@@ -50,7 +50,7 @@ impl Filter for RequestId {
 
     fn check<'f, 'x: 'f>(&'f self, exchange: &'f mut Exchange<'x>) -> Check<'f> {
         let brought = self.is_trusting.then(|| brought_id(exchange.head.headers)).flatten();
-        let id = brought.unwrap_or_else(|| self.new_id());
+        let id = brought.unwrap_or_else(|| fresh(self.clock.unix_ms()));
         let facts = &mut *exchange.facts;
         facts.upstream_headers.set(X_REQUEST_ID, id.clone());
         facts.downstream_headers.set(X_REQUEST_ID, id.clone());
@@ -59,18 +59,17 @@ impl Filter for RequestId {
     }
 }
 
-impl RequestId {
-    /// A UUID of version 7. Its random bits need not be secret, so they come from a generator of the thread:
-    /// no lock, no system call.
-    fn new_id(&self) -> HeaderValue {
-        let mut random = [0; 10];
-        fastrand::fill(&mut random);
-        let millis = u64::try_from(self.clock.unix_ms()).unwrap_or_default();
-        let uuid = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-        let mut text = [0; Hyphenated::LENGTH];
-        let text: &str = uuid.hyphenated().encode_lower(&mut text);
-        HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
-    }
+/// A new id, for a request of this time: a UUID of version 7. Its random bits need not be secret, so they come
+/// from a generator of the thread: no lock, no system call.
+#[must_use]
+pub fn fresh(unix_ms: i64) -> HeaderValue {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let millis = u64::try_from(unix_ms).unwrap_or_default();
+    let uuid = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    let mut text = [0; Hyphenated::LENGTH];
+    let text: &str = uuid.hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 fn brought_id(headers: &HeaderMap) -> Option<HeaderValue> {

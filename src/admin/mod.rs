@@ -1,10 +1,7 @@
 //! The admin pages: life signs, metrics, the running configuration. Served on loopback listeners only, which
 //! the configuration's checks see to.
 
-use crate::{
-    config,
-    proxy::{Gateway, context::RequestContext, reply},
-};
+use crate::proxy::{Gateway, context::RequestContext, reply};
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
 use http::{Method, header::CONTENT_TYPE};

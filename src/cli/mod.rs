@@ -1,11 +1,11 @@
 //! The command line.
 
-mod call;
-mod check;
+pub mod call;
+pub mod check;
 mod demo;
 mod routes;
 mod run;
-mod schema;
+pub mod schema;
 
 use clap::{Parser, Subcommand};
 use std::{future::Future, io, process::ExitCode};

@@ -19,7 +19,7 @@ pub(super) struct Door {
 
 impl Hooks for Door {
     fn request_id(&self) -> String {
-        filters::request_id::fresh().to_str().unwrap_or_default().to_owned()
+        filters::request_id::fresh(self.clock.unix_ms()).to_str().unwrap_or_default().to_owned()
     }
 
     fn refused(&self, refused: &Refused<'_>) {

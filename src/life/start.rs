@@ -7,7 +7,7 @@ use crate::{
         source::{self, Protocol},
     },
     listener::{
-        self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem, head::HeadLimits,
+        self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem,
     },
     plan::{self, BuildProblem, Outside, Plan},
     proxy::Gateway,
@@ -112,7 +112,7 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock };
     let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
     let mut service = listener::service(guard, &bindings);
-    let fds = Arc::new(Mutex::new(listener::take_over(bound)));
+    let fds = Arc::new(parking_lot::Mutex::new(listener::take_over(bound)));
     let (stop, stopped) = watch::channel(false);
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     Ok(Running { plan, addresses, readiness, activity, metrics, access_log, stop, service: Mutex::new(service) })
@@ -138,10 +138,7 @@ fn rules(loaded: &Loaded) -> Result<Vec<ListenerRules>, StartProblem> {
             http1,
             http2,
             tls: tls.map_err(|problem| StartProblem::Tls { listener: name.clone(), problem })?,
-            head: HeadLimits {
-                bytes_max: usize::try_from(written.limits.head.bytes()).unwrap_or(usize::MAX),
-                headers_max: written.limits.headers,
-            },
+            head: plan::head_limits(&written.limits),
             streams_max: written.limits.streams,
             counted: !written.admin,
         })

@@ -1,7 +1,7 @@
 //! Answering a head that is not taken, before there is a session that could.
 
 use super::{head::HeadRefusal, stream::GuardedStream};
-use crate::proxy::problem;
+use super::problem;
 use std::{
     fmt::Write as _,
     future::poll_fn,

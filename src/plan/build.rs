@@ -14,15 +14,20 @@ use crate::{
         secrets::{self, SecretFault},
         source,
     },
+    listener::head::HeadLimits,
     telemetry::metrics::Metrics,
     upstream::{EndpointProblem, Upstream, UpstreamOptions, sessions::BackendSessions},
 };
 use filters::{
     api::{BudgetStore, BuildFault, Clock, Parts, ReplayStore, SessionLookup},
+    chain::build_chain,
     memory::{MemoryBudgets, MemoryReplay},
-    order::{build_chain, expand},
+    table::{ChainEntry, FilterConfig},
 };
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Deeper chains are refused when the configuration is checked.
+const CHAIN_DEPTH_MAX: usize = 64;
 
 /// What the plan needs from outside the configuration.
 pub struct Outside<'a> {
@@ -165,9 +170,16 @@ fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Res
         is_admin: written.admin,
         trusted_proxies: networks.collect::<Result<_, _>>().map_err(|_| BuildProblem::Network(name.to_owned()))?,
         body_bytes_max: written.limits.body.bytes(),
-        headers_max: written.limits.headers,
+        head: head_limits(&written.limits),
         table: RouteTable::new(name, matchers),
     })
+}
+
+/// The most that a request head may bring, as the listener counts.
+#[must_use]
+pub fn head_limits(written: &source::Limits) -> HeadLimits {
+    let bytes_max = usize::try_from(written.head.bytes()).unwrap_or(usize::MAX);
+    HeadLimits { bytes_max, headers_max: written.headers }
 }
 
 fn find<'a, T>(
@@ -189,7 +201,8 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn route(&self, written: &source::Route, metrics: &Metrics) -> Result<Arc<Route>, BuildProblem> {
         let fault = |fault| BuildProblem::Filter { route: written.name.clone(), fault };
-        let entries = expand(&written.chain, &self.config.chains).map_err(fault)?;
+        let mut filters = Vec::new();
+        self.expand(&written.chain, 0, &mut filters);
         let target = match (&written.forward, &written.commands) {
             (Some(forward), None) => Target::Forward(self.forward(&written.name, forward)?),
             (None, Some(commands)) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
@@ -198,10 +211,25 @@ impl Builder<'_> {
         Ok(Arc::new(Route {
             name: written.name.clone(),
             matcher: Matcher::new(&written.r#match)?,
-            chain: build_chain(&entries, self.parts).map_err(fault)?,
+            chain: build_chain(&filters.iter().collect::<Vec<_>>(), self.parts).map_err(fault)?,
             target,
             metrics: metrics.route(&written.name),
         }))
+    }
+
+    /// Puts the chains that are named in the place of their names. The configuration's checks have refused
+    /// names that lead nowhere and chains that contain each other.
+    fn expand(&self, entries: &[ChainEntry], depth: usize, into: &mut Vec<FilterConfig>) {
+        for entry in entries {
+            match entry {
+                ChainEntry::Filter(filter) => into.push(filter.as_ref().clone()),
+                ChainEntry::Name(name) => match (FilterConfig::bare(name), self.config.chains.get(name)) {
+                    (Some(filter), _) => into.push(filter),
+                    (None, Some(entries)) if depth < CHAIN_DEPTH_MAX => self.expand(entries, depth + 1, into),
+                    (None, _) => {}
+                },
+            }
+        }
     }
 
     fn forward(&self, route: &str, written: &source::Forward) -> Result<Forward, BuildProblem> {

@@ -85,7 +85,7 @@ impl CallTemplate {
         let fields_used = self.pieces.iter().any(|piece| matches!(piece, Piece::Field(_)));
         let json = match payload.is_empty() {
             true => Value::Object(Map::new()),
-            false => filters::body::strict_json(payload).map_err(|problem| invalid(format!("payload: {problem}")))?,
+            false => filters::body::json::parse(payload).map_err(invalid)?,
         };
         let fields = match json {
             Value::Object(fields) => fields,

@@ -7,9 +7,9 @@ pub mod path;
 pub mod route;
 pub mod signer;
 
-pub use build::{BuildProblem, Outside, build};
+pub use build::{BuildProblem, Outside, build, head_limits};
 
-use crate::{config::Loaded, telemetry::metrics::RouteMetrics, upstream::Upstream};
+use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
 use commands::Commands;
 use filters::chain::Chain;
 use http::HeaderValue;
@@ -44,8 +44,8 @@ pub struct PlannedListener {
     pub trusted_proxies: Vec<IpNet>,
     /// The largest body, and the largest decompressed message, in bytes.
     pub body_bytes_max: u64,
-    /// The most headers of an HTTP/2 request.
-    pub headers_max: usize,
+    /// The most that a request head may bring.
+    pub head: HeadLimits,
     /// The routes that it serves.
     pub table: RouteTable,
 }

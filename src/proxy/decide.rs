@@ -8,7 +8,8 @@ use super::{
     reply,
 };
 use crate::{
-    admin, listener,
+    admin,
+    listener::head::{HeadRefusal, check_h2},
     plan::{
         Route, Target,
         path::CanonicalPath,
@@ -49,7 +50,7 @@ impl Gateway {
         self.activity.note();
         let route = match find_route(session, ctx) {
             Ok(route) => route,
-            Err(refusal) => return self.refuse(session, ctx, &refusal).await,
+            Err(HeadRefusal { status, refusal }) => return self.refuse_as(session, ctx, status, &refusal).await,
         };
         ctx.route = Some(Arc::clone(&route));
         match &route.target {
@@ -93,10 +94,7 @@ impl Gateway {
         };
         ctx.chain_took = started.elapsed();
         match outcome {
-            Ok(()) => {
-                ctx.facts.reservation = None;
-                Ok(false)
-            }
+            Ok(()) => Ok(false),
             Err(Stop::Refused(refusal)) => self.refuse(session, ctx, &refusal).await,
             Err(Stop::Answered(status)) => {
                 let mut answer = ResponseHeader::build(status, Some(8))?;
@@ -108,7 +106,18 @@ impl Gateway {
 
     /// Writes a refusal in the caller's protocol. Always `Ok(true)`, or the client has gone.
     pub(crate) async fn refuse(&self, session: &mut Session, ctx: &mut RequestContext, refusal: &Refusal) -> Result<bool> {
-        ctx.facts.request_id.get_or_insert_with(filters::request_id::fresh);
+        self.refuse_as(session, ctx, refusal.reason.http_status(), refusal).await
+    }
+
+    async fn refuse_as(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+        status: u16,
+        refusal: &Refusal,
+    ) -> Result<bool> {
+        let started_ms = ctx.started_ms;
+        ctx.facts.request_id.get_or_insert_with(|| filters::request_id::fresh(started_ms));
         if rpc::is_call(session.req_header(), ctx) {
             rpc::refuse(session, ctx, refusal).await?;
         } else {
@@ -116,7 +125,7 @@ impl Gateway {
             if let Some(id) = id {
                 ctx.facts.downstream_headers.set(http::HeaderName::from_static("x-request-id"), id);
             }
-            reply::refuse(session, ctx, refusal.reason.http_status(), refusal).await?;
+            reply::refuse(session, ctx, status, refusal).await?;
         }
         Ok(true)
     }
@@ -198,13 +207,13 @@ async fn run(
     outcome
 }
 
-fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, Refusal> {
+fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, HeadRefusal> {
     let header = session.req_header();
-    let unknown = || Refusal::new(Reason::RouteUnknown);
+    let unknown = || HeadRefusal::from(Refusal::new(Reason::RouteUnknown));
     let plan = Arc::clone(&ctx.plan);
     let listener = plan.listeners.get(ctx.listener).ok_or_else(unknown)?;
     if header.version == Version::HTTP_2 {
-        listener::head::check_h2(&header.method, &header.uri, &header.headers, listener.headers_max)?;
+        check_h2(&header.method, &header.uri, &header.headers, listener.head)?;
     }
     let canonical = ctx.path.insert(CanonicalPath::parse(raw_path(header.raw_path()))?);
     if plan.shut.covers(canonical) {
@@ -221,7 +230,7 @@ fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Resul
         Found::Nothing => Err(unknown()),
         Found::OtherMethods(methods) => {
             let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-            Err(Refusal { allow: Some(names.join(", ")), ..Refusal::new(Reason::MethodNotAllowed) })
+            Err(Refusal { allow: Some(names.join(", ")), ..Refusal::new(Reason::MethodNotAllowed) }.into())
         }
     }
 }

@@ -29,9 +29,7 @@ pub fn common_edits(facts: &Facts) -> HeaderEdits {
         edits.set(RATE_REMAINING, HeaderValue::from(rate.remaining));
         edits.set(RATE_RESET, HeaderValue::from(rate.reset_seconds));
     }
-    for edit in facts.downstream_headers.iter() {
-        edits.push(edit.clone());
-    }
+    edits.extend(&facts.downstream_headers);
     edits
 }
 

@@ -27,8 +27,6 @@ pub async fn execute(
 ) -> Result<ExecuteCommandResponse, Refusal> {
     call.facts.command = decode(message, format);
     run_chain(call, context).await?;
-    // The id that the backend is about to act on stays reserved, whatever comes of it.
-    call.facts.reservation = None;
     let (Some(command), Some(session)) = (call.facts.command.decoded().cloned(), call.facts.session.clone()) else {
         return Err(Refusal::new(Reason::Internal));
     };

@@ -13,7 +13,7 @@ use std::fmt;
 /// What is wrong and where, without the document's own text: it is not JSON (RFC 8259), not UTF-8, has
 /// anything behind its end, a name twice in one object (compared as decoded, at any depth), a number that
 /// fits no double, or more than 127 levels (serde_json's limit, which holds for any deserializer on it).
-pub(super) fn parse(document: &[u8]) -> Result<Value, String> {
+pub fn parse(document: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(document).map_err(|fault| format!("the body is not UTF-8: {fault}"))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Unambiguous.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));

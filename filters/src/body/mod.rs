@@ -12,7 +12,7 @@
 //! - body: { max: 10MiB }
 //! ```
 
-mod json;
+pub mod json;
 
 use crate::api::{
     BodyNeed, BuildFault, Check, ConfigProblem, Configured, Exchange, Filter, Halt, Outcome, Parts, Reason, Refusal,
@@ -121,7 +121,8 @@ fn unsupported(headers: &HeaderMap) -> Option<&'static str> {
     if !is_json {
         return Some("the Content-Type must be application/json");
     }
-    let charsets = pieces.filter_map(|piece| piece.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    let charsets =
+        pieces.filter_map(|piece| piece.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
     let mut charsets = charsets.map(|(_, charset)| charset.trim_matches('"'));
     charsets.any(|charset| !charset.eq_ignore_ascii_case("utf-8")).then_some("JSON must be in UTF-8")
 }
@@ -207,7 +208,8 @@ mod tests {
 
     #[test]
     fn it_asks_for_the_body_only_where_it_looks_into_it() {
-        for (yaml, need) in [("{ max: 1KiB }", None), ("{ max: 1KiB, json: true }", Some(BodyNeed { bytes_max: 1024 }))] {
+        for (yaml, need) in [("{ max: 1KiB }", None), ("{ max: 1KiB, json: true }", Some(BodyNeed { bytes_max: 1024 }))]
+        {
             let config: Config = serde_yaml::from_str(yaml).unwrap();
             assert_eq!(config.build(&parts()).unwrap().body_need(), need);
         }

@@ -113,9 +113,15 @@ impl Configured for Config {
         }
         for (index, origin) in self.origins.iter().enumerate().filter(|(_, origin)| !is_origin(origin)) {
             let remedy = "write scheme://host or scheme://host:port, in lower case and without a path";
-            problem(format!("/origins/{index}"), format!("`{origin}` is not what a browser sends as an origin"), remedy);
+            problem(
+                format!("/origins/{index}"),
+                format!("`{origin}` is not what a browser sends as an origin"),
+                remedy,
+            );
         }
-        for (index, method) in self.methods.iter().enumerate().filter(|(_, m)| Method::from_bytes(m.as_bytes()).is_err()) {
+        for (index, method) in
+            self.methods.iter().enumerate().filter(|(_, m)| Method::from_bytes(m.as_bytes()).is_err())
+        {
             problem(format!("/methods/{index}"), format!("`{method}` is no method"), "write it as in GET or PATCH");
         }
         for (list, names) in [("headers", &self.headers), ("expose", &self.expose)] {

@@ -35,8 +35,7 @@ const OTHER: &str = "https://app.example.com.evil.test";
 #[test]
 fn a_preflight_is_answered_without_the_backend() {
     let config = config("{ origins: ['https://app.example.com'], credentials: true, max_age: 1h }");
-    let (outcome, answer) =
-        check(&config, "OPTIONS", &[("origin", APP), ("access-control-request-method", "POST")]);
+    let (outcome, answer) = check(&config, "OPTIONS", &[("origin", APP), ("access-control-request-method", "POST")]);
     assert_eq!(outcome, Err(Halt::Answered(StatusCode::NO_CONTENT)));
     assert_eq!(answer["access-control-allow-origin"], APP);
     assert_eq!(answer["access-control-allow-credentials"], "true");
@@ -106,10 +105,14 @@ fn problems_point_to_their_place() {
         ("{ origins: [] }", &["/origins"]),
         ("{ origins: ['*'], credentials: true }", &["/origins"]),
         ("{ origins: ['*', 'https://a.test'] }", &["/origins"]),
-        ("{ origins: ['https://a.test/', 'a.test', 'null', 'https://A.test', 'https://*.a.test'] }",
-         &["/origins/0", "/origins/1", "/origins/2", "/origins/3", "/origins/4"]),
-        ("{ origins: ['https://a.test'], methods: ['G ET'], headers: [a, 'b c'], expose: [''] }",
-         &["/methods/0", "/headers/1", "/expose/0"]),
+        (
+            "{ origins: ['https://a.test/', 'a.test', 'null', 'https://A.test', 'https://*.a.test'] }",
+            &["/origins/0", "/origins/1", "/origins/2", "/origins/3", "/origins/4"],
+        ),
+        (
+            "{ origins: ['https://a.test'], methods: ['G ET'], headers: [a, 'b c'], expose: [''] }",
+            &["/methods/0", "/headers/1", "/expose/0"],
+        ),
         ("{ origins: ['https://a.test'], credentials: true, headers: ['*'] }", &["/headers/0"]),
     ] {
         let problems = config(yaml).problems();

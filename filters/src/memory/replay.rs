@@ -53,12 +53,8 @@ impl MemoryReplay {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, ids_max: usize) -> Self {
         let shards = shard_count(ids_max);
-        let ids = || Ids {
-            live: HashMap::new(),
-            by_expiry: BTreeMap::new(),
-            ids_max: ids_max / shards,
-            reserved_ever: 0,
-        };
+        let ids =
+            || Ids { live: HashMap::new(), by_expiry: BTreeMap::new(), ids_max: ids_max / shards, reserved_ever: 0 };
         let epoch_ms = AtomicI64::new(clock.unix_ms());
         Self {
             clock,

@@ -92,7 +92,8 @@ impl Window {
 
     /// How long until one more may be spent.
     pub(super) fn wait(&self, now: u64) -> Duration {
-        let free_at = if self.is_exhausted() { self.slots.front().map(|oldest| oldest.last + self.length) } else { None };
+        let free_at =
+            if self.is_exhausted() { self.slots.front().map(|oldest| oldest.last + self.length) } else { None };
         Duration::from_nanos(free_at.unwrap_or(now).saturating_sub(now))
     }
 }
@@ -125,9 +126,18 @@ mod tests {
     #[test]
     fn a_burst_is_released_exactly_one_window_after_it() {
         let mut window = window(3, 1000);
-        for (at_ms, spends) in
-            [(0, true), (0, true), (0, true), (0, false), (999, false), (1000, true), (1000, true), (1000, true), (1999, false), (2000, true)]
-        {
+        for (at_ms, spends) in [
+            (0, true),
+            (0, true),
+            (0, true),
+            (0, false),
+            (999, false),
+            (1000, true),
+            (1000, true),
+            (1000, true),
+            (1999, false),
+            (2000, true),
+        ] {
             assert_eq!(try_spend(&mut window, at_ms * MS), spends, "{at_ms}");
         }
     }

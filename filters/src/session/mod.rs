@@ -130,7 +130,9 @@ mod tests {
         fakes::{FakeSessions, Request, command, parts, reason, session},
     };
 
-    async fn check(found: Result<Option<Arc<SessionRecord>>, LookupFault>) -> (Option<Reason>, Option<Arc<SessionRecord>>) {
+    async fn check(
+        found: Result<Option<Arc<SessionRecord>>, LookupFault>,
+    ) -> (Option<Reason>, Option<Arc<SessionRecord>>) {
         let mut parts = parts();
         parts.sessions.insert("devices".to_owned(), Arc::new(FakeSessions(found)));
         let filter = Config::Lookup("devices".to_owned()).build(&parts).unwrap();
@@ -170,7 +172,9 @@ mod tests {
             assert_eq!(config.problems().len(), problems, "{yaml}");
             assert_eq!(config.build(&parts()).err().unwrap().what, "there is no session lookup `devices`");
         }
-        for (yaml, problem) in [("{ lookup: d, ttl: 3s }", "unknown field `ttl`"), ("[a]", "expected the name of a session")] {
+        for (yaml, problem) in
+            [("{ lookup: d, ttl: 3s }", "unknown field `ttl`"), ("[a]", "expected the name of a session")]
+        {
             let fault = serde_yaml::from_str::<Config>(yaml).unwrap_err().to_string();
             assert!(fault.contains(problem), "{fault}");
         }

@@ -11,9 +11,7 @@
 //! - signature
 //! ```
 
-use crate::api::{
-    BuildFault, Check, Configured, Exchange, Filter, Halt, Outcome, Parts, Reason, Refusal, Step,
-};
+use crate::api::{BuildFault, Check, Configured, Exchange, Filter, Halt, Outcome, Parts, Reason, Refusal, Step};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use proto::signing::RequestFields;

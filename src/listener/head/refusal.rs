@@ -11,6 +11,12 @@ pub struct HeadRefusal {
     pub refusal: Refusal,
 }
 
+impl From<Refusal> for HeadRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Self { status: refusal.reason.http_status(), refusal }
+    }
+}
+
 impl HeadRefusal {
     /// 400: not what RFC 9110 and 9112 have, or open to more than one reading.
     #[must_use]

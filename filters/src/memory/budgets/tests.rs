@@ -106,7 +106,8 @@ fn parallel_callers_never_spend_more_than_the_limit() {
             for thread in 0..8 {
                 let (store, own) = (&store, &own);
                 scope.spawn(move || {
-                    let mut charges = vec![charge("common", "all", 300, 3_600_000), charge("half", "all", 200, 3_600_000)];
+                    let mut charges =
+                        vec![charge("common", "all", 300, 3_600_000), charge("half", "all", 200, 3_600_000)];
                     if thread % 2 == 0 {
                         charges.remove(1);
                     } else {

@@ -105,7 +105,8 @@ impl MemoryBudgets {
             shard.sweep(now, SWEEP_KEYS_FULL);
         }
         // Nothing is removed from here to the end, so places stay valid.
-        let places: Vec<Place> = charges.iter().zip(homes).map(|(charge, home)| place(&mut held, home, charge)).collect();
+        let places: Vec<Place> =
+            charges.iter().zip(homes).map(|(charge, home)| place(&mut held, home, charge)).collect();
         let spent = refusal(&mut held, &places, now).unwrap_or_else(|| {
             let rates = places.iter().filter_map(|place| {
                 let window = window_at(&mut held, *place)?;
