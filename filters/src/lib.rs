@@ -13,9 +13,13 @@ pub mod budget;
 pub mod chain;
 pub mod cors;
 pub mod envelope;
+#[cfg(test)]
+mod fakes;
 pub mod freshness;
 pub mod headers;
 pub mod ip;
+pub mod memory;
+pub mod order;
 pub mod payload_hash;
 pub mod replay;
 pub mod request_id;

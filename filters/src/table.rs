@@ -1,6 +1,6 @@
 //! The table of filters: which there are, and how chains name them.
 
-use crate::api::{BuildFault, ConfigProblem, Configured, Filter, Parts, Reference};
+use crate::api::{BuildFault, ConfigProblem, Configured, Filter, Parts, Reference, forms::Forms};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -35,6 +35,12 @@ macro_rules! table {
             #[must_use]
             pub fn after(&self) -> &'static [&'static str] {
                 match self { $(Self::$module(_) => crate::$module::Config::AFTER,)* }
+            }
+
+            /// Whether a chain may have it only once.
+            #[must_use]
+            pub fn is_once(&self) -> bool {
+                match self { $(Self::$module(_) => crate::$module::Config::ONCE,)* }
             }
 
             /// The names that it uses.
@@ -89,7 +95,7 @@ table! {
 
 /// An entry of a chain: a filter with its configuration, or a name. A name is a filter that needs no
 /// configuration, or another chain that is put in its place.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ChainEntry {
     /// A filter that needs no configuration, or a chain.
@@ -98,19 +104,30 @@ pub enum ChainEntry {
     Filter(Box<FilterConfig>),
 }
 
+impl From<FilterConfig> for ChainEntry {
+    fn from(config: FilterConfig) -> Self {
+        Self::Filter(Box::new(config))
+    }
+}
+
+impl<'de> Deserialize<'de> for ChainEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "the name of a filter or chain, or a filter with its configuration";
+        Forms::without_list(expected, Self::Name, |config: FilterConfig| config.into()).read(deserializer)
+    }
+}
+
 /// Reads a chain that is written as one entry or as a list of them.
 ///
 /// # Errors
 /// Where it is neither.
 pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ChainEntry>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        Many(Vec<ChainEntry>),
-        One(ChainEntry),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::Many(entries) => entries,
-        OneOrMany::One(entry) => vec![entry],
-    })
+    let expected = "a chain: the name of a filter or chain, a filter with its configuration, or a list of these";
+    Forms::new(
+        expected,
+        |name| vec![ChainEntry::Name(name)],
+        |entries: Vec<ChainEntry>| entries,
+        |config: FilterConfig| vec![config.into()],
+    )
+    .read(deserializer)
 }

@@ -77,6 +77,9 @@ pub trait Configured: Serialize + DeserializeOwned + JsonSchema {
     /// Filters that must stand ahead of this one in every chain that has it.
     const AFTER: &'static [&'static str] = &[];
 
+    /// Whether a chain may have it only once.
+    const ONCE: bool = false;
+
     /// The names that it uses.
     fn references(&self) -> Vec<Reference> {
         Vec::new()

@@ -55,24 +55,34 @@ impl CommandState {
 /// A device session that exists and is active.
 pub type Session = Arc<SessionRecord>;
 
-/// A replay id that was reserved and not yet settled.
+/// A replay id that was reserved for a request whose chain has not passed yet.
 ///
-/// A budget that refuses after the reservation gives the id back: a refusal burns no id.
+/// Dropped before that, by a budget that refuses or by a client that goes away, it gives the id back: only a
+/// request that was let through burns its id.
 pub struct Reservation {
     store: Arc<dyn ReplayStore>,
     key: ReplayKey,
+    is_kept: bool,
 }
 
 impl Reservation {
     /// Remembers where `key` was reserved.
     #[must_use]
     pub fn new(store: Arc<dyn ReplayStore>, key: ReplayKey) -> Self {
-        Self { store, key }
+        Self { store, key, is_kept: false }
     }
 
-    /// Gives the id back, so that the same request can be accepted later.
-    pub fn release(self) {
-        self.store.release(&self.key);
+    /// The request is let through: the id stays reserved.
+    pub fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.store.release(&self.key);
+        }
     }
 }
 

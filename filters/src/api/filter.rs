@@ -1,6 +1,6 @@
 //! The filter itself.
 
-use super::{Exchange, Refusal};
+use super::{Exchange, Reason, Refusal};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,13 @@ pub enum Halt {
     Answered(http::StatusCode),
     /// It could not decide. `on_fault` says whether this refusal is given or the request passes.
     Faulted(Refusal),
+}
+
+impl Halt {
+    /// A filter runs where what it reads cannot be. The checks of a chain's order rule that out.
+    pub(crate) fn misplaced(filter: &'static str) -> Self {
+        Self::Faulted(Refusal::because(Reason::Internal, format!("`{filter}` has nothing to read in this chain")))
+    }
 }
 
 impl From<Refusal> for Halt {

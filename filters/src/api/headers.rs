@@ -34,6 +34,11 @@ impl HeaderEdits {
         self.0.push(HeaderEdit::Remove(name));
     }
 
+    /// Adds all of another's changes behind these.
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend_from_slice(&others.0);
+    }
+
     /// The changes, first to last.
     pub fn iter(&self) -> impl Iterator<Item = &HeaderEdit> {
         self.0.iter()

@@ -3,6 +3,7 @@
 mod build;
 mod exchange;
 mod filter;
+pub(crate) mod forms;
 mod headers;
 mod ports;
 mod refusal;
@@ -13,7 +14,7 @@ pub use exchange::{CommandState, Exchange, Facts, Head, MessageTypes, Reservatio
 pub use filter::{BodyNeed, Check, Filter, Halt, OnFault, Outcome, Step};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use ports::{
-    BudgetStore, Charge, Clock, LookupFault, ReplayKey, ReplayStore, Reserved, SessionLookup, SessionRecord,
+    BudgetStore, Charge, Clock, LookupFault, Receipt, ReplayKey, ReplayStore, Reserved, SessionLookup, SessionRecord,
     SessionStatus, Spent, StoreFault,
 };
 pub use refusal::{RateState, Reason, Refusal, RpcCode};

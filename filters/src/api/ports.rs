@@ -80,10 +80,13 @@ pub trait ReplayStore: Send + Sync {
     fn release(&self, key: &ReplayKey);
 }
 
-/// One caller's share of one budget rule, to be spent.
+/// One caller's share of one budget rule, to be spent. The charges of one call are of different rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    /// The budget's name and the caller's key in one string.
+    /// The budget and its rule, the same for every caller. A store that can take no more keys counts all
+    /// new callers of the rule together under this.
+    pub rule: Arc<str>,
+    /// The rule and the caller in one string: what is counted.
     pub key: String,
     /// Requests per window.
     pub limit: u64,
@@ -91,11 +94,20 @@ pub struct Charge {
     pub window: Duration,
 }
 
+/// When something was spent, in the store's own time. A store takes back only what it can find by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt(pub Duration);
+
 /// The outcome of spending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spent {
-    /// Every charge was within its limit, and all were spent. One state per charge, in order.
-    All(Vec<super::RateState>),
+    /// Every charge was within its limit, and all were spent.
+    All {
+        /// One state per charge, in order.
+        rates: Vec<super::RateState>,
+        /// To take it back with.
+        receipt: Receipt,
+    },
     /// At least one was over its limit, and nothing was spent.
     Refused {
         /// The exhausted rule that takes longest to recover.
@@ -109,4 +121,7 @@ pub enum Spent {
 pub trait BudgetStore: Send + Sync {
     /// Spends one from every charge, or nothing at all.
     fn spend(&self, charges: &[Charge]) -> Step<'_, Result<Spent, StoreFault>>;
+
+    /// Gives back what was spent on these charges, best effort: another store refused the same request.
+    fn refund(&self, charges: &[Charge], receipt: Receipt);
 }

@@ -1,6 +1,8 @@
 //! A chain: filters in their order, run over one request.
 
-use crate::api::{BodyNeed, Exchange, Filter, Halt, OnFault, Reason, Refusal};
+use crate::api::{BodyNeed, BuildFault, Exchange, Filter, Halt, OnFault, Parts, Refusal};
+use crate::order::freshness_window;
+use crate::table::FilterConfig;
 
 /// Filters in their order.
 ///
@@ -56,7 +58,11 @@ impl Chain {
     /// # Errors
     /// The first that stops the request.
     pub async fn run_rest(&self, exchange: &mut Exchange<'_>) -> Result<(), Stop> {
-        run(self.filters.get(self.head_count..).unwrap_or_default(), exchange).await
+        run(self.filters.get(self.head_count..).unwrap_or_default(), exchange).await?;
+        if let Some(reservation) = exchange.facts.reservation.take() {
+            reservation.keep();
+        }
+        Ok(())
     }
 }
 
@@ -72,16 +78,27 @@ async fn run(filters: &[Box<dyn Filter>], exchange: &mut Exchange<'_>) -> Result
             Err(Halt::Answered(status)) => Stop::Answered(status),
         };
         exchange.facts.stopped_by = Some(filter.name());
-        settle(&stop, exchange);
+        // Dropped, it gives its id back: what is refused burns none.
+        exchange.facts.reservation = None;
         return Err(stop);
     }
     Ok(())
 }
 
-fn settle(stop: &Stop, exchange: &mut Exchange<'_>) {
-    let Some(reservation) = exchange.facts.reservation.take() else { return };
-    // A replay stays reserved: only a refusal that says nothing against this request gives its id back.
-    if !matches!(stop, Stop::Refused(refusal) if refusal.reason == Reason::RequestReplayed) {
-        reservation.release();
-    }
+/// A chain of these filters in this order. What one takes from another is set here: `replay` keeps ids as long
+/// as `freshness` takes commands.
+///
+/// # Errors
+/// Where a name that a filter uses is not among the parts. What is wrong with the order is said by
+/// [`crate::order::problems`], which must have been asked before.
+pub fn build_chain(filters: &[&FilterConfig], parts: &Parts) -> Result<Chain, BuildFault> {
+    let window = freshness_window(filters);
+    let build = |filter: &&FilterConfig| match (filter, window) {
+        (FilterConfig::replay(config), Some(window)) => config.build_for(window, parts),
+        _ => filter.build(parts),
+    };
+    filters.iter().map(build).collect::<Result<_, _>>().map(Chain::new)
 }
+
+#[cfg(test)]
+mod tests;

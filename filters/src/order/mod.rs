@@ -1,0 +1,143 @@
+//! What must hold between the filters of a chain, whoever wrote it.
+
+use crate::api::ConfigProblem;
+use crate::budget::{BudgetConfig, Needs};
+use crate::table::FilterConfig;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Something wrong between the filters of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainProblem {
+    /// The filter's place in the chain.
+    pub index: usize,
+    /// What is wrong; its pointer goes from the filter's configuration.
+    pub problem: ConfigProblem,
+}
+
+/// What is wrong with the order of these filters. A budget that is not among `budgets` is left to those who
+/// check names.
+#[must_use]
+pub fn problems(chain: &[&FilterConfig], budgets: &BTreeMap<String, BudgetConfig>) -> Vec<ChainProblem> {
+    let mut problems = Vec::new();
+    for (index, filter) in chain.iter().enumerate() {
+        let (ahead, behind) = chain.split_at_checked(index).unwrap_or_default();
+        let mut found = Vec::new();
+        found.extend(repeated(filter, ahead));
+        found.extend(misplaced(filter, ahead, behind));
+        found.extend(forgetful(filter, ahead));
+        found.extend(unreadable(filter, ahead, budgets));
+        problems.extend(found.into_iter().map(|problem| ChainProblem { index, problem }));
+    }
+    problems
+}
+
+/// How long a command can be fresh in this chain.
+pub(crate) fn freshness_window(chain: &[&FilterConfig]) -> Option<Duration> {
+    chain.iter().find_map(|filter| match filter {
+        FilterConfig::freshness(config) => Some(config.window()),
+        _ => None,
+    })
+}
+
+fn repeated(filter: &FilterConfig, ahead: &[&FilterConfig]) -> Option<ConfigProblem> {
+    let name = filter.name();
+    let is_repeated = filter.is_once() && ahead.iter().any(|other| other.name() == name);
+    is_repeated.then(|| ConfigProblem {
+        pointer: String::new(),
+        what: format!("`{name}` is in the chain twice"),
+        remedy: "leave one of them out".to_owned(),
+    })
+}
+
+/// Filters that it relies on and that are not ahead of it.
+fn misplaced(filter: &FilterConfig, ahead: &[&FilterConfig], behind: &[&FilterConfig]) -> Option<ConfigProblem> {
+    let is_in = |part: &[&FilterConfig], name: &str| part.iter().any(|other| other.name() == name);
+    let lacking: Vec<&str> = filter.after().iter().copied().filter(|name| !is_in(ahead, name)).collect();
+    if lacking.is_empty() {
+        return None;
+    }
+    let (name, order) = (filter.name(), [filter.after(), &[filter.name()]].concat().join(", "));
+    let listed = lacking.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let where_they_are = if lacking.iter().all(|name| is_in(behind, name)) { "behind it" } else { "not in the chain" };
+    let where_they_are = if lacking.len() > 1 && lacking.iter().any(|name| is_in(behind, name)) {
+        "not ahead of it"
+    } else {
+        where_they_are
+    };
+    Some(ConfigProblem {
+        pointer: String::new(),
+        what: format!("`{name}` relies on {listed}: {where_they_are}"),
+        remedy: format!("keep the order {order}"),
+    })
+}
+
+/// A replay filter that forgets ids while their commands are still fresh.
+fn forgetful(filter: &FilterConfig, ahead: &[&FilterConfig]) -> Option<ConfigProblem> {
+    let FilterConfig::replay(config) = filter else { return None };
+    let (keep, window) = (config.keep?.get(), freshness_window(ahead)?);
+    (keep < window).then(|| ConfigProblem {
+        pointer: "/keep".to_owned(),
+        what: format!("a command stays fresh for {window:?}, but its id is kept for {keep:?}: it could be replayed"),
+        remedy: format!("write {}s or more, or leave it out", window.as_millis().div_ceil(1000)),
+    })
+}
+
+/// Budgets that are asked twice, or whose key has nothing to read at this place.
+fn unreadable(
+    filter: &FilterConfig,
+    ahead: &[&FilterConfig],
+    budgets: &BTreeMap<String, BudgetConfig>,
+) -> Vec<ConfigProblem> {
+    let FilterConfig::budget(config) = filter else { return Vec::new() };
+    let asked_ahead = |name: &String| {
+        ahead.iter().any(|other| matches!(other, FilterConfig::budget(other) if other.names().contains(name)))
+    };
+    let mut problems = Vec::new();
+    for (index, name) in config.names().iter().enumerate() {
+        let mut problem = |what: String, remedy: String| {
+            problems.push(ConfigProblem { pointer: config.pointer(index), what, remedy });
+        };
+        if asked_ahead(name) || config.names().iter().take(index).any(|earlier| earlier == name) {
+            problem(
+                format!("the budget `{name}` is asked twice, so every request would count double"),
+                "leave one of them out".to_owned(),
+            );
+        }
+        let needs = budgets.get(name).map(BudgetConfig::needs).unwrap_or_default();
+        for (part, source) in lacking(needs, ahead) {
+            problem(
+                format!(
+                    "the key of `{name}` has {part}, which nothing ahead has read: all callers would share one budget"
+                ),
+                format!("place it behind {source}"),
+            );
+        }
+    }
+    problems
+}
+
+fn lacking(needs: Needs, ahead: &[&FilterConfig]) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let is_ahead = |is: fn(&FilterConfig) -> bool| ahead.iter().any(|other| is(other));
+    let sources = [
+        (
+            needs.body,
+            is_ahead(|other| matches!(other, FilterConfig::body(body) if body.json)),
+            "a field of the body",
+            "`body` with `json: true`",
+        ),
+        (needs.session, is_ahead(|other| matches!(other, FilterConfig::session(_))), "the session", "`session`"),
+        (
+            needs.envelope,
+            is_ahead(|other| matches!(other, FilterConfig::envelope(_))),
+            "the message type",
+            "`envelope`",
+        ),
+    ];
+    sources
+        .into_iter()
+        .filter(|(is_needed, is_there, ..)| *is_needed && !is_there)
+        .map(|(_, _, part, source)| (part, source))
+}
+
+#[cfg(test)]
+mod tests;
