@@ -16,7 +16,7 @@ mod flight;
 
 use crate::api::{
     BuildFault, Check, ConfigProblem, Configured, Exchange, Facts, Filter, Halt, LookupFault, Named, OnFault, Outcome,
-    Parts, Reason, Reference, Refusal, SessionLookup, SessionRecord, SessionStatus, Step, forms::Forms,
+    Parts, Reason, Reference, Refusal, SessionRecord, SessionStatus, Step, forms::Forms,
 };
 use flight::SharedLookup;
 use schemars::JsonSchema;
