@@ -35,10 +35,10 @@ impl Narrator {
         self.line(&format!("\n{title}"));
     }
 
-    /// Tells what was seen to hold.
-    pub fn held(&mut self, what: &str) {
+    /// Tells what was tried, and what came as promised.
+    pub fn held(&mut self, step: &str, came: &str) {
         let mark = self.painted("32", "✓");
-        self.line(&format!("  {mark} {what}"));
+        self.line(&format!("  {mark} {step} → {came}"));
     }
 
     /// Tells what did not.

@@ -28,24 +28,24 @@ impl Story<'_> {
             let step = format!("{name}: user.account.get");
             let account = self.answered(&step, device, dialect, ("user.account.get", Value::Null), "ok").await?;
             let email = expect::text(&step, &account, "email")?;
-            self.narrator.held(&format!("{step}: ok, {email}; hash and signature of the answer hold"));
+            self.narrator.held(&step, &format!("ok, {email}; hash and signature of the answer hold"));
         }
         let step = "user.games.open: a payload becomes the body of a POST";
         let opened = self.answered(step, device, PLAIN, ("user.games.open", json!({ "title": "Go" })), "ok").await?;
         let game_id = expect::text(step, &opened, "game_id")?;
-        self.narrator.held(&format!("{step}: ok, {game_id}"));
+        self.narrator.held(step, &format!("ok, {game_id}"));
 
         let step = "user.games.report: its fields become a path and a query";
         let payload = json!({ "game_id": game_id, "depth": 2, "note": "a b&c" });
         let report = self.answered(step, device, PLAIN, ("user.games.report", payload), "ok").await?;
         expect::same(step, &json!({ "depth": "2", "note": "a b&c" }), report.get("asked").unwrap_or(&Value::Null))?;
-        self.narrator.held(&format!("{step}: ok, the backend was asked for depth=2 and note=\"a b&c\""));
+        self.narrator.held(step, "ok, the backend was asked for depth=2 and note=\"a b&c\"");
 
         let step = "user.account.rename: the backend says no, and that too is signed";
         let no_name = ("user.account.rename", json!({ "display_name": "" }));
         let said = self.answered(step, device, PLAIN, no_name, "name.invalid").await?;
         let said = said.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
-        self.narrator.held(&format!("{step}: name.invalid, {said:?}"));
+        self.narrator.held(step, &format!("name.invalid, {said:?}"));
         Ok(())
     }
 

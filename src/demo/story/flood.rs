@@ -22,7 +22,7 @@ impl Story<'_> {
 
         let step = "the user's first device, meanwhile";
         self.answered(step, device, PLAIN, ("user.account.get", Value::Null), "ok").await?;
-        self.narrator.held(&format!("{step}: ok"));
+        self.narrator.held(step, "ok");
 
         let step = "the second device, once the backend has revoked its session";
         if !self.backend.revoke(&other.device_session_id) {
@@ -68,7 +68,7 @@ impl Story<'_> {
             return Err(Failed::new(step, expected, format!("{passed} passed, then {refused:?}")));
         };
         let told = format!("Retry-After: {seconds}, X-RateLimit-Limit: {}, -Remaining: {}", rate.limit, rate.remaining);
-        self.narrator.held(&format!("{step}: {passed} passed, then {EXHAUSTED} ({} {told})", refused.http_status));
+        self.narrator.held(step, &format!("{passed} passed, then {EXHAUSTED} ({}, {told})", refused.http_status));
         Ok(())
     }
 }

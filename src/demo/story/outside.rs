@@ -29,15 +29,15 @@ impl Story<'_> {
             let came = self.get(&spelling.replace("{id}", &device.device_session_id), HeaderMap::new()).await;
             let refused = expect::problem(&step, &["ROUTE_UNKNOWN", "REQUEST_MALFORMED"], came)?;
             let reason = refused.reason.unwrap_or_default();
-            self.narrator.held(&format!("{step}: {}, {reason}", refused.http_status));
+            self.narrator.held(&step, &format!("{}, {reason}", refused.http_status));
         }
         for name in IDENTITY_HEADERS {
-            let step = format!("GET /api/v1/user/account with a {name} of the stranger's own");
+            let step = format!("GET /api/v1/user/account with the header {name}: user-1");
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("user-1"))]);
             let answer = expect::json(&step, 401, self.get("/api/v1/user/account", headers).await)?;
             let missing = Value::from("identity.missing");
             expect::same(&step, &missing, answer.pointer("/error/code").unwrap_or(&Value::Null))?;
-            self.narrator.held(&format!("{step}: 401, the header never reached the backend"));
+            self.narrator.held(&step, "401, the backend was not told of any user");
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl Story<'_> {
             let came = self.call(Dialect::new(protocol, Codec::Proto), &request).await;
             expect::refused(step, ("already_exists", "REQUEST_REPLAYED"), came)?;
         }
-        self.narrator.held(&format!("{step}: already_exists, REQUEST_REPLAYED"));
+        self.narrator.held(step, "already_exists, REQUEST_REPLAYED");
         Ok(())
     }
 
@@ -62,7 +62,7 @@ impl Story<'_> {
         let request = device.sign(&command);
         let came = self.call(PLAIN, &request).await;
         expect::answered(step, "ok", device, &request, came)?;
-        self.narrator.held(&format!("{step}: ok, a forger burns no ids"));
+        self.narrator.held(step, "ok, a forger burns no ids");
         Ok(())
     }
 
@@ -74,7 +74,7 @@ impl Story<'_> {
     ) -> Result<(), Failed> {
         let came = self.call(PLAIN, request).await;
         let refused = expect::refused(step, expected, came)?;
-        self.narrator.held(&format!("{step}: {}, {}", refused.code, expected.1));
+        self.narrator.held(step, &format!("{}, {}", refused.code, expected.1));
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ impl Story<'_> {
         let sent = expect::json(&step, 200, self.post(SEND_CODE, &json!({ "email": EMAIL })).await)?;
         let challenge_id = expect::text(&step, &sent, "challenge_id")?;
         let mail = self.mail(&step, &challenge_id).await?;
-        self.narrator.held(&format!("{step}: 200, and the code {} is in the mail to {}", mail.code, mail.to));
+        self.narrator.held(&step, &format!("200, and the code {} is in the mail to {}", mail.code, mail.to));
 
         let step = format!("POST {CONFIRM_CODE}");
         let key = fresh_key().map_err(|fault| Failed::fault(&step, &fault))?;
@@ -38,7 +38,7 @@ impl Story<'_> {
         let opened = expect::json(&step, 200, self.post(CONFIRM_CODE, &body).await)?;
         let mut device = Device::new(expect::text(&step, &opened, "device_session_id")?, key);
         device.gateway_keys.by_id.insert("demo".to_owned(), self.gateway_key);
-        self.narrator.held(&format!("{step}: 200, device session {}", device.device_session_id));
+        self.narrator.held(&step, &format!("200, device session {}", device.device_session_id));
         Ok(device)
     }
 
