@@ -173,6 +173,8 @@ async fn user_routes_want_to_know_the_caller() {
     let scene = Scene::set().await;
     let answer = scene.get("/api/v1/user/account").await;
     assert_eq!(code_of(answer), failure(401, "identity.missing"));
+    let spelled = scene.call(Method::GET, "/api/v1/user/account", &[("x_user_id", "user-1")], Value::Null).await;
+    assert_eq!(code_of(spelled), failure(404, "user.unknown"));
     assert_eq!(scene.get("/healthz").await.0, 200);
 }
 
