@@ -8,7 +8,7 @@ from .report import TITLES
 
 WIDTH = 760
 LABEL_WIDTH = 150
-VALUE_WIDTH = 130
+VALUE_WIDTH = 150
 BAR, GAP, HEAD = 20, 8, 44
 OURS, THEIRS = "#b4472d", "#8a94a0"
 PART_COLOURS = ("#5b3a8c", "#2f6f8f", "#4f9d8a", "#c9a227")
