@@ -1,0 +1,94 @@
+//! A gateway says that it is ready when it is, says no as soon as it is to stop, finishes what it has begun, and
+//! leaves with 0.
+
+use crate::kit::{
+    backend::{Backend, Reply},
+    eventually,
+    gateway::Gateway,
+    raw::Raw,
+};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+fn yaml(backend: &Backend, bind: &str) -> String {
+    format!(
+        r#"
+version: 1
+listeners:
+  public: {{ bind: "{bind}" }}
+  admin: {{ bind: "127.0.0.1:0", admin: true }}
+upstreams: {{ backend: {{ endpoints: ["http://{}"] }} }}
+routes: [ {{ name: api, match: {{ path: "/*" }}, chain: request_id, forward: backend }} ]
+drain: {{ delay: 500ms, deadline: 10s }}
+"#,
+        backend.address
+    )
+}
+
+fn get(gateway: &Gateway, listener: &str, path: &str) -> crate::kit::raw::RawAnswer {
+    Raw::connect(gateway.address(listener)).send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).answer()
+}
+
+#[test]
+fn life_signs_are_on_the_admin_listener_alone() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let gateway = Gateway::start(&yaml(&backend, "127.0.0.1:0"));
+    assert_eq!(get(&gateway, "admin", "/livez").status, 200);
+    let ready = get(&gateway, "admin", "/readyz");
+    assert_eq!((ready.status, ready.json()["ready"].as_bool()), (200, Some(true)));
+    get(&gateway, "public", "/some/path?secret=1");
+    let line = gateway.access_line(|line| line["route"] == "api");
+    assert_eq!((line["path"].as_str(), line["status"].as_u64()), (Some("/some/path"), Some(200)));
+    let metrics = String::from_utf8(get(&gateway, "admin", "/metrics").body).unwrap();
+    assert!(metrics.contains(r#"portcullis_requests_total{route="api",status="2xx"} 1"#), "{metrics}");
+    let config = String::from_utf8(get(&gateway, "admin", "/config").body).unwrap();
+    assert!(config.contains("name: api"), "{config}");
+    assert_eq!(get(&gateway, "admin", "/else").status, 404);
+    assert_eq!(backend.seen().len(), 1);
+}
+
+#[test]
+fn an_idle_gateway_ends_at_once() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let mut gateway = Gateway::start(&yaml(&backend, "127.0.0.1:0").replace("500ms", "30s"));
+    let asked = Instant::now();
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(15), "it waited for nobody");
+}
+
+#[test]
+fn draining_says_no_serves_on_and_finishes() {
+    let backend = Backend::start(|seen| {
+        Reply::json(200, "{}").after(Duration::from_millis(if seen.target == "/slow" { 1500 } else { 0 }))
+    });
+    let mut gateway = Gateway::start(&yaml(&backend, "127.0.0.1:0"));
+    let mut slow = Raw::connect(gateway.address("public"));
+    slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the slow request", || (backend.seen().len() == 1).then_some(()));
+    gateway.signal("TERM");
+    let answer = eventually("not ready", || Some(get(&gateway, "admin", "/readyz")).filter(|answer| answer.status == 503));
+    assert_eq!(answer.json()["reasons"][0], "draining");
+    assert_eq!(get(&gateway, "public", "/quick").status, 200);
+    assert_eq!(slow.answer().status, 200);
+    assert_eq!(gateway.ended().code(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_said_and_nothing_is_announced() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let not = Gateway::try_start(&yaml(&backend, &taken.local_addr().unwrap().to_string())).err().unwrap();
+    assert_eq!(not.status.code(), Some(1));
+    assert!(not.stderr.contains("`public`") && not.stderr.contains("another listener or process"), "{not:?}");
+    assert_eq!(not.stdout, "");
+}
+
+#[test]
+fn a_configuration_with_problems_is_refused_with_2() {
+    let not = Gateway::try_start("version: 1\nlistenrs: {}\n").err().unwrap();
+    assert_eq!(not.status.code(), Some(2));
+    assert!(not.stderr.contains("gateway.yaml:2:1") && not.stderr.contains("did you mean `listeners`"), "{not:?}");
+}
