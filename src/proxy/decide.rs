@@ -116,15 +116,10 @@ impl Gateway {
         status: u16,
         refusal: &Refusal,
     ) -> Result<bool> {
-        let started_ms = ctx.started_ms;
-        ctx.facts.request_id.get_or_insert_with(|| filters::request_id::fresh(started_ms));
+        reply::ensure_request_id(ctx);
         if rpc::is_call(session.req_header(), ctx) {
             rpc::refuse(session, ctx, refusal).await?;
         } else {
-            let id = ctx.facts.request_id.clone();
-            if let Some(id) = id {
-                ctx.facts.downstream_headers.set(http::HeaderName::from_static("x-request-id"), id);
-            }
             reply::refuse(session, ctx, status, refusal).await?;
         }
         Ok(true)

@@ -16,6 +16,7 @@ use std::time::Duration;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a refused client may take to finish its body. Closing at once would reset the connection, and
 /// the refusal would be lost with it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -52,12 +53,22 @@ pub fn apply(edits: &HeaderEdits, answer: &mut ResponseHeader) -> Result<()> {
     Ok(())
 }
 
+/// Gives a request that was stopped ahead of its `request_id` filter an id: every refusal can be found in the log.
+pub fn ensure_request_id(ctx: &mut RequestContext) {
+    if ctx.facts.request_id.is_none() {
+        let id = filters::request_id::fresh(ctx.started_ms);
+        ctx.facts.downstream_headers.set(X_REQUEST_ID, id.clone());
+        ctx.facts.request_id = Some(id);
+    }
+}
+
 /// Writes a refusal as a problem document (RFC 9457).
 ///
 /// # Errors
 /// Where the client has gone.
 pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16, refusal: &Refusal) -> Result<()> {
     ctx.refused = Some(refusal.reason);
+    ensure_request_id(ctx);
     let request_id = ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let body = Bytes::from(problem::render_as(status, refusal, request_id));
     let mut answer = ResponseHeader::build(status, Some(8))?;

@@ -2,53 +2,85 @@
 
 use super::{Caller, Response, is_framing, text};
 use bytes::Bytes;
+use connectrpc::ConnectRpcBody;
 use http::{
-    HeaderValue, Version,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
-use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-/// Writes head, messages and trailers as they come.
+/// Writes a response: one that is whole with its length, a stream as it comes.
 ///
 /// # Errors
 /// Where the client has gone.
 pub async fn write(session: &mut Session, caller: Option<Caller>, response: Response) -> Result<()> {
-    let (head, mut body) = response.into_parts();
+    let (head, body) = response.into_parts();
     let mut answer = ResponseHeader::build(head.status, Some(head.headers.len() + 4))?;
     for (name, value) in head.headers.iter().filter(|(name, _)| !is_framing(name)) {
         answer.append_header(name.clone(), value.clone())?;
     }
-    let is_text = caller.is_some_and(Caller::is_text);
     if let Some(Caller::GrpcWebText { is_json }) = caller {
         let codec = if is_json { "application/grpc-web-text+json" } else { "application/grpc-web-text+proto" };
         answer.insert_header(CONTENT_TYPE, HeaderValue::from_static(codec))?;
     }
-    // A response that is known whole needs no chunks.
-    if let Some(length) = body.size_hint().exact().filter(|_| !is_text) {
-        answer.insert_header(CONTENT_LENGTH, length)?;
+    let is_text = caller.is_some_and(Caller::is_text);
+    match body {
+        ConnectRpcBody::Full(_) | ConnectRpcBody::GrpcUnary(_) => write_whole(session, answer, body, is_text).await,
+        _ => write_stream(session, answer, body, is_text).await,
     }
-    let ends_with_head = body.is_end_stream();
-    session.write_response_header(Box::new(answer), ends_with_head).await?;
-    while let Some(frame) = body.frame().await {
-        // The error type has no values.
-        let Ok(frame) = frame;
+}
+
+/// A unary answer: its messages are in memory already, so they go out in one piece and need no chunks.
+async fn write_whole(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody, is_text: bool) -> Result<()> {
+    let mut whole = Vec::new();
+    let mut trailers = None;
+    while let Some(Ok(frame)) = body.frame().await {
         match frame.into_data() {
-            Ok(data) => {
-                let data = if is_text { Bytes::from(text::encode(&data)) } else { data };
-                session.write_response_body(Some(data), body.is_end_stream()).await?;
-            }
-            Err(frame) => {
-                if let Ok(trailers) = frame.into_trailers()
-                    && session.req_header().version == Version::HTTP_2
-                {
-                    return session.downstream_session.write_response_trailers(trailers).await;
-                }
-            }
+            Ok(data) => whole.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    session.write_response_body(None, true).await
+    let whole = if is_text { text::encode(&whole).into_bytes() } else { whole };
+    if trailers.is_none() {
+        answer.insert_header(CONTENT_LENGTH, whole.len())?;
+    }
+    session.write_response_header(Box::new(answer), whole.is_empty() && trailers.is_none()).await?;
+    if !whole.is_empty() {
+        session.write_response_body(Some(Bytes::from(whole)), trailers.is_none()).await?;
+    }
+    write_trailers(session, trailers).await
+}
+
+async fn write_stream(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody, is_text: bool) -> Result<()> {
+    if session.req_header().version != Version::HTTP_2 {
+        answer.insert_header(TRANSFER_ENCODING, "chunked")?;
+    }
+    session.write_response_header(Box::new(answer), false).await?;
+    let mut trailers = None;
+    while let Some(Ok(frame)) = body.frame().await {
+        match frame.into_data() {
+            Ok(data) if is_text => {
+                session.write_response_body(Some(Bytes::from(text::encode(&data))), false).await?;
+            }
+            Ok(data) => session.write_response_body(Some(data), false).await?,
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    match trailers {
+        None => session.write_response_body(None, true).await,
+        trailers => write_trailers(session, trailers).await,
+    }
+}
+
+/// Trailers exist in HTTP/2 alone: gRPC has no other transport, and gRPC-Web writes them into the body.
+async fn write_trailers(session: &mut Session, trailers: Option<HeaderMap>) -> Result<()> {
+    match trailers {
+        Some(trailers) if session.req_header().version == Version::HTTP_2 => {
+            session.downstream_session.write_response_trailers(trailers).await
+        }
+        _ => Ok(()),
+    }
 }

@@ -62,12 +62,16 @@ impl Gateway {
         let stderr = gather(child.stderr.take().expect("stderr is piped"));
         let give_up = Instant::now() + PATIENCE;
         loop {
-            if let Some(listeners) = stdout.lock().unwrap().iter().find_map(|line| ready(line)) {
+            let announced = stdout.lock().unwrap().iter().find_map(|line| ready(line));
+            if let Some(listeners) = announced {
                 return Ok(Self { child, listeners, stdout, stderr, _folder: folder });
             }
             if let Some(status) = child.try_wait().expect("the process can be asked") {
                 let text = |lines: &Mutex<Vec<String>>| lines.lock().unwrap().join("\n");
-                eventually("the end of the output", || (Arc::strong_count(&stderr) == 1).then_some(()));
+                // The gathering threads hold the other reference until the pipes end.
+                eventually("the end of the output", || {
+                    (Arc::strong_count(&stderr) == 1 && Arc::strong_count(&stdout) == 1).then_some(())
+                });
                 return Err(NotStarted { status, stdout: text(&stdout), stderr: text(&stderr) });
             }
             assert!(Instant::now() < give_up, "no ready line: {:?}", stderr.lock().unwrap());
