@@ -1,7 +1,7 @@
 //! `portcullis call`: one signed command from the shell.
 
 use crate::client::{
-    Answer, CallError, Client, Codec, Command, Device, DeviceFile, Dialect, Endpoint, HttpVersion, Protocol,
+    Answer, CallError, Client, Codec, Command, Device, DeviceFile, Dialect, Endpoint, HttpVersion, Protocol, Trust,
     parse_public_key, unix_ms,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -49,6 +49,9 @@ pub struct CallArgs {
     /// Verify answers with this key instead of those in the device file
     #[arg(long, value_name = "BASE64|FILE")]
     gateway_key: Option<String>,
+    /// PEM file of the authorities to trust on https:// instead of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// How long the call may take
     #[arg(long, default_value = "10s")]
     deadline: Duration,
@@ -126,14 +129,13 @@ pub async fn run(args: CallArgs) -> ExitCode {
 }
 
 async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<Outcome> {
-    let (device, payload) = match given(args) {
+    let (device, payload, client) = match given(args) {
         Ok(given) => given,
         Err(fault) => {
             writeln!(err, "{}", json!({ "usage": fault.to_string() }))?;
             return Ok(Outcome::Usage);
         }
     };
-    let client = Client::new(args.deadline.get());
     let dialect = Dialect { protocol: args.protocol, codec: args.codec, http: args.http };
     let mut worst = Outcome::Verified;
     let mut request = None;
@@ -154,8 +156,8 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
     Ok(worst)
 }
 
-/// The device and the payload that the arguments name.
-fn given(args: &CallArgs) -> Result<(Device, Bytes), Box<dyn Error>> {
+/// What the arguments name: the device, the payload, and a client that trusts whom it should.
+fn given(args: &CallArgs) -> Result<(Device, Bytes, Client), Box<dyn Error>> {
     let named = |fault: &dyn Error| format!("{}: {fault}", args.device.display());
     let file = DeviceFile::load(&args.device).map_err(|fault| named(&fault))?;
     let mut device = file.device().map_err(|fault| named(&fault))?;
@@ -164,7 +166,13 @@ fn given(args: &CallArgs) -> Result<(Device, Bytes), Box<dyn Error>> {
             .or_else(|fault| fs::read_to_string(given).map_or(Err(fault), |text| parse_public_key(&text)));
         device.gateway_keys.only = Some(key?);
     }
-    Ok((device, payload(args.payload.as_deref().unwrap_or_default())?))
+    let trust = match &args.ca {
+        Some(file) => Trust::in_file(file)?,
+        None if args.to.is_tls() => Trust::of_the_system()?,
+        None => Trust::nobody(),
+    };
+    let payload = payload(args.payload.as_deref().unwrap_or_default())?;
+    Ok((device, payload, Client::new(args.deadline.get(), &trust)))
 }
 
 fn payload(given: &str) -> Result<Bytes, Box<dyn Error>> {

@@ -10,6 +10,7 @@ mod dialect;
 mod frame;
 mod refused;
 mod transport;
+mod trust;
 mod verify;
 
 pub use device::{Command, Device, GatewayKeys, unix_ms};
@@ -17,6 +18,7 @@ pub use device_file::{DeviceFile, DeviceFileFault, parse_public_key};
 pub use dialect::{Answer, Codec, Dialect, HttpVersion, Protocol};
 pub use refused::{RateLimit, Refused};
 pub use transport::{Client, Endpoint, EndpointFault, Reply};
+pub use trust::{Trust, TrustFault};
 pub use verify::Unverified;
 
 use std::time::Duration;

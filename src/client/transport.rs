@@ -1,9 +1,10 @@
 //! HTTP/1.1 and HTTP/2 towards the gateway, over kept connections.
 
-use super::{Answer, CallError, Dialect, HttpVersion};
+use super::{Answer, CallError, Dialect, HttpVersion, Trust};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -17,13 +18,13 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 const EXECUTE_COMMAND: &str = "/edge.v1.Gateway/ExecuteCommand";
 
-/// Where a gateway listens: `http://host:port`.
+/// Where a gateway listens: `http://host:port` or `https://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint(Uri);
 
 /// Why a text is no endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no gateway address: write http://host:port, without a path")]
+#[error("{0:?} is no gateway address: write http://host:port or https://host:port, without a path")]
 pub struct EndpointFault(String);
 
 impl FromStr for Endpoint {
@@ -33,7 +34,8 @@ impl FromStr for Endpoint {
         let fault = || EndpointFault(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| fault())?;
         let bare = uri.path_and_query().is_none_or(|path| path == "/");
-        if uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && bare {
+        if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()) && bare
+        {
             return Ok(Self(uri));
         }
         Err(fault())
@@ -42,11 +44,18 @@ impl FromStr for Endpoint {
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}", self.0.authority().map_or("", |authority| authority.as_str()))
+        let authority = self.0.authority().map_or("", |authority| authority.as_str());
+        write!(f, "{}://{authority}", self.0.scheme_str().unwrap_or_default())
     }
 }
 
 impl Endpoint {
+    /// Whether connections to it are encrypted.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+
     /// The address of `path` there, exactly as it is spelled.
     fn at(&self, path: &str) -> Result<Uri, CallError> {
         let unreachable = |fault: &dyn Error| CallError::Unreachable(format!("{path}: {fault}"));
@@ -72,28 +81,35 @@ pub struct Reply {
 /// Calls gateways. Connections are kept between calls and closed with the client.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http1: legacy::Client<HttpConnector, Full<Bytes>>,
-    http2: legacy::Client<HttpConnector, Full<Bytes>>,
+    http1: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http2: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     deadline: Duration,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        Self::new(DEADLINE)
+        Self::new(DEADLINE, &Trust::nobody())
     }
 }
 
 impl Client {
     /// A client each of whose calls may take at most `deadline`, from the connect to the last byte.
     #[must_use]
-    pub fn new(deadline: Duration) -> Self {
-        let build = |http2_only| {
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
+    pub fn new(deadline: Duration, trust: &Trust) -> Self {
+        let tls = || HttpsConnectorBuilder::new().with_tls_config(trust.config()).https_or_http();
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        // The TLS layer above it decides on the scheme.
+        tcp.enforce_http(false);
+        let build = |http2_only, connector| {
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder.pool_timer(TokioTimer::new()).http2_only(http2_only).build(connector)
         };
-        Self { http1: build(false), http2: build(true), deadline }
+        Self {
+            http1: build(false, tls().enable_http1().wrap_connector(tcp.clone())),
+            http2: build(true, tls().enable_http2().wrap_connector(tcp)),
+            deadline,
+        }
     }
 
     /// Sends one signed command and reads its answer, which is still to be verified.
@@ -155,67 +171,4 @@ fn causes(fault: &(dyn Error + 'static)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::{Codec, Command, Device, Protocol};
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpListener,
-    };
-
-    #[test]
-    fn endpoints_are_a_scheme_a_host_and_a_port() {
-        for good in ["http://127.0.0.1:9090", "http://[::1]:9090/", "http://edge.example"] {
-            assert_eq!(good.parse::<Endpoint>().unwrap().to_string(), good.trim_end_matches('/'));
-        }
-        for bad in ["", "127.0.0.1:9090", "ftp://a", "http://", "http://a/b", "http://a/?b", "https://a"] {
-            assert_eq!(bad.parse::<Endpoint>(), Err(EndpointFault(bad.to_owned())));
-        }
-    }
-
-    /// A listener that takes one connection and says `answer`, or nothing more where there is none.
-    async fn server(answer: Option<Vec<u8>>) -> Endpoint {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        tokio::spawn(async move {
-            let (mut peer, _) = listener.accept().await.unwrap();
-            if let Some(answer) = answer {
-                // The client must have sent before it is answered, or hyper takes the answer for stray bytes.
-                peer.read_u8().await.unwrap();
-                // It may hang up in the middle of an oversized answer.
-                let _ = peer.write_all(&answer).await;
-            }
-            let _ = tokio::io::copy(&mut peer, &mut tokio::io::sink()).await;
-        });
-        endpoint
-    }
-
-    async fn call(endpoint: &Endpoint, deadline: Duration) -> CallError {
-        let device = Device::new("session-1", ed25519_dalek::SigningKey::from_bytes(&[1; 32]));
-        let request = device.sign(&Command::new("a", "").unwrap());
-        let dialect = Dialect::new(Protocol::Connect, Codec::Json);
-        Client::new(deadline).call(endpoint, dialect, &request).await.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn a_silent_gateway_is_given_up_on() {
-        let endpoint = server(None).await;
-        let fault = call(&endpoint, Duration::from_millis(20)).await;
-        assert!(matches!(fault, CallError::Deadline(_)), "{fault}");
-    }
-
-    #[tokio::test]
-    async fn an_endless_answer_is_cut_at_the_limit() {
-        let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", ANSWER_BYTES_MAX + 1).into_bytes();
-        answer.resize(answer.len() + ANSWER_BYTES_MAX + 1, b' ');
-        let fault = call(&server(Some(answer)).await, DEADLINE).await;
-        assert!(matches!(&fault, CallError::Malformed(what) if what.contains("limit")), "{fault}");
-    }
-
-    #[tokio::test]
-    async fn a_closed_port_says_so() {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let fault = call(&format!("http://{port}").parse().unwrap(), DEADLINE).await;
-        assert!(matches!(&fault, CallError::Unreachable(what) if what.contains("refused")), "{fault}");
-    }
-}
+mod tests;
