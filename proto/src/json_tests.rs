@@ -43,7 +43,7 @@ fn base64_is_taken_in_every_form() {
         let command = read(&format!(r#"{{"payloadBytes":"{text}"}}"#)).unwrap();
         assert_eq!(command.payload_bytes, bytes, "{text}");
     }
-    for text in ["=", "A", "A===", "+w=", "a b=", "\\u00e9", "+w==+w=="] {
+    for text in ["=", "A", "A===", "a b=", "\\u00e9", "+w==+w=="] {
         assert!(read(&format!(r#"{{"payloadBytes":"{text}"}}"#)).is_err(), "{text}");
     }
 }

@@ -33,8 +33,8 @@ fn reason(ran: Result<(), Stop>) -> Option<Reason> {
     }
 }
 
-const EDGE: &str = "[request_id, { budget: by_ip }, envelope, { session: devices }, payload_hash, signature, freshness, \
-                    { replay: { store: main } }, { budget: by_user }]";
+const EDGE: &str = "[request_id, { budget: by_ip }, envelope, { session: devices }, payload_hash, signature, \
+                    freshness, { replay: { store: main } }, { budget: by_user }]";
 
 /// Parts for the chain `EDGE`, in which a user may send one command an hour.
 fn edge_parts() -> (Parts, Arc<FakeReplay>) {
@@ -173,5 +173,5 @@ fn a_reservation_is_given_back_unless_it_is_kept() {
     reserve().keep();
     assert!(store.released.lock().unwrap().is_empty());
     drop(Facts { reservation: Some(reserve()), ..Facts::default() });
-    assert_eq!(*store.released.lock().unwrap(), [key.clone()]);
+    assert_eq!(store.released.lock().unwrap().as_slice(), std::slice::from_ref(&key));
 }

@@ -34,7 +34,8 @@ fn check(chain: &str, expected: &[&str]) {
 #[test]
 fn the_contracts_order_stands() {
     check(
-        "[request_id, { budget: by_ip }, envelope, { session: d }, payload_hash, signature, freshness, { replay: { store: m } }, { budget: [by_user, by_type] }]",
+        "[request_id, { budget: by_ip }, envelope, { session: d }, payload_hash, signature, freshness, \
+         { replay: { store: m } }, { budget: [by_user, by_type] }]",
         &[],
     );
     check("[request_id, { body: { max: 1KiB, json: true } }, { budget: [by_ip, by_email] }]", &[]);
@@ -84,7 +85,8 @@ fn ids_are_kept_as_long_as_commands_are_fresh() {
     for (keep, expected) in [("90s", &[][..]), ("89999ms", &["5 /keep: a command stays fresh for 90s, but"])] {
         check(
             &format!(
-                "[envelope, {{ session: d }}, payload_hash, signature, freshness, {{ replay: {{ store: m, keep: {keep} }} }}]"
+                "[envelope, {{ session: d }}, payload_hash, signature, freshness, \
+                 {{ replay: {{ store: m, keep: {keep} }} }}]"
             ),
             expected,
         );

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 fn unhex(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
 const VECTOR_INPUT: &str = "0f656467652d726571756573742d76310276310973657373696f6e2d31\

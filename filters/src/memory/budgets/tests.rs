@@ -31,7 +31,7 @@ fn a_refusal_spends_nothing_and_names_the_slowest_rule() {
     }
     let Spent::All { rates, .. } = store.spend_now(&[wide]) else { panic!("refusals have spent") };
     assert_eq!(rates, [RateState { limit: 5, remaining: 4, reset_seconds: 1 }]);
-    assert!(!spends(&store, &[tight.clone()]));
+    assert!(!spends(&store, std::slice::from_ref(&tight)));
     clock.set(Duration::from_millis(1000));
     assert!(spends(&store, &[tight]));
 }
