@@ -96,6 +96,21 @@ fn keys_that_are_over_are_let_go() {
     assert!(keys <= 1_500, "{keys} keys are kept of 500 live ones");
 }
 
+#[test]
+fn nobody_shares_while_what_is_over_makes_room() {
+    for keys_max in 1..5 {
+        let (store, clock) = store(keys_max);
+        for round in 0..20 {
+            clock.set(Duration::from_secs(round));
+            for caller in 0..keys_max {
+                assert!(spends(&store, &[charge("a", &format!("{round}-{caller}"), 1, 1000)]));
+            }
+        }
+        let shared = lock(store.shards.last().unwrap());
+        assert!(shared.windows.is_empty(), "keys_max {keys_max}");
+    }
+}
+
 /// Exactly the limit of each budget passes, whatever order threads come in.
 #[test]
 fn parallel_callers_never_spend_more_than_the_limit() {
