@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// RFC 9110 section 7.6.1 and what frames a message; the proxy alone writes these.
-const FRAMING: [&str; 10] = [
+const FRAMING: [&str; 9] = [
     "connection",
     "content-length",
     "host",
@@ -28,7 +28,6 @@ const FRAMING: [&str; 10] = [
     "proxy-connection",
     "te",
     "trailer",
-    "trailers",
     "transfer-encoding",
     "upgrade",
 ];

@@ -106,17 +106,17 @@ impl Filter for Replay {
         let key =
             ReplayKey { device_session_id: command.device_session_id.clone(), request_id: command.request_id.clone() };
         match self.store.reserve(&key, command.timestamp_ms, self.keep) {
-            Step::Ready(reserved) => Step::Ready(self.settle(key, reserved, exchange)),
+            Step::Ready(reserved) => Step::Ready(self.settle(key, &reserved, exchange)),
             Step::Later(reserving) => Step::later(async move {
                 let reserved = reserving.await;
-                self.settle(key, reserved, exchange)
+                self.settle(key, &reserved, exchange)
             }),
         }
     }
 }
 
 impl Replay {
-    fn settle(&self, key: ReplayKey, reserved: Result<Reserved, StoreFault>, exchange: &mut Exchange<'_>) -> Outcome {
+    fn settle(&self, key: ReplayKey, reserved: &Result<Reserved, StoreFault>, exchange: &mut Exchange<'_>) -> Outcome {
         match reserved {
             Ok(Reserved::First) => {
                 exchange.facts.reservation = Some(Reservation::new(Arc::clone(&self.store), key));

@@ -131,3 +131,122 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cha
     )
     .read(deserializer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    /// The YAML blocks of a filter's documentation.
+    fn examples(name: &str) -> Vec<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let places = [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs")];
+        let source = places.iter().find_map(|place| fs::read_to_string(place).ok()).unwrap();
+        let docs: Vec<&str> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
+        let docs = docs.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        docs.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_filter_documents_an_example_that_holds() {
+        for name in NAMES {
+            let examples = examples(name);
+            assert!(!examples.is_empty(), "{name} has no example");
+            for example in examples {
+                let entries: Vec<ChainEntry> = serde_yaml::from_str(&example).unwrap_or_else(|f| panic!("{name}: {f}"));
+                assert!(!entries.is_empty(), "{name}");
+                for entry in entries {
+                    let config = match entry {
+                        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+                        ChainEntry::Filter(config) => *config,
+                    };
+                    assert_eq!(config.name(), *name);
+                    assert_eq!(config.problems(), [], "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn filters_without_a_need_for_configuration_may_stand_bare() {
+        let bare: Vec<_> = NAMES.iter().copied().filter(|name| FilterConfig::bare(name).is_some()).collect();
+        assert_eq!(bare, ["request_id", "headers", "ip", "envelope", "payload_hash", "signature", "freshness"]);
+        assert!(FilterConfig::bare("public_auth").is_none());
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Route {
+        #[serde(deserialize_with = "one_or_many")]
+        chain: Vec<ChainEntry>,
+    }
+
+    #[test]
+    fn a_chain_is_one_entry_or_a_list() {
+        for (yaml, names) in [
+            ("chain: public", &["public"][..]),
+            ("chain: { budget: a }", &["budget"]),
+            ("chain: [public, { budget: [a] }, { freshness: { past: 5s } }]", &["public", "budget", "freshness"]),
+            ("chain: []", &[]),
+        ] {
+            let route: Route = serde_yaml::from_str(yaml).unwrap();
+            let entries = route.chain.iter().map(|entry| match entry {
+                ChainEntry::Name(name) => name.as_str(),
+                ChainEntry::Filter(filter) => filter.name(),
+            });
+            assert_eq!(entries.collect::<Vec<_>>(), names, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn mistakes_keep_their_message_and_their_line() {
+        for (yaml, messages) in [
+            ("chain:\n  - { freshnes: {} }", &["unknown variant `freshnes`", "`freshness`", "line 2"][..]),
+            ("chain:\n  - envelope\n  - freshness: { psat: 5s }", &["unknown field `psat`", "line 3"]),
+            ("chain: { freshness: { past: 5 } }", &["`5` is no duration"]),
+            ("chain: { freshness: { past: 5x } }", &["`5x` is no duration", "line 1"]),
+            ("chain: [{ body: {} }]", &["missing field `max`"]),
+            ("chain: 5", &["expected a chain"]),
+            ("chain: [5]", &["expected the name of a filter or chain"]),
+            ("chain: [{ freshness: {}, envelope: {} }]", &["line 1"]),
+            ("chain: [{}]", &["line 1"]),
+        ] {
+            let fault = serde_yaml::from_str::<Route>(yaml).unwrap_err().to_string();
+            for message in messages {
+                assert!(fault.contains(message), "{yaml}: {fault}");
+            }
+        }
+    }
+
+    /// A configuration that is shown again is the one that was read.
+    #[test]
+    fn entries_are_written_as_they_are_read() {
+        let json = r#"["public",{"budget":["a"]},{"session":"devices"},{"freshness":{"past":"5s","future":"30s"}}]"#;
+        let entries: Vec<ChainEntry> = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&entries).unwrap(), json);
+    }
+
+    /// Every field that an operator can write is explained where the schema is shown.
+    #[test]
+    fn the_schema_explains_every_field() {
+        let schema = serde_json::to_value(schemars::schema_for!(Vec<ChainEntry>)).unwrap();
+        let mut undescribed = Vec::new();
+        undocumented("", &schema, &mut undescribed);
+        assert_eq!(undescribed, Vec::<String>::new());
+    }
+
+    fn undocumented(place: &str, schema: &serde_json::Value, found: &mut Vec<String>) {
+        if let Some(properties) = schema.get("properties").and_then(|properties| properties.as_object()) {
+            for (name, property) in properties {
+                if property.get("description").is_none() && !NAMES.contains(&name.as_str()) {
+                    found.push(format!("{place}/{name}"));
+                }
+            }
+        }
+        for (name, value) in schema.as_object().into_iter().flatten() {
+            undocumented(&format!("{place}/{name}"), value, found);
+        }
+        for (index, value) in schema.as_array().into_iter().flatten().enumerate() {
+            undocumented(&format!("{place}/{index}"), value, found);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The wire of Portcullis: generated messages, their JSON form, and the signing inputs.
 
+#[cfg(test)]
+mod json_tests;
 pub mod signing;
 
 /// What devices and browsers speak to the gateway.

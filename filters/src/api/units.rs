@@ -182,7 +182,7 @@ impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-        match units.iter().find(|(factor, _)| millis > 0 && millis % factor == 0) {
+        match units.iter().find(|(factor, _)| millis > 0 && millis.is_multiple_of(*factor)) {
             Some((factor, unit)) => write!(f, "{}{unit}", millis / factor),
             None => write!(f, "{millis}ms"),
         }

@@ -52,22 +52,17 @@ fn repeated(filter: &FilterConfig, ahead: &[&FilterConfig]) -> Option<ConfigProb
 /// Filters that it relies on and that are not ahead of it.
 fn misplaced(filter: &FilterConfig, ahead: &[&FilterConfig], behind: &[&FilterConfig]) -> Option<ConfigProblem> {
     let is_in = |part: &[&FilterConfig], name: &str| part.iter().any(|other| other.name() == name);
-    let lacking: Vec<&str> = filter.after().iter().copied().filter(|name| !is_in(ahead, name)).collect();
+    let lacking = filter.after().iter().filter(|name| !is_in(ahead, name));
+    let lacking: Vec<String> = lacking
+        .map(|name| format!("`{name}`, which {}", if is_in(behind, name) { "stands behind it" } else { "is missing" }))
+        .collect();
     if lacking.is_empty() {
         return None;
     }
-    let (name, order) = (filter.name(), [filter.after(), &[filter.name()]].concat().join(", "));
-    let listed = lacking.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let where_they_are = if lacking.iter().all(|name| is_in(behind, name)) { "behind it" } else { "not in the chain" };
-    let where_they_are = if lacking.len() > 1 && lacking.iter().any(|name| is_in(behind, name)) {
-        "not ahead of it"
-    } else {
-        where_they_are
-    };
     Some(ConfigProblem {
         pointer: String::new(),
-        what: format!("`{name}` relies on {listed}: {where_they_are}"),
-        remedy: format!("keep the order {order}"),
+        what: format!("`{}` relies on {}", filter.name(), lacking.join(", and on ")),
+        remedy: format!("keep the order {}, {}", filter.after().join(", "), filter.name()),
     })
 }
 

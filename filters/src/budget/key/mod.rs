@@ -172,8 +172,7 @@ impl Part {
         if value.is_ascii() {
             return Cow::Owned(value.to_ascii_lowercase());
         }
-        // Composed first too: some letters have a lower case of their own only when they are one character.
-        Cow::Owned(value.nfc().collect::<String>().to_lowercase().nfc().collect())
+        Cow::Owned(value.to_lowercase().nfc().collect())
     }
 }
 

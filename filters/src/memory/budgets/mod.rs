@@ -61,12 +61,13 @@ impl Shard {
     /// Looks at so many keys, in turn over all calls, and lets go of those that are over.
     fn sweep(&mut self, now: u64, keys: usize) {
         for _ in 0..keys.min(self.windows.len()) {
-            match self.windows.get_index(self.hand) {
-                Some((_, window)) if window.is_over(now) => {
-                    self.windows.swap_remove_index(self.hand);
-                }
-                Some(_) => self.hand += 1,
-                None => self.hand = 0,
+            if self.hand >= self.windows.len() {
+                self.hand = 0;
+            }
+            if self.windows.get_index(self.hand).is_some_and(|(_, window)| window.is_over(now)) {
+                self.windows.swap_remove_index(self.hand);
+            } else {
+                self.hand += 1;
             }
         }
     }

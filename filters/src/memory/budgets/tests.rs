@@ -31,7 +31,7 @@ fn a_refusal_spends_nothing_and_names_the_slowest_rule() {
     }
     let Spent::All { rates, .. } = store.spend_now(&[wide]) else { panic!("refusals have spent") };
     assert_eq!(rates, [RateState { limit: 5, remaining: 4, reset_seconds: 1 }]);
-    assert!(!spends(&store, &[tight.clone()]));
+    assert!(!spends(&store, std::slice::from_ref(&tight)));
     clock.set(Duration::from_millis(1000));
     assert!(spends(&store, &[tight]));
 }
@@ -94,6 +94,21 @@ fn keys_that_are_over_are_let_go() {
     }
     let keys: usize = store.shards.iter().map(|shard| lock(shard).windows.len()).sum();
     assert!(keys <= 1_500, "{keys} keys are kept of 500 live ones");
+}
+
+#[test]
+fn nobody_shares_while_what_is_over_makes_room() {
+    for keys_max in 1..5 {
+        let (store, clock) = store(keys_max);
+        for round in 0..20 {
+            clock.set(Duration::from_secs(round));
+            for caller in 0..keys_max {
+                assert!(spends(&store, &[charge("a", &format!("{round}-{caller}"), 1, 1000)]));
+            }
+        }
+        let shared = lock(store.shards.last().unwrap());
+        assert!(shared.windows.is_empty(), "keys_max {keys_max}");
+    }
 }
 
 /// Exactly the limit of each budget passes, whatever order threads come in.

@@ -113,3 +113,6 @@ impl Input {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

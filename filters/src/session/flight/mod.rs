@@ -39,7 +39,7 @@ impl SharedLookup {
     }
 
     /// What the lookup says of this session. Its deadline is that of the first who asked.
-    pub(super) fn find(&self, device_session_id: &str) -> impl Future<Output = Found> + Send + 'static {
+    pub(super) fn find(&self, device_session_id: &str) -> impl Future<Output = Found> + Send + use<> {
         let flight = self.join(device_session_id);
         async move {
             let flight = flight?;
@@ -99,3 +99,6 @@ impl Flights {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
