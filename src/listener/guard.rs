@@ -57,12 +57,7 @@ impl<P> Guard<P> {
         &self.connections
     }
 
-    pub(super) async fn refuse(
-        &self,
-        connection: &Connection<'_>,
-        stream: &mut GuardedStream,
-        refusal: &HeadRefusal,
-    ) {
+    pub(super) async fn refuse(&self, connection: &Connection<'_>, stream: &mut GuardedStream, refusal: &HeadRefusal) {
         let request_id = self.hooks.request_id();
         let listener = &connection.rules.name;
         self.hooks.refused(&Refused { listener, peer: connection.peer, request_id: &request_id, refusal });
@@ -101,8 +96,11 @@ async fn detect(rules: &ListenerRules, stream: &mut GuardedStream, deadline: Ins
             Some(false) => return Some(Protocol::Http1),
             None => {}
         }
-        if timeout_at(deadline, fill(stream)).await.ok()? == 0 {
-            return None;
+        match timeout_at(deadline, fill(stream)).await {
+            Ok(0) => return None,
+            Ok(_) => {}
+            // `P` alone may have become a POST: HTTP/1 says that its head did not arrive in time.
+            Err(_) => return (!stream.ahead().is_empty()).then_some(Protocol::Http1),
         }
     }
 }

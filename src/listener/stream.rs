@@ -13,18 +13,26 @@ use pingora_core::protocols::{
     UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
 };
 use std::{
+    future::poll_fn,
     io,
     mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::{Instant, timeout_at},
+};
 
 /// Read at once while a head is looked for, on the stack: an idle connection holds no buffer.
 const READ_BYTES: usize = 4 << 10;
 /// A head's buffer larger than this is given back after its request.
 const KEPT_BYTES: usize = 4 << 10;
+/// How long a client that was answered early may go on sending, and how much of it is read.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 256 << 10;
 
 /// A connection behind the guard.
 ///
@@ -48,7 +56,10 @@ pub struct GuardedStream {
 /// What may still be handed out after the head.
 #[derive(Debug)]
 enum Window {
-    Open,
+    /// Everything. `used` says whether anything was.
+    Open {
+        used: bool,
+    },
     Length(u64),
     Chunked(Chunked),
 }
@@ -93,7 +104,7 @@ impl GuardedStream {
 
     /// Hands out everything from now on: what HTTP/2 needs, which frames its requests itself.
     pub(super) fn open(&mut self) {
-        self.body = Window::Open;
+        self.body = Window::Open { used: true };
     }
 
     /// After a request: whether its last byte was handed out, so that what is ahead is the next request.
@@ -101,13 +112,34 @@ impl GuardedStream {
         if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
             self.ahead = BytesMut::new();
         }
-        self.head == 0 && self.body.is_spent()
+        // A protocol change that was asked for and not made leaves an ordinary connection.
+        self.head == 0 && (self.body.is_spent() || matches!(self.body, Window::Open { used: false }))
+    }
+
+    /// Reads on for a moment after the answer to a request that was not read to its end: closing a socket with
+    /// unread bytes sends a reset, which can overtake the answer and destroy it (RFC 9112 section 9.6).
+    async fn linger(&mut self) {
+        let until = Instant::now() + LINGER;
+        let mut left = LINGER_BYTES_MAX;
+        while let Ok(Ok(read @ 1..)) = timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await {
+            self.ahead.clear();
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+        }
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.body {
-            Window::Open if self.ahead.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buf),
-            Window::Open => {
+            Window::Open { used } if self.ahead.is_empty() => {
+                let before = buf.filled().len();
+                let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+                *used |= buf.filled().len() > before;
+                polled
+            }
+            Window::Open { used } => {
+                *used = true;
                 let bytes = self.ahead.len().min(buf.remaining());
                 hand_out(&mut self.ahead, bytes, buf);
                 Poll::Ready(Ok(()))
@@ -157,7 +189,7 @@ impl GuardedStream {
 impl Window {
     fn is_spent(&self) -> bool {
         match self {
-            Self::Open => false,
+            Self::Open { .. } => false,
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_done(),
         }
@@ -189,7 +221,7 @@ impl AsyncRead for GuardedStream {
             if !this.opens {
                 return this.poll_end(cx);
             }
-            this.body = Window::Open;
+            this.body = Window::Open { used: false };
         }
         this.poll_body(cx, buf)
     }
@@ -225,6 +257,10 @@ impl AsyncWrite for GuardedStream {
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
         self.inner.shutdown().await;
+        let is_open = matches!(self.body, Window::Open { .. });
+        if !is_open && !(self.body.is_spent() && self.ahead.is_empty()) {
+            self.linger().await;
+        }
     }
 }
 
@@ -247,6 +283,14 @@ impl Ssl for GuardedStream {
 impl GetTimingDigest for GuardedStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
     }
 }
 

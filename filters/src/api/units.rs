@@ -110,7 +110,11 @@ impl FromStr for Duration {
     type Err = UnitProblem;
 
     fn from_str(written: &str) -> Result<Self, UnitProblem> {
-        let wrong = || UnitProblem(format!("`{written}` is no duration: write a whole number and a unit, such as 250ms, 5s, 2m, 1h or 7d"));
+        let wrong = || {
+            UnitProblem(format!(
+                "`{written}` is no duration: write a whole number and a unit, such as 250ms, 5s, 2m, 1h or 7d"
+            ))
+        };
         let (number, unit) = split(written).ok_or_else(wrong)?;
         let factor = match unit {
             "ms" => 1,
@@ -132,7 +136,11 @@ impl FromStr for Size {
     type Err = UnitProblem;
 
     fn from_str(written: &str) -> Result<Self, UnitProblem> {
-        let wrong = || UnitProblem(format!("`{written}` is no size: write a whole number and a unit, such as 512B, 64KiB, 1MiB or 1GiB"));
+        let wrong = || {
+            UnitProblem(format!(
+                "`{written}` is no size: write a whole number and a unit, such as 512B, 64KiB, 1MiB or 1GiB"
+            ))
+        };
         let (number, unit) = split(written).ok_or_else(wrong)?;
         let factor = match unit {
             "B" => 1,
