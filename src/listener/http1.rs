@@ -3,8 +3,8 @@
 use super::{
     guard::{Connection, Guard},
     head::{HeadReader, HeadRefusal},
-    refuse::fill,
     stream::GuardedStream,
+    wait::{begun, fill},
 };
 use pingora_core::{
     apps::{HttpPersistentSettings, HttpServerApp},
@@ -64,17 +64,9 @@ async fn arrival<P>(
     stops: &mut ShutdownWatch,
 ) -> Arrival {
     let rules = guard.rules();
-    if stream.ahead().is_empty() {
-        let idle_until = deadline.unwrap_or_else(|| Instant::now() + rules.keepalive);
-        let read = tokio::select! {
-            // What has arrived is served, even when the gateway stops at that moment.
-            biased;
-            read = timeout_at(idle_until, fill(stream)) => read,
-            _ = stops.wait_for(|stops| *stops) => return Arrival::Nothing,
-        };
-        if !matches!(read, Ok(1..)) {
-            return Arrival::Nothing;
-        }
+    let idle_until = deadline.unwrap_or_else(|| Instant::now() + rules.keepalive);
+    if !begun(stream, idle_until, stops).await {
+        return Arrival::Nothing;
     }
     let deadline = deadline.unwrap_or_else(|| Instant::now() + rules.head_deadline);
     let mut reader = HeadReader::new(connection.rules.head);

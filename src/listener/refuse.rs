@@ -3,7 +3,7 @@
 use super::{head::HeadRefusal, stream::GuardedStream};
 use crate::proxy::problem;
 use pingora_core::protocols::Shutdown;
-use std::{fmt::Write as _, future::poll_fn, net::SocketAddr, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 /// What the guard asks of, and tells to, the rest of the gateway.
@@ -54,9 +54,4 @@ fn render(HeadRefusal { status, refusal }: &HeadRefusal, request_id: &str) -> Ve
     let mut answer = head.into_bytes();
     answer.extend_from_slice(&body);
     answer
-}
-
-/// Waits for more bytes ahead; 0 at the end of the connection, which a broken one is too.
-pub(super) async fn fill(stream: &mut GuardedStream) -> usize {
-    poll_fn(|cx| stream.poll_fill(cx)).await.unwrap_or(0)
 }

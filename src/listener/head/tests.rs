@@ -99,9 +99,27 @@ fn a_head_may_have_as_many_bytes_as_the_limit_and_none_more() {
 /// Bytes that are heads more often than not, and broken in one place more often than in many.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
-        "GET / HTTP/1.1\r\n", "POST /x?y HTTP/1.1\r\n", "GET http://a/ HTTP/1.1\r\n", "GET / HTTP/1.0\r\n", "Host: a\r\n",
-        "Host: a\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "X: y\r\n", "X:\ty \r\n", "X: a\n",
-        "\r", "\n", "\r\n", "\r\n\r\n", " ", ":", "\0", "x", "\u{e4}", "Expect: 100-continue\r\n",
+        "GET / HTTP/1.1\r\n",
+        "POST /x?y HTTP/1.1\r\n",
+        "GET http://a/ HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\n",
+        "Host: a\r\n",
+        "Host: a\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "X: y\r\n",
+        "X:\ty \r\n",
+        "X: a\n",
+        "\r",
+        "\n",
+        "\r\n",
+        "\r\n\r\n",
+        " ",
+        ":",
+        "\0",
+        "x",
+        "\u{e4}",
+        "Expect: 100-continue\r\n",
     ]);
     prop::collection::vec(piece, 0..8).prop_flat_map(|pieces| {
         let head = pieces.concat().into_bytes();

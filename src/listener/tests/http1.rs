@@ -144,7 +144,9 @@ async fn what_has_begun_at_shutdown_is_finished_and_the_connection_closed() {
 
 #[tokio::test]
 async fn a_chunked_body_with_broken_framing_fails_and_hides_no_request() {
-    for body in ["5\nhello\r\n0\r\n\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFF\r\n", "1\r\nxGET /b HTTP/1.1\r\n"] {
+    for body in
+        ["5\nhello\r\n0\r\n\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFF\r\n", "1\r\nxGET /b HTTP/1.1\r\n"]
+    {
         let door = usual();
         let head = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";

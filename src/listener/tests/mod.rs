@@ -71,13 +71,18 @@ impl HttpServerApp for Echo {
         }
         self.0.requests.lock().unwrap().push(format!("{line} {body}"));
         // As the proxy does: the client is watched while the answer is made.
+        let done = async {
+            if target == "/wait" {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
             biased;
-            _ = session.read_body_or_idle(true) => {
+            _ = session.read_body_or_idle(true), if target != "/early" => {
                 self.0.clients_gone.fetch_add(1, SeqCst);
                 return None;
             }
-            () = async { if target == "/wait" { std::future::pending().await } } => {}
+            () = done => {}
         }
         answer(&mut session, format!("{line} {body}")).await?;
         let settings = HttpPersistentSettings::for_session(&session);
