@@ -81,7 +81,7 @@ fn what_two_readers_could_read_differently_is_refused() {
     }
     let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
     assert!(parse(&long).is_none());
-    assert!(parse(&long[..PATH_BYTES_MAX]).is_some());
+    assert!(parse(long.strip_suffix('a').unwrap()).is_some());
 }
 
 #[test]

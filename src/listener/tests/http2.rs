@@ -54,16 +54,20 @@ async fn half_a_preface_and_half_a_frame_hold_a_connection_no_longer_than_they_m
     };
     // Of a HEADERS frame of 64 bytes, the beginning.
     let half_frame = [PREFACE_AND_SETTINGS, b"\0\0\x40\x01\x04\0\0\0\x01\x82"].concat();
-    for bytes in [&PREFACE_AND_SETTINGS[..20], &PREFACE_AND_SETTINGS[..24], PREFACE_AND_SETTINGS, &half_frame] {
+    let starts = [&PREFACE_AND_SETTINGS[..20], &PREFACE_AND_SETTINGS[..24], PREFACE_AND_SETTINGS, &half_frame];
+    let ends = starts.map(|bytes| {
         let door = open(listener_rules(), rules.clone(), Caps::new(9, 9));
-        let mut client = door.connect().await;
-        client.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        // It is closed, or reset; but it ends.
-        let _ = timeout(HANG, client.read_to_end(&mut answer)).await.unwrap();
-        door.until(|door| door.caps.open() == 0).await;
-        assert_eq!(door.requests().len(), 0);
-    }
+        async move {
+            let mut client = door.connect().await;
+            client.write_all(bytes).await.unwrap();
+            let mut answer = Vec::new();
+            // It is closed, or reset; but it ends.
+            let _ = timeout(HANG, client.read_to_end(&mut answer)).await.unwrap();
+            door.until(|door| door.caps.open() == 0).await;
+            assert_eq!(door.requests().len(), 0);
+        }
+    });
+    futures_util::future::join_all(ends).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod doors;
 mod http1;
 mod http2;
+mod proxied;
 
 use super::{head::HeadLimits, *};
 use async_trait::async_trait;
@@ -58,22 +59,12 @@ impl HttpServerApp for Echo {
         let header = session.req_header();
         let target = header.uri.path_and_query().map_or("*", |target| target.as_str()).to_owned();
         let line = format!("{} {target}", header.method);
-        let mut body = 0;
-        while target != "/early" {
-            match session.read_request_body().await {
-                Ok(Some(bytes)) => body += bytes.len(),
-                Ok(None) => break,
-                Err(_) => {
-                    self.0.broken_bodies.fetch_add(1, SeqCst);
-                    return None;
-                }
-            }
-        }
+        let body = if target == "/early" { 0 } else { self.read(&mut session).await? };
         self.0.requests.lock().unwrap().push(format!("{line} {body}"));
         // As the proxy does: the client is watched while the answer is made.
         let done = async {
             if target == "/wait" {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
@@ -88,6 +79,23 @@ impl HttpServerApp for Echo {
         let settings = HttpPersistentSettings::for_session(&session);
         let stream = session.finish().await.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+}
+
+impl Echo {
+    /// The length of the body; `None` where it does not come whole.
+    async fn read(&self, session: &mut ServerSession) -> Option<usize> {
+        let mut length = 0;
+        loop {
+            match session.read_request_body().await {
+                Ok(Some(bytes)) => length += bytes.len(),
+                Ok(None) => return Some(length),
+                Err(_) => {
+                    self.0.broken_bodies.fetch_add(1, SeqCst);
+                    return None;
+                }
+            }
+        }
     }
 }
 
@@ -144,17 +152,20 @@ fn listener_rules() -> ListenerRules {
 }
 
 fn open(rules: ListenerRules, connections: ConnectionRules, caps: Arc<Caps>) -> Door {
+    let seen = Arc::<Seen>::default();
+    open_before(Echo(Arc::clone(&seen)), seen, rules, connections, caps)
+}
+
+fn open_before<P>(app: P, seen: Arc<Seen>, rules: ListenerRules, connections: ConnectionRules, caps: Arc<Caps>) -> Door
+where
+    P: HttpServerApp + Send + Sync + 'static,
+{
     let bound = bind_all(&[(rules.name.to_string(), "127.0.0.1:0".parse().unwrap())]).unwrap();
     let address = bound[0].address;
     let bindings = Arc::new(Bindings::new(vec![Endpoint { address, rules }]));
-    let (seen, ledger) = (Arc::<Seen>::default(), Arc::<Ledger>::default());
-    let guard = Guard::new(
-        Echo(Arc::clone(&seen)),
-        Arc::clone(&bindings),
-        connections,
-        Arc::clone(&caps),
-        Arc::clone(&ledger) as Arc<dyn Hooks>,
-    );
+    let ledger = Arc::<Ledger>::default();
+    let guard =
+        Guard::new(app, Arc::clone(&bindings), connections, Arc::clone(&caps), Arc::clone(&ledger) as Arc<dyn Hooks>);
     let mut service = service(guard, &bindings);
     let (stop, stopped) = watch::channel(false);
     let fds = take_over(bound);
