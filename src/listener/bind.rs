@@ -1,10 +1,11 @@
 //! Taking the addresses, before anything is announced.
 
-use pingora_core::server::Fds;
+use pingora_core::server::{Fds, ListenFds};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::fd::IntoRawFd,
+    sync::Arc,
 };
 
 /// A listener whose address is taken. Clients can connect from now on; they are served once a service takes over.
@@ -61,7 +62,9 @@ fn remedy(fault: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need the capability CAP_NET_BIND_SERVICE: grant it or choose a higher port"
         }
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address: use one that it has, or 0.0.0.0",
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has this address: use one that it has, or 0.0.0.0"
+        }
         _ => "choose an address that this machine can listen on",
     }
 }
@@ -69,14 +72,14 @@ fn remedy(fault: &io::Error) -> &'static str {
 /// Hands the sockets to the table from which a Pingora service takes them, under the string that the service's
 /// endpoints are named by: the resolved address.
 #[must_use]
-pub fn take_over(bound: Vec<Bound>) -> Fds {
+pub fn take_over(bound: Vec<Bound>) -> ListenFds {
     let mut fds = Fds::new();
     for Bound { address, socket, .. } in bound {
         // From here on the service owns the socket; Pingora finds it by this string and does not bind again
         // (listeners/l4.rs, `ListenerEndpointBuilder::listen`).
         fds.add(address.to_string(), socket.into_raw_fd());
     }
-    fds
+    Arc::new(fds.into())
 }
 
 #[cfg(test)]
@@ -93,7 +96,7 @@ mod tests {
         let addresses: Vec<_> = bound.iter().map(|bound| bound.address).collect();
         assert!(addresses.iter().all(|address| address.port() != 0) && addresses[0] != addresses[1]);
         let fds = take_over(bound);
-        assert!(addresses.iter().all(|address| fds.get(&address.to_string()).is_some()));
+        assert!(addresses.iter().all(|address| fds.lock().get(&address.to_string()).is_some()));
     }
 
     #[test]

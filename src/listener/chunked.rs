@@ -21,16 +21,32 @@ pub(super) struct Chunked {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Size { digits: usize, value: u64 },
-    Extension { value: u64, bytes: usize },
-    SizeLf { value: u64 },
-    Data { left: u64 },
+    Size {
+        digits: usize,
+        value: u64,
+    },
+    Extension {
+        value: u64,
+        bytes: usize,
+    },
+    SizeLf {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     /// At the beginning of a trailer line, or of the empty line that ends the body.
-    Trailer { bytes: usize },
-    TrailerLine { bytes: usize },
-    TrailerLf { bytes: usize },
+    Trailer {
+        bytes: usize,
+    },
+    TrailerLine {
+        bytes: usize,
+    },
+    TrailerLf {
+        bytes: usize,
+    },
     LastLf,
     Done,
 }

@@ -4,9 +4,10 @@ use super::{
     caps::Caps,
     head::HeadRefusal,
     http1, http2,
-    refuse::{self, Hooks, Refused, fill},
+    refuse::{self, Hooks, Refused},
     rules::{Bindings, ConnectionRules, ListenerRules},
     stream::GuardedStream,
+    wait::{begun, fill},
 };
 use async_trait::async_trait;
 use pingora_core::{
@@ -57,12 +58,7 @@ impl<P> Guard<P> {
         &self.connections
     }
 
-    pub(super) async fn refuse(
-        &self,
-        connection: &Connection<'_>,
-        stream: &mut GuardedStream,
-        refusal: &HeadRefusal,
-    ) {
+    pub(super) async fn refuse(&self, connection: &Connection<'_>, stream: &mut GuardedStream, refusal: &HeadRefusal) {
         let request_id = self.hooks.request_id();
         let listener = &connection.rules.name;
         self.hooks.refused(&Refused { listener, peer: connection.peer, request_id: &request_id, refusal });
@@ -87,7 +83,12 @@ impl<P> Guard<P> {
 }
 
 /// What the client speaks; `None` where it went or stalled before that was clear.
-async fn detect(rules: &ListenerRules, stream: &mut GuardedStream, deadline: Instant) -> Option<Protocol> {
+async fn detect(
+    rules: &ListenerRules,
+    stream: &mut GuardedStream,
+    deadline: Instant,
+    shutdown: &ShutdownWatch,
+) -> Option<Protocol> {
     if rules.tls.is_some() {
         let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         return Some(if is_http2 { Protocol::Http2 } else { Protocol::Http1 });
@@ -95,14 +96,20 @@ async fn detect(rules: &ListenerRules, stream: &mut GuardedStream, deadline: Ins
     if !rules.http2 {
         return Some(Protocol::Http1);
     }
+    if !begun(stream, deadline, &mut shutdown.clone()).await {
+        return None;
+    }
     loop {
         match http2::is_preface(stream.ahead()) {
             Some(true) => return Some(Protocol::Http2),
             Some(false) => return Some(Protocol::Http1),
             None => {}
         }
-        if timeout_at(deadline, fill(stream)).await.ok()? == 0 {
-            return None;
+        match timeout_at(deadline, fill(stream)).await {
+            Ok(0) => return None,
+            Ok(_) => {}
+            // `P` alone may have become a POST: HTTP/1 says that its head did not arrive in time.
+            Err(_) => return Some(Protocol::Http1),
         }
     }
 }
@@ -116,7 +123,7 @@ where
         let accepted = Instant::now();
         let deadline = accepted + self.connections.head_deadline;
         let (connection, mut stream) = self.admit(stream, deadline).await?;
-        match detect(connection.rules, &mut stream, deadline).await? {
+        match detect(connection.rules, &mut stream, deadline, shutdown).await? {
             Protocol::Http2 => http2::serve(self, &connection, stream, deadline, shutdown).await,
             Protocol::Http1 if connection.rules.http1 => {
                 http1::serve(self, &connection, stream, accepted, shutdown).await;

@@ -3,8 +3,8 @@
 use super::{
     guard::{Connection, Guard},
     head::{HeadReader, HeadRefusal},
-    refuse::fill,
     stream::GuardedStream,
+    wait::{begun, fill},
 };
 use pingora_core::{
     apps::{HttpPersistentSettings, HttpServerApp},
@@ -35,15 +35,15 @@ pub(super) async fn serve<P>(
     let rules = guard.rules();
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut head_deadline = Some(accepted + rules.head_deadline);
+    let mut stops = shutdown.clone();
     loop {
-        match arrival(guard, connection, &mut stream, head_deadline.take(), shutdown).await {
+        match arrival(guard, connection, &mut stream, head_deadline.take(), &mut stops).await {
             Arrival::Request => {}
             Arrival::Nothing => return,
             Arrival::Refused(refusal) => return guard.refuse(connection, &mut stream, &refusal).await,
         }
         let session = open(guard, stream, settings.take(), shutdown);
-        // Boxed: a request's whole future lives in it, and an idle connection should be small.
-        let Some(reused) = Box::pin(guard.app().process_new_http(session, shutdown)).await else { return };
+        let Some(reused) = guard.app().process_new_http(session, shutdown).await else { return };
         let (inner, kept) = reused.consume();
         let Ok(returned) = inner.into_any().downcast::<GuardedStream>() else { return };
         (stream, settings) = (returned, kept);
@@ -61,21 +61,12 @@ async fn arrival<P>(
     connection: &Connection<'_>,
     stream: &mut GuardedStream,
     deadline: Option<Instant>,
-    shutdown: &ShutdownWatch,
+    stops: &mut ShutdownWatch,
 ) -> Arrival {
     let rules = guard.rules();
-    if stream.ahead().is_empty() {
-        let idle_until = deadline.unwrap_or_else(|| Instant::now() + rules.keepalive);
-        let mut shutdown = shutdown.clone();
-        let read = tokio::select! {
-            // What has arrived is served, even when the gateway stops at that moment.
-            biased;
-            read = timeout_at(idle_until, fill(stream)) => read,
-            _ = shutdown.wait_for(|stops| *stops) => return Arrival::Nothing,
-        };
-        if !matches!(read, Ok(1..)) {
-            return Arrival::Nothing;
-        }
+    let idle_until = deadline.unwrap_or_else(|| Instant::now() + rules.keepalive);
+    if !begun(stream, idle_until, stops).await {
+        return Arrival::Nothing;
     }
     let deadline = deadline.unwrap_or_else(|| Instant::now() + rules.head_deadline);
     let mut reader = HeadReader::new(connection.rules.head);
@@ -121,4 +112,3 @@ where
     session.set_total_drain_timeout(Some(rules.drain));
     session
 }
-

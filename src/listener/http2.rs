@@ -30,8 +30,8 @@ use tokio::{
 
 /// Malformed requests that one connection may send. Pingora counts them in its own accept loop only.
 const MALFORMED_MAX: usize = 32;
-/// How long a connection that was told to end may go on without a stream.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a connection that was told to end may go on without a stream: a round trip, for what crosses the GOAWAY.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// Body bytes that a client may send ahead of reading, per stream and per connection.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;

@@ -20,6 +20,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod wait;
 
 pub use bind::{BindProblem, Bound, bind_all, take_over};
 pub use caps::{Caps, Shed, Slot};

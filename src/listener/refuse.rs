@@ -1,22 +1,9 @@
 //! Answering a head that is not taken, before there is a session that could.
 
-use super::{head::HeadRefusal, stream::GuardedStream};
-use super::problem;
-use std::{
-    fmt::Write as _,
-    future::poll_fn,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::{timeout, timeout_at},
-};
-
-/// How long a refused client may take to read the answer and stop sending.
-const LINGER: Duration = Duration::from_secs(1);
-/// How much of what it goes on sending is read.
-const LINGER_BYTES_MAX: usize = 256 << 10;
+use super::{head::HeadRefusal, problem, stream::GuardedStream};
+use pingora_core::protocols::Shutdown;
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 /// What the guard asks of, and tells to, the rest of the gateway.
 pub trait Hooks: Send + Sync + 'static {
@@ -41,20 +28,14 @@ pub struct Refused<'a> {
 }
 
 /// Writes the answer, a problem document, and ends the connection.
-pub(super) async fn refuse(
-    stream: &mut GuardedStream,
-    refusal: &HeadRefusal,
-    request_id: &str,
-    write: Duration,
-) {
+pub(super) async fn refuse(stream: &mut GuardedStream, refusal: &HeadRefusal, request_id: &str, write: Duration) {
     let answer = render(refusal, request_id);
     let written = timeout(write, async {
         stream.write_all(&answer).await?;
-        stream.flush().await?;
-        stream.shutdown().await
+        stream.flush().await
     });
     if matches!(written.await, Ok(Ok(()))) {
-        linger(stream).await;
+        Shutdown::shutdown(stream).await;
     }
 }
 
@@ -72,24 +53,4 @@ fn render(HeadRefusal { status, refusal }: &HeadRefusal, request_id: &str) -> Ve
     let mut answer = head.into_bytes();
     answer.extend_from_slice(&body);
     answer
-}
-
-/// Reads on for a moment: closing a socket with unread bytes sends a reset, which can overtake the answer and
-/// destroy it (RFC 9112 section 9.6).
-async fn linger(stream: &mut GuardedStream) {
-    let until = (Instant::now() + LINGER).into();
-    stream.open();
-    let mut left = LINGER_BYTES_MAX;
-    let mut scratch = [0; 1024];
-    while let Ok(Ok(read @ 1..)) = timeout_at(until, stream.read(&mut scratch)).await {
-        left = left.saturating_sub(read);
-        if left == 0 {
-            return;
-        }
-    }
-}
-
-/// Waits for more bytes ahead; 0 at the end of the connection, which a broken one is too.
-pub(super) async fn fill(stream: &mut GuardedStream) -> usize {
-    poll_fn(|cx| stream.poll_fill(cx)).await.unwrap_or(0)
 }

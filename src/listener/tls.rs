@@ -73,12 +73,11 @@ impl Tls {
             return Err(TlsProblem::Empty { certificate, key });
         };
         pingora_rustls::install_default_crypto_provider();
-        let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private_key).map_err(
-            |fault| {
+        let mut config =
+            ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private_key).map_err(|fault| {
                 let (certificate, key) = files();
                 TlsProblem::Unusable { certificate, key, what: fault.to_string() }
-            },
-        )?;
+            })?;
         let offered: [(bool, &[u8]); 2] = [(http2, b"h2"), (http1, b"http/1.1")];
         config.alpn_protocols = offered.iter().filter(|(is, _)| *is).map(|(_, name)| name.to_vec()).collect();
         Ok(Self { acceptor: Arc::new(Acceptor::from_server_config(Arc::new(config))) })

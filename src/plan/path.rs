@@ -135,7 +135,7 @@ fn decode(raw: &[u8]) -> Result<String, Refusal> {
                 let digits = rest.next().zip(rest.next());
                 let escaped = digits.and_then(|(high, low)| Some(hex(*high)? << 4 | hex(*low)?));
                 match escaped {
-                    // An encoded slash is a character to one reader and a separator to the next (CVE-2021-41773).
+                    // An encoded slash is a character to one reader and a separator to the next.
                     Some(b'/') => return Err(malformed("the path has an encoded slash")),
                     Some(escaped) => escaped,
                     None => return Err(malformed("the path has an invalid escape")),
@@ -164,7 +164,7 @@ fn has_escape(decoded: &[u8]) -> bool {
 /// Says what two readers could disagree about in a segment.
 fn ambiguous(segment: &str, is_last: bool) -> Option<&'static str> {
     let name = segment.split_once(';').map_or(segment, |(name, _)| name);
-    // `..;` climbs in Tomcat, which takes parameters off first (CVE-2020-5902, CVE-2018-1271).
+    // `..;` climbs in Tomcat, which takes parameters off first (CVE-2020-5902).
     if matches!(name.trim(), "." | "..") {
         return Some("the path has a dot segment");
     }

@@ -30,18 +30,58 @@ fn a_path_has_one_decoded_and_one_forwarded_form() {
 #[test]
 fn what_two_readers_could_read_differently_is_refused() {
     for raw in [
-        "", "a", "*", "http://a/b", "/a/../b", "/a/..", "/.", "/./a", "/a/%2e%2e/b", "/a/.%2E/b", "/a/%2e", "/a/..;/b",
-        "/a/..;x=y/b", "/a/.;/b", "/a/%2e%2e%3b/b", "/a/..%20/b", "/a%2fb", "/a%2Fb", "/a\\b", "/a%5cb", "/a%5Cb", "/a%00",
-        "/a%0d%0aX:1", "/a%7f", "/a%c2%85", "//", "//a", "/a//b", "/a//", "/;x/a", "/a/;x/b", "/a/;x", "/a%", "/a%2",
-        "/a%zz", "/a%u002e", "/a%252e%252e/b", "/a%25%32%65", "/%2541", "/%c0%ae%c0%ae/b", "/%ff", "/\u{e4}", "/a#b",
-        "/a\tb", "/a\u{7f}",
+        "",
+        "a",
+        "*",
+        "http://a/b",
+        "/a/../b",
+        "/a/..",
+        "/.",
+        "/./a",
+        "/a/%2e%2e/b",
+        "/a/.%2E/b",
+        "/a/%2e",
+        "/a/..;/b",
+        "/a/..;x=y/b",
+        "/a/.;/b",
+        "/a/%2e%2e%3b/b",
+        "/a/..%20/b",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a\\b",
+        "/a%5cb",
+        "/a%5Cb",
+        "/a%00",
+        "/a%0d%0aX:1",
+        "/a%7f",
+        "/a%c2%85",
+        "//",
+        "//a",
+        "/a//b",
+        "/a//",
+        "/;x/a",
+        "/a/;x/b",
+        "/a/;x",
+        "/a%",
+        "/a%2",
+        "/a%zz",
+        "/a%u002e",
+        "/a%252e%252e/b",
+        "/a%25%32%65",
+        "/%2541",
+        "/%c0%ae%c0%ae/b",
+        "/%ff",
+        "/\u{e4}",
+        "/a#b",
+        "/a\tb",
+        "/a\u{7f}",
     ] {
         let refusal = CanonicalPath::parse(raw.as_bytes()).expect_err(raw);
         assert_eq!(refusal.reason, Reason::RequestMalformed, "{raw}");
     }
     let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
     assert!(parse(&long).is_none());
-    assert!(parse(&long[..PATH_BYTES_MAX]).is_some());
+    assert!(parse(long.strip_suffix('a').unwrap()).is_some());
 }
 
 #[test]

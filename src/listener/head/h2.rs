@@ -5,8 +5,7 @@ use http::{HeaderMap, Method, Uri, header};
 
 /// Headers that speak of one HTTP/1 connection. A gateway that translated them to HTTP/1 would let the client
 /// write the framing (H2.TE smuggling), RFC 9113 section 8.2.2.
-const CONNECTION_SPECIFIC: [&str; 5] =
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+const CONNECTION_SPECIFIC: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// Checks the head of an HTTP/2 request beyond what h2 and Pingora have refused.
 ///
@@ -44,9 +43,7 @@ fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), HeadRefusal> {
     match (authority, named) {
         (None, None) => Err(HeadRefusal::malformed(":authority is missing")),
         // RFC 9113 section 8.3.1.
-        (Some(authority), Some(named)) if authority != named => {
-            Err(HeadRefusal::malformed("Host is not :authority"))
-        }
+        (Some(authority), Some(named)) if authority != named => Err(HeadRefusal::malformed("Host is not :authority")),
         (Some(host), _) | (None, Some(host)) => host::check_host(host),
     }
 }

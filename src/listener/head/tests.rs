@@ -1,1 +1,163 @@
+use super::*;
+use proptest::prelude::*;
 
+const VECTORS: &str = include_str!("../../../tests/wire/head.txt");
+const LIMITS: HeadLimits = HeadLimits { bytes_max: 512, headers_max: 8 };
+
+/// Reads a head that comes in pieces of `piece` bytes.
+fn read(bytes: &[u8], piece: usize) -> Result<Option<Head>, HeadRefusal> {
+    let mut reader = HeadReader::new(LIMITS);
+    let mut end = 0;
+    while end < bytes.len() {
+        end = (end + piece).min(bytes.len());
+        if let Some(head) = reader.read(&bytes[..end])? {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
+fn unescape(written: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = written.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match (byte, byte == b'\\') {
+            (plain, false) => plain,
+            (_, true) => match rest.next().unwrap() {
+                b'r' => b'\r',
+                b'n' => b'\n',
+                b't' => b'\t',
+                b'0' => 0,
+                b'x' => {
+                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                }
+                b'\\' => b'\\',
+                other => panic!("\\{} is no escape", char::from(other)),
+            },
+        });
+    }
+    bytes
+}
+
+#[test]
+fn every_vector_ends_as_it_says_in_whatever_pieces_it_comes() {
+    let entries = VECTORS.split("\n\n").skip(1);
+    let mut seen = 0;
+    for entry in entries {
+        let lines: Vec<_> = entry.trim_end().lines().collect();
+        let [name, why, expected, bytes] = lines[..] else { panic!("an entry has four lines: {entry}") };
+        for piece in [1, 2, 5, 4096] {
+            let got = match read(&unescape(bytes), piece) {
+                Ok(Some(_)) => "accept".to_owned(),
+                Ok(None) => "incomplete".to_owned(),
+                Err(HeadRefusal { status, refusal }) => format!("{status} {}", refusal.reason.as_str()),
+            };
+            assert_eq!(got, expected, "{name} ({why}) in pieces of {piece}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 80, "{seen} vectors");
+}
+
+#[test]
+fn the_head_ends_where_the_body_begins() {
+    let bytes = b"\r\nPOST /x?y HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let head = read(bytes, 4096).unwrap().unwrap();
+    assert_eq!(head.bytes, 2..bytes.len() - 5);
+    assert_eq!((&bytes[head.method], &bytes[head.target]), (&b"POST"[..], &b"/x?y"[..]));
+    assert_eq!((head.body, head.upgrade), (Body::Length(5), false));
+}
+
+#[test]
+fn an_upgrade_needs_both_headers_and_http_1_1() {
+    for (expected, version, headers) in [
+        (true, "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+        (false, "1.1", "Upgrade: websocket\r\n"),
+        (false, "1.1", "Connection: upgrade\r\n"),
+        (false, "1.0", "Connection: upgrade\r\nUpgrade: websocket\r\n"),
+    ] {
+        let head = read(format!("GET / HTTP/{version}\r\nHost: a\r\n{headers}\r\n").as_bytes(), 4096).unwrap();
+        assert_eq!(head.unwrap().upgrade, expected, "{version} {headers}");
+    }
+}
+
+#[test]
+fn a_head_may_have_as_many_bytes_as_the_limit_and_none_more() {
+    let with = |bytes: usize| {
+        let empty = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n";
+        empty.replace("X: ", &format!("X: {}", "x".repeat(bytes - empty.len())))
+    };
+    for piece in [1, 4096] {
+        assert!(matches!(read(with(LIMITS.bytes_max).as_bytes(), piece), Ok(Some(_))));
+        assert_eq!(read(with(LIMITS.bytes_max + 1).as_bytes(), piece).unwrap_err().status, 431);
+    }
+    let endless = "x".repeat(LIMITS.bytes_max + 1);
+    assert_eq!(read(endless.as_bytes(), 1).unwrap_err().status, 431);
+}
+
+/// Bytes that are heads more often than not, and broken in one place more often than in many.
+fn heads() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "GET / HTTP/1.1\r\n",
+        "POST /x?y HTTP/1.1\r\n",
+        "GET http://a/ HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\n",
+        "Host: a\r\n",
+        "Host: a\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "X: y\r\n",
+        "X:\ty \r\n",
+        "X: a\n",
+        "\r",
+        "\n",
+        "\r\n",
+        "\r\n\r\n",
+        " ",
+        ":",
+        "\0",
+        "x",
+        "\u{e4}",
+        "Expect: 100-continue\r\n",
+    ]);
+    prop::collection::vec(piece, 0..8).prop_flat_map(|pieces| {
+        let head = pieces.concat().into_bytes();
+        let usual = [b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec(), head.clone(), b"\r\n\r\n".to_vec()].concat();
+        prop::sample::select(vec![head, usual])
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn an_accepted_head_has_no_lone_line_end_and_is_read_alike_by_httparse(bytes in heads(), piece in 1usize..9) {
+        let whole = read(&bytes, 4096);
+        let in_pieces = read(&bytes, piece);
+        if let Ok(Some(head)) = whole {
+            prop_assert_eq!(in_pieces.unwrap(), Some(head.clone()));
+            let text = &bytes[head.bytes.clone()];
+            for (at, byte) in text.iter().enumerate() {
+                prop_assert!(*byte != b'\n' || (at > 0 && text[at - 1] == b'\r'));
+                prop_assert!(*byte != b'\r' || text.get(at + 1) == Some(&b'\n'));
+            }
+            let mut headers = [httparse::EMPTY_HEADER; 16];
+            let mut request = httparse::Request::new(&mut headers);
+            prop_assert_eq!(request.parse(text), Ok(httparse::Status::Complete(text.len())));
+            prop_assert_eq!(request.method.unwrap().as_bytes(), &bytes[head.method]);
+            prop_assert_eq!(request.path.unwrap().as_bytes(), &bytes[head.target]);
+            let lines = text.split(|byte| *byte == b'\n').filter(|line| line.len() > 1).skip(1);
+            let ours: Vec<_> = lines.map(|line| line::header(&line[..line.len() - 1]).unwrap()).collect();
+            let theirs: Vec<_> = request.headers.iter().map(|header| (header.name.as_bytes(), header.value)).collect();
+            prop_assert_eq!(ours, theirs);
+        } else {
+            prop_assert!(!matches!(in_pieces, Ok(Some(_))));
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), piece in 1usize..64) {
+        let _ = read(&bytes, piece);
+    }
+}

@@ -1,30 +1,35 @@
 //! The stream that Pingora is given: it yields one request and nothing of the next.
 
+mod transport;
+
 use super::{
     caps::Slot,
     chunked::Chunked,
     head::{Body, Head},
     rules::ListenerId,
 };
-use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
-};
+use pingora_core::protocols::Stream;
 use std::{
+    future::poll_fn,
     io,
     mem::MaybeUninit,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    time::{Instant, timeout_at},
+};
 
 /// Read at once while a head is looked for, on the stack: an idle connection holds no buffer.
 const READ_BYTES: usize = 4 << 10;
 /// A head's buffer larger than this is given back after its request.
 const KEPT_BYTES: usize = 4 << 10;
+/// How long a client that was answered early may go on sending, and how much of it is read.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 256 << 10;
 
 /// A connection behind the guard.
 ///
@@ -48,7 +53,10 @@ pub struct GuardedStream {
 /// What may still be handed out after the head.
 #[derive(Debug)]
 enum Window {
-    Open,
+    /// Everything. `used` says whether anything was.
+    Open {
+        used: bool,
+    },
     Length(u64),
     Chunked(Chunked),
 }
@@ -93,7 +101,7 @@ impl GuardedStream {
 
     /// Hands out everything from now on: what HTTP/2 needs, which frames its requests itself.
     pub(super) fn open(&mut self) {
-        self.body = Window::Open;
+        self.body = Window::Open { used: true };
     }
 
     /// After a request: whether its last byte was handed out, so that what is ahead is the next request.
@@ -101,13 +109,34 @@ impl GuardedStream {
         if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
             self.ahead = BytesMut::new();
         }
-        self.head == 0 && self.body.is_spent()
+        // A protocol change that was asked for and not made leaves an ordinary connection.
+        self.head == 0 && (self.body.is_spent() || matches!(self.body, Window::Open { used: false }))
+    }
+
+    /// Reads on for a moment after the answer to a request that was not read to its end: closing a socket with
+    /// unread bytes sends a reset, which can overtake the answer and destroy it (RFC 9112 section 9.6).
+    async fn linger(&mut self) {
+        let until = Instant::now() + LINGER;
+        let mut left = LINGER_BYTES_MAX;
+        while let Ok(Ok(read @ 1..)) = timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await {
+            self.ahead.clear();
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+        }
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.body {
-            Window::Open if self.ahead.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buf),
-            Window::Open => {
+            Window::Open { used } if self.ahead.is_empty() => {
+                let before = buf.filled().len();
+                let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+                *used |= buf.filled().len() > before;
+                polled
+            }
+            Window::Open { used } => {
+                *used = true;
                 let bytes = self.ahead.len().min(buf.remaining());
                 hand_out(&mut self.ahead, bytes, buf);
                 Poll::Ready(Ok(()))
@@ -157,7 +186,7 @@ impl GuardedStream {
 impl Window {
     fn is_spent(&self) -> bool {
         match self {
-            Self::Open => false,
+            Self::Open { .. } => false,
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_done(),
         }
@@ -189,78 +218,8 @@ impl AsyncRead for GuardedStream {
             if !this.opens {
                 return this.poll_end(cx);
             }
-            this.body = Window::Open;
+            this.body = Window::Open { used: false };
         }
         this.poll_body(cx, buf)
     }
 }
-
-impl AsyncWrite for GuardedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-}
-
-#[async_trait]
-impl Shutdown for GuardedStream {
-    async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
-    }
-}
-
-impl UniqueID for GuardedStream {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for GuardedStream {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for GuardedStream {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for GuardedStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for GuardedStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
-}
-
-/// Peeking is not offered: the guard has looked already.
-impl Peek for GuardedStream {}
