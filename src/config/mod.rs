@@ -1,4 +1,141 @@
 //! `gateway.yaml`: from text to a checked configuration.
+//!
+//! A compiler in five steps, each of which gathers every problem that it can see: the text ([`parse`]) becomes a
+//! tree that knows its places, variables are filled in, the tree is held against the schema, it becomes the
+//! typed [`Config`], and what no type can say is checked. Nothing of a configuration with an error is used.
 
+mod check;
+mod expand;
+mod leaf;
+mod mask;
+mod nearest;
+mod parser;
+mod problem;
+mod render;
+mod scalar;
+pub mod secrets;
+mod shape;
 pub mod source;
+mod text;
+mod tree;
 mod values;
+
+pub use expand::Env;
+pub use problem::{Position, Problem, Report, Severity};
+pub use source::Config;
+
+use check::Outside;
+use serde_json::Value as Json;
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+use tree::{Node, join};
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is probably not meant as it is written.
+    pub warnings: Report,
+    /// The folder that relative paths in it are taken from.
+    pub base_dir: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+impl Loaded {
+    /// The configuration as YAML, fit to be shown: secrets are references, what came from the environment is
+    /// the `${VAR}` that was written, passwords in URLs are `***`.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        mask::masked(&self.config, &self.variables)
+    }
+
+    /// A path of the configuration, with a relative one taken from its folder.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.base_dir.join(path)
+    }
+}
+
+/// Reads and checks a file, with the secrets and certificates that it names.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path, env: &Env<'_>) -> Result<Loaded, Report> {
+    load_from(path, env, true)
+}
+
+/// Like [`load`], without a look at secrets and certificates: for machines that do not have them.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_without_secrets(path: &Path, env: &Env<'_>) -> Result<Loaded, Report> {
+    load_from(path, env, false)
+}
+
+fn load_from(path: &Path, env: &Env<'_>, has_secrets: bool) -> Result<Loaded, Report> {
+    let file = path.display().to_string();
+    let text = text::read(path).map_err(|(problem, text)| Report::new(&file, &text, vec![*problem]))?;
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    compile(&text, &file, &Outside { base_dir, env, has_secrets })
+}
+
+/// Checks a text. `file` is what its problems call it; relative paths in it are taken from `base_dir`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(text: &str, file: &str, base_dir: &Path, env: &Env<'_>) -> Result<Loaded, Report> {
+    compile(text, file, &Outside { base_dir, env, has_secrets: true })
+}
+
+fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Report> {
+    // A byte order mark is legal ahead of a YAML stream (YAML 1.2.2, 5.2); some editors write one.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let report = |problems| Report::new(file, text, problems);
+    text::check(text).map_err(|problem| report(vec![*problem]))?;
+    let mut problems = Vec::new();
+    let Some(tree) = parser::parse(text, outside.env, &mut problems) else { return Err(report(problems)) };
+    shape::check(&tree, &SCHEMA, &mut problems);
+    if !problems.is_empty() {
+        return Err(report(problems));
+    }
+    let config = typed(&tree).map_err(|problem| report(vec![*problem]))?;
+    let report = report(check::check(&config, &tree, outside));
+    if report.has_errors() {
+        return Err(report);
+    }
+    Ok(Loaded { config, warnings: report, base_dir: outside.base_dir.to_owned(), variables: tree.variables() })
+}
+
+fn typed(tree: &Node) -> Result<Config, Box<Problem>> {
+    use serde_path_to_error::Segment;
+    serde_path_to_error::deserialize(tree.to_json()).map_err(|error| {
+        let pointer = error.path().iter().fold(String::new(), |pointer, segment| match segment {
+            Segment::Seq { index } => join(&pointer, index),
+            Segment::Map { key } => join(&pointer, key),
+            Segment::Enum { .. } | Segment::Unknown => pointer,
+        });
+        Box::new(Problem {
+            at: tree.find(&pointer).at(),
+            severity: Severity::Error,
+            what: error.into_inner().to_string(),
+            remedy: "see `portcullis schema` for what can stand here".to_owned(),
+            path: pointer,
+        })
+    })
+}
+
+/// The JSON Schema of a configuration.
+#[must_use]
+pub fn schema() -> &'static Json {
+    &SCHEMA
+}
+
+static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
+    let mut schema = schemars::schema_for!(Config);
+    schema.insert("title".to_owned(), "gateway.yaml of Portcullis".into());
+    schema.insert("$id".to_owned(), "urn:portcullis:gateway.schema.json".into());
+    schema.to_value()
+});

@@ -6,7 +6,7 @@ use filters::{
     budget::BudgetConfig,
     table::ChainEntry,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -92,6 +92,7 @@ impl Default for Node {
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     /// IP address and port. Port 0 takes a free one, which the ready line names.
+    #[schemars(extend("format" = "socket-address"))]
     pub bind: SocketAddr,
     /// The protocols; with `tls`, `h2` is offered by ALPN.
     #[serde(default = "protocols_by_default")]
@@ -117,12 +118,19 @@ fn protocols_by_default() -> Vec<Protocol> {
 /// A protocol of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(extend("enum" = ["http1", "h2", "h2c"]), transform = one_enum)]
 pub enum Protocol {
     /// HTTP/1.1 (and 1.0).
     Http1,
-    /// HTTP/2: by ALPN under TLS, by prior knowledge (h2c) without.
+    /// HTTP/2: by ALPN under TLS, by prior knowledge (`h2c`, which is taken for `h2`) without.
     #[serde(alias = "h2c")]
     H2,
+}
+
+/// An alias of serde's is not in the generated schema, so the names are given whole.
+fn one_enum(schema: &mut Schema) {
+    schema.remove("oneOf");
+    schema.insert("type".to_owned(), "string".into());
 }
 
 /// Certificate and key of a listener.

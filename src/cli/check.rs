@@ -1,0 +1,89 @@
+//! `portcullis check FILE`: everything that is wrong with a configuration.
+
+use crate::config::{self, Env, Loaded, Report};
+use clap::{Args, ValueEnum};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// The exit code for a configuration with problems, of every subcommand that reads one.
+pub const EXIT_PROBLEMS: u8 = 2;
+
+/// What `portcullis check` takes.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration.
+    #[arg(default_value = "gateway.yaml")]
+    pub file: PathBuf,
+    /// How problems are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Do not look at secrets and certificates: for machines that do not have them, such as a CI runner.
+    #[arg(long)]
+    pub without_secrets: bool,
+}
+
+/// How problems are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: the line, a caret, the remedy.
+    Text,
+    /// For programs: an array with one object for each problem.
+    Json,
+}
+
+/// Checks a file and prints what was found to stdout. 0: it can be used; 2: it cannot; 1: nothing could be
+/// printed.
+#[must_use]
+pub fn check(args: &CheckArgs) -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    match run(args, &env, &mut io::stdout().lock()) {
+        Ok(code) => ExitCode::from(code),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Checks a file with this environment, and says what was found to `out`.
+///
+/// # Errors
+/// Where `out` takes nothing more.
+pub fn run(args: &CheckArgs, env: &Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
+    let load = if args.without_secrets { config::load_without_secrets } else { config::load };
+    let loaded = load(&args.file, env);
+    let report = loaded.as_ref().map_or_else(|report| report, |loaded| &loaded.warnings);
+    match args.format {
+        Format::Json => writeln!(out, "{}", report.json())?,
+        Format::Text => text(args, loaded.as_ref(), report, out)?,
+    }
+    Ok(if loaded.is_ok() { 0 } else { EXIT_PROBLEMS })
+}
+
+fn text(args: &CheckArgs, loaded: Result<&Loaded, &Report>, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let count = report.problems().len() + report.left_out();
+    if count > 0 {
+        writeln!(out, "{report}")?;
+    }
+    let file = args.file.display();
+    match (loaded, count) {
+        (Ok(loaded), 0) => writeln!(out, "{file} is fine: {}", summary(loaded)),
+        (Ok(loaded), _) => writeln!(out, "{file} can be used, with {}: {}", counted(count, "warning"), summary(loaded)),
+        (Err(_), _) => writeln!(out, "{file} cannot be used: {}", counted(count, "problem")),
+    }
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let parts = [
+        counted(config.listeners.len(), "listener"),
+        counted(config.upstreams.len(), "upstream"),
+        counted(config.routes.len(), "route"),
+        counted(config.commands.values().map(|commands| commands.routes.len()).sum(), "command"),
+    ];
+    parts.join(", ")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,4 @@
+//! The subcommands of `portcullis`.
+
+pub mod check;
+pub mod schema;

@@ -1,0 +1,163 @@
+use super::{
+    super::{nearest::remedy, tree::join},
+    Checks,
+};
+use filters::{
+    api::Named,
+    table::{ChainEntry, FilterConfig, NAMES},
+};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// Chains of chains are for reading; nobody follows them deeper.
+const NESTING_MAX: usize = 16;
+/// The most entries that a route's chain may come to. Chains that name each other twice double at each level.
+const ENTRIES_MAX: usize = 256;
+/// What a second time either does nothing or, as a second `replay`, refuses every request.
+const ONCE: &[&str] =
+    &["request_id", "cors", "envelope", "session", "payload_hash", "signature", "freshness", "replay"];
+
+/// A filter in a route's chain, with the chains in it put in their place.
+pub(super) struct Placed<'a> {
+    pub(super) filter: Cow<'a, FilterConfig>,
+    pub(super) pointer: String,
+}
+
+impl<'a> Checks<'a> {
+    pub(super) fn chains(&mut self) {
+        let config = self.config;
+        for (name, entries) in &config.chains {
+            let pointer = join("/chains", name);
+            if NAMES.contains(&name.as_str()) {
+                let what = format!("the chain `{name}` has the name of a filter");
+                self.error(&pointer, what, "give it a name of its own");
+            }
+            self.entries(&pointer, entries);
+        }
+        for (index, route) in config.routes.iter().enumerate() {
+            self.entries(&format!("/routes/{index}/chain"), &route.chain);
+        }
+        let mut done = BTreeSet::new();
+        for name in config.chains.keys() {
+            self.cycles(name, &mut Vec::new(), &mut done);
+        }
+    }
+
+    fn entries(&mut self, pointer: &str, entries: &[ChainEntry]) {
+        for (index, entry) in entries.iter().enumerate() {
+            let pointer = join(pointer, index);
+            match entry {
+                ChainEntry::Filter(filter) => self.filter(&join(&pointer, filter.name()), filter),
+                ChainEntry::Name(name) if NAMES.contains(&name.as_str()) => match FilterConfig::bare(name) {
+                    Some(filter) => self.filter(&pointer, &filter),
+                    None => {
+                        let what = format!("the filter `{name}` has to be configured");
+                        self.error(
+                            &pointer,
+                            what,
+                            format!("write `{{ {name}: … }}`; `portcullis schema` shows what it takes"),
+                        );
+                    }
+                },
+                ChainEntry::Name(name) if self.config.chains.contains_key(name) => {}
+                ChainEntry::Name(name) => {
+                    let chains = self.config.chains.keys().map(String::as_str);
+                    let remedy = remedy(name, "filters and chains", NAMES.iter().copied().chain(chains));
+                    self.error(&pointer, format!("there is no filter or chain `{name}`"), remedy);
+                }
+            }
+        }
+    }
+
+    fn filter(&mut self, pointer: &str, filter: &FilterConfig) {
+        let config = self.config;
+        for reference in filter.references() {
+            let pointer = format!("{pointer}{}", reference.pointer);
+            match reference.kind {
+                Named::Budget => self.known(&pointer, "budget", &reference.name, config.budgets.keys()),
+                Named::Sessions => self.known(&pointer, "session lookup", &reference.name, config.sessions.keys()),
+                Named::Store => self.known(&pointer, "store", &reference.name, config.stores.keys()),
+            }
+        }
+        for problem in filter.problems() {
+            self.error(&format!("{pointer}{}", problem.pointer), problem.what, problem.remedy);
+        }
+    }
+
+    fn cycles(&mut self, name: &'a str, trail: &mut Vec<&'a str>, done: &mut BTreeSet<&'a str>) {
+        let Some(entries) = self.config.chains.get(name) else { return };
+        if done.contains(name) {
+            return;
+        }
+        trail.push(name);
+        for (index, entry) in entries.iter().enumerate() {
+            let ChainEntry::Name(next) = entry else { continue };
+            let pointer = join(&join("/chains", name), index);
+            if let Some(start) = trail.iter().position(|chain| chain == next) {
+                let around = trail.iter().skip(start).copied().chain([next.as_str()]).collect::<Vec<_>>().join(" → ");
+                self.error(&pointer, format!("these chains contain each other: {around}"), "take one of them out");
+            } else if trail.len() >= NESTING_MAX {
+                let what = format!("chains are nested more than {NESTING_MAX} deep");
+                self.error(&pointer, what, "write the filters out");
+            } else {
+                self.cycles(next, trail, done);
+            }
+        }
+        trail.pop();
+        done.insert(name);
+    }
+
+    /// The filters of a route in their order, with the chains in it put in their place; nothing where a name
+    /// leads nowhere, which is a problem of its own.
+    pub(super) fn expanded(&mut self, route: usize, entries: &'a [ChainEntry]) -> Option<Vec<Placed<'a>>> {
+        let pointer = format!("/routes/{route}/chain");
+        let mut waiting: Vec<(usize, String, &'a ChainEntry)> = Vec::new();
+        let push = |waiting: &mut Vec<_>, depth, pointer: &str, entries: &'a [ChainEntry]| {
+            waiting.extend(entries.iter().enumerate().rev().map(|(i, entry)| (depth, join(pointer, i), entry)));
+        };
+        push(&mut waiting, 0, &pointer, entries);
+        let mut placed = Vec::new();
+        let mut visited = 0;
+        while let Some((depth, at, entry)) = waiting.pop() {
+            visited += 1;
+            if visited + waiting.len() > ENTRIES_MAX {
+                let what = format!("the chain of this route comes to more than {ENTRIES_MAX} entries");
+                self.error(&pointer, what, "name each chain once");
+                return None;
+            }
+            match entry {
+                ChainEntry::Filter(filter) => placed.push(Placed { filter: Cow::Borrowed(filter), pointer: at }),
+                ChainEntry::Name(name) => match (FilterConfig::bare(name), self.config.chains.get(name)) {
+                    (Some(filter), _) => placed.push(Placed { filter: Cow::Owned(filter), pointer: at }),
+                    (None, Some(entries)) if depth < NESTING_MAX => {
+                        push(&mut waiting, depth + 1, &join("/chains", name), entries);
+                    }
+                    (None, _) => return None,
+                },
+            }
+        }
+        Some(placed)
+    }
+
+    /// Whether the filters of a route stand in an order that works.
+    pub(super) fn order(&mut self, placed: &[Placed<'_>]) {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for Placed { filter, pointer } in placed {
+            let name = filter.name();
+            for needed in filter.after().iter().filter(|needed| !seen.contains_key(*needed)) {
+                let is_behind = placed.iter().any(|other| other.filter.name() == *needed);
+                let verb = if is_behind { "move" } else { "add" };
+                let remedy = format!("{verb} `{needed}` ahead of `{name}`");
+                self.error(pointer, format!("`{name}` works only behind `{needed}`"), remedy);
+            }
+            if let Some(line) = seen.get(name).filter(|_| ONCE.contains(&name)) {
+                let what = format!("`{name}` is in this chain already, from line {line}");
+                self.error(pointer, what, "keep one of the two");
+            }
+            let line = self.line(pointer);
+            seen.entry(name).or_insert(line);
+        }
+    }
+}

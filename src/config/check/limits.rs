@@ -1,0 +1,75 @@
+use super::{
+    super::{source::Store, tree::join},
+    Checks,
+};
+use filters::api::units::{Duration, Size};
+
+/// Far above anything sensible; beyond it a limit limits nothing.
+const BODY_MAX: Size = Size::from_bytes(1 << 30);
+const HEAD_MIN: Size = Size::from_bytes(1 << 10);
+const HEAD_MAX: Size = Size::from_bytes(1 << 20);
+const INSTANT: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Checks<'_> {
+    pub(super) fn limits(&mut self) {
+        let config = self.config;
+        self.within("/node/threads", config.node.threads, 0, 1_024);
+        self.connections();
+        for (name, listener) in &config.listeners {
+            let pointer = format!("{}/limits", join("/listeners", name));
+            self.within(&format!("{pointer}/head"), listener.limits.head, HEAD_MIN, HEAD_MAX);
+            self.within(&format!("{pointer}/headers"), listener.limits.headers, 1, 10_000);
+            self.within(&format!("{pointer}/body"), listener.limits.body, Size::from_bytes(1), BODY_MAX);
+            self.within(&format!("{pointer}/streams"), listener.limits.streams, 1, 10_000);
+        }
+        for (name, Store::Memory(memory)) in &config.stores {
+            let pointer = format!("{}/memory", join("/stores", name));
+            self.within(&format!("{pointer}/replay_ids"), memory.replay_ids, 1, 1_000_000_000);
+            self.within(&format!("{pointer}/budget_keys"), memory.budget_keys, 1, 1_000_000_000);
+        }
+        self.upstream_limits();
+        for (name, sessions) in &config.sessions {
+            self.within(&format!("{}/timeout", join("/sessions", name)), sessions.timeout, INSTANT, HOUR);
+        }
+        self.within("/drain/delay", config.drain.delay, Duration::from_millis(0), HOUR);
+        self.within("/drain/deadline", config.drain.deadline, Duration::from_millis(0), DAY);
+    }
+
+    fn connections(&mut self) {
+        let connections = &self.config.connections;
+        self.within("/connections/max", connections.max, 1, 10_000_000);
+        self.within("/connections/per_ip", connections.per_ip, 1, 10_000_000);
+        self.within("/connections/head_deadline", connections.head_deadline, INSTANT, HOUR);
+        self.within("/connections/body_idle", connections.body_idle, INSTANT, HOUR);
+        self.within("/connections/body_deadline", connections.body_deadline, INSTANT, DAY);
+        self.within("/connections/keepalive", connections.keepalive, INSTANT, DAY);
+        self.within("/connections/write", connections.write, INSTANT, HOUR);
+    }
+
+    fn upstream_limits(&mut self) {
+        for (name, upstream) in &self.config.upstreams {
+            let pointer = join("/upstreams", name);
+            let (timeouts, pool) = (&upstream.timeouts, &upstream.pool);
+            self.within(&format!("{pointer}/timeouts/connect"), timeouts.connect, INSTANT, HOUR);
+            self.within(&format!("{pointer}/timeouts/read"), timeouts.read, INSTANT, DAY);
+            self.within(&format!("{pointer}/timeouts/write"), timeouts.write, INSTANT, DAY);
+            self.within(&format!("{pointer}/timeouts/request"), timeouts.request, INSTANT, DAY);
+            self.within(&format!("{pointer}/pool/idle"), pool.idle, 0, 1_000_000);
+            self.within(&format!("{pointer}/pool/idle_timeout"), pool.idle_timeout, INSTANT, DAY);
+            self.within(&format!("{pointer}/pool/answer_max"), pool.answer_max, Size::from_bytes(1), BODY_MAX);
+        }
+    }
+
+    fn within<T: PartialOrd + Copy + std::fmt::Display>(&mut self, pointer: &str, value: T, least: T, most: T) {
+        if value < least || value > most {
+            let field = pointer.rsplit('/').next().unwrap_or_default();
+            self.error(
+                pointer,
+                format!("`{field}` cannot be {value}"),
+                format!("write something from {least} to {most}"),
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use super::{
+    super::{secrets, source::Tls, tree::join},
+    Checks,
+};
+use ipnet::IpNet;
+use std::{net::SocketAddr, path::Path};
+
+impl Checks<'_> {
+    pub(super) fn listeners(&mut self) {
+        let config = self.config;
+        if config.listeners.values().all(|listener| listener.admin) {
+            let remedy = "add one: `public: { bind: \"0.0.0.0:8080\" }`";
+            self.error("/listeners", "there is no listener for requests", remedy);
+        }
+        let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
+        for (name, listener) in &config.listeners {
+            let pointer = join("/listeners", name);
+            if let Some((first, _)) = taken.iter().find(|(_, bind)| overlap(*bind, listener.bind)) {
+                let what = format!("`{}` is taken by the listener `{first}` already", listener.bind);
+                self.error(&format!("{pointer}/bind"), what, "give it another port");
+            }
+            taken.push((name, listener.bind));
+            if listener.admin && !listener.bind.ip().is_loopback() {
+                let what = format!("the admin listener would be reachable from outside on `{}`", listener.bind);
+                let remedy = format!("bind it to loopback: `127.0.0.1:{}`", listener.bind.port());
+                self.error(&format!("{pointer}/bind"), what, remedy);
+            }
+            if listener.protocols.is_empty() {
+                let what = format!("the listener `{name}` speaks no protocol");
+                self.error(&format!("{pointer}/protocols"), what, "write `[http1, h2]`");
+            }
+            for (index, network) in listener.trusted_proxies.iter().enumerate() {
+                self.network(&format!("{pointer}/trusted_proxies/{index}"), network);
+            }
+            if let Some(tls) = listener.tls.as_ref().filter(|_| self.outside.has_secrets) {
+                self.tls(&format!("{pointer}/tls"), tls);
+            }
+        }
+    }
+
+    fn network(&mut self, pointer: &str, network: &str) {
+        match network.parse::<IpNet>() {
+            Err(_) => {
+                let remedy = "write an address and a prefix length, such as 10.0.0.0/8, 10.1.2.3/32 or fd00::/8";
+                self.error(pointer, format!("`{network}` is no network"), remedy);
+            }
+            Ok(net) if net.prefix_len() == 0 => {
+                let remedy = "name the networks of your own proxies only";
+                self.warning(pointer, format!("`{network}` lets any client say where it comes from"), remedy);
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn tls(&mut self, pointer: &str, tls: &Tls) {
+        if let Err(fault) = secrets::certified_key(tls, self.outside.base_dir) {
+            let remedy = "both files are PEM; relative paths are taken from the folder of the configuration";
+            self.error(pointer, fault.to_string(), remedy);
+        }
+        self.private_file(&format!("{pointer}/key"), &tls.key);
+    }
+
+    /// Warns of a private key that everybody can read.
+    pub(super) fn private_file(&mut self, pointer: &str, path: &Path) {
+        let path = self.outside.base_dir.join(path);
+        if secrets::is_world_readable(&path) {
+            let remedy = format!("`chmod o-rwx {}`", path.display());
+            self.warning(pointer, format!("every user of this machine may read `{}`", path.display()), remedy);
+        }
+    }
+}
+
+/// Whether two listeners cannot both be bound. Port 0 takes whichever is free.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_same_family = one.is_ipv4() == other.is_ipv4();
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || (is_any && is_same_family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_where_the_kernel_says_so() {
+        let check = |one: &str, other: &str, expected: bool| {
+            assert_eq!(overlap(one.parse().unwrap(), other.parse().unwrap()), expected, "{one} {other}");
+        };
+        check("127.0.0.1:80", "127.0.0.1:80", true);
+        check("127.0.0.1:80", "127.0.0.1:81", false);
+        check("127.0.0.1:80", "127.0.0.2:80", false);
+        check("127.0.0.1:80", "0.0.0.0:80", true);
+        check("127.0.0.1:80", "[::]:80", false);
+        check("127.0.0.1:0", "127.0.0.1:0", false);
+    }
+}

@@ -1,0 +1,86 @@
+//! What no type can say: names that lead somewhere, values that make sense, parts that fit together.
+
+mod chains;
+mod limits;
+mod listeners;
+mod names;
+mod paths;
+mod routes;
+mod signing;
+mod unused;
+mod upstreams;
+
+use super::{
+    Config,
+    expand::Env,
+    nearest::remedy,
+    problem::{Problem, Severity},
+    tree::{Node, Value},
+};
+use std::path::Path;
+
+/// What a configuration may look at beside itself.
+pub(super) struct Outside<'a> {
+    /// The folder that relative paths are taken from.
+    pub(super) base_dir: &'a Path,
+    /// The environment.
+    pub(super) env: &'a Env<'a>,
+    /// Whether secrets and certificates are here to be read.
+    pub(super) has_secrets: bool,
+}
+
+/// Everything that is wrong with, or odd about, a configuration.
+pub(super) fn check(config: &Config, tree: &Node, outside: &Outside<'_>) -> Vec<Problem> {
+    let mut checks = Checks { config, tree, outside, problems: Vec::new() };
+    checks.names();
+    checks.listeners();
+    checks.upstreams();
+    checks.budgets();
+    checks.chains();
+    checks.routes();
+    checks.commands();
+    checks.signing();
+    checks.limits();
+    checks.unused();
+    checks.problems
+}
+
+struct Checks<'a> {
+    config: &'a Config,
+    tree: &'a Node,
+    outside: &'a Outside<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Checks<'_> {
+    fn error(&mut self, pointer: &str, what: impl AsRef<str>, remedy: impl AsRef<str>) {
+        self.add(Severity::Error, pointer, what.as_ref(), remedy.as_ref());
+    }
+
+    fn warning(&mut self, pointer: &str, what: impl AsRef<str>, remedy: impl AsRef<str>) {
+        self.add(Severity::Warning, pointer, what.as_ref(), remedy.as_ref());
+    }
+
+    fn add(&mut self, severity: Severity, pointer: &str, what: &str, remedy: &str) {
+        let found = self.tree.find(pointer);
+        let (what, remedy) = match &found.node.value {
+            Value::Scalar(scalar) => (scalar.conceal(what), scalar.conceal(remedy)),
+            Value::List(_) | Value::Map(_) | Value::Broken => (what.to_owned(), remedy.to_owned()),
+        };
+        self.problems.push(Problem { at: found.at(), severity, what, remedy, path: pointer.to_owned() });
+    }
+
+    /// The line that a pointer leads to.
+    fn line(&self, pointer: &str) -> usize {
+        self.tree.find(pointer).at().line
+    }
+
+    /// Says so when a name is not among those that there are.
+    fn known<'n>(&mut self, pointer: &str, kind: &str, name: &str, known: impl IntoIterator<Item = &'n String>) {
+        let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+        if !known.contains(&name) {
+            let remedy = remedy(name, &format!("{kind}s"), known);
+            self.error(pointer, format!("there is no {kind} `{name}`"), remedy);
+        }
+    }
+}

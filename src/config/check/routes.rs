@@ -1,0 +1,278 @@
+use super::{
+    super::{
+        nearest::quoted,
+        source::{Call, Match, Route},
+        tree::join,
+    },
+    Checks,
+    chains::Placed,
+    paths,
+};
+use http::{HeaderName, HeaderValue, Method};
+use std::collections::{BTreeSet, HashMap};
+
+/// The service whose calls `commands` answers.
+const COMMAND_SERVICE: &str = "edge.v1.Gateway";
+/// What a signed command is held to. Without any one of them it could be forged, replayed or altered.
+const COMMAND_FILTERS: &[&str] = &["envelope", "session", "payload_hash", "signature", "freshness", "replay"];
+
+impl<'a> Checks<'a> {
+    pub(super) fn routes(&mut self) {
+        let config = self.config;
+        let mut names = HashMap::new();
+        let mut matches = HashMap::new();
+        for (index, route) in config.routes.iter().enumerate() {
+            let pointer = format!("/routes/{index}");
+            if let Some(first) = names.insert(route.name.as_str(), index) {
+                let what =
+                    format!("the name `{}` is taken by the route on line {}", route.name, self.route_line(first));
+                self.error(&format!("{pointer}/name"), what, "give each route a name of its own");
+            }
+            if let Some(first) = matches.insert(comparable(&route.r#match), index) {
+                let what = format!("this matches exactly what the route on line {} matches", self.route_line(first));
+                self.error(&format!("{pointer}/match"), what, "narrow one of the two, or remove it");
+            }
+            self.matching(&format!("{pointer}/match"), &route.r#match);
+            self.target(&pointer, route);
+            let Some(placed) = self.expanded(index, &route.chain) else { continue };
+            self.order(&placed);
+            self.fits_target(&pointer, route, &placed);
+        }
+        for (index, prefix) in config.shut.iter().enumerate() {
+            if let Err((what, remedy)) = paths::shut(prefix) {
+                self.error(&format!("/shut/{index}"), what, remedy);
+            }
+        }
+        for (index, header) in config.identity_headers.iter().enumerate() {
+            self.header_name(&format!("/identity_headers/{index}"), header);
+        }
+    }
+
+    fn route_line(&self, index: usize) -> usize {
+        self.line(&format!("/routes/{index}/name"))
+    }
+
+    fn matching(&mut self, pointer: &str, r#match: &Match) {
+        let config = self.config;
+        if let Some(listener) = &r#match.listener {
+            let at = format!("{pointer}/listener");
+            self.known(&at, "listener", listener, config.listeners.keys());
+            if config.listeners.get(listener).is_some_and(|listener| listener.admin) {
+                let what = format!("the admin listener `{listener}` serves no routes");
+                self.error(&at, what, "name another listener");
+            }
+        }
+        if let Some(host) = r#match.host.as_ref().filter(|host| !is_host(host)) {
+            let remedy = "write a name without port, such as `api.example.com` or `*.example.com`";
+            self.error(&format!("{pointer}/host"), format!("`{host}` is no host"), remedy);
+        }
+        if let Some(Err((what, remedy))) = r#match.path.as_deref().map(paths::pattern) {
+            self.error(&format!("{pointer}/path"), what, remedy);
+        }
+        if let Some(rpc) = &r#match.rpc {
+            let at = format!("{pointer}/rpc");
+            if r#match.path.is_some() {
+                self.error(&at, "`rpc` is short for a `path`, and both are given", "keep one of the two");
+            }
+            if !is_service(rpc) {
+                let remedy = format!("write package and service, such as `{COMMAND_SERVICE}`");
+                self.error(&at, format!("`{rpc}` is no RPC service"), remedy);
+            }
+        }
+        for (index, method) in r#match.method.iter().enumerate() {
+            self.method(&format!("{pointer}/method/{index}"), method);
+        }
+        for (name, value) in &r#match.headers {
+            let at = join(&format!("{pointer}/headers"), name);
+            self.header_name(&at, name);
+            if HeaderValue::from_str(value).is_err() {
+                self.error(&at, format!("`{value}` is no header value"), "write visible characters");
+            }
+        }
+    }
+
+    fn method(&mut self, pointer: &str, method: &str) {
+        const KNOWN: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+        let upper = method.to_ascii_uppercase();
+        if upper == "CONNECT" {
+            self.error(pointer, "`CONNECT` is never served: Portcullis is no forward proxy", "remove it");
+        } else if upper != method && KNOWN.contains(&upper.as_str()) {
+            let what = format!("`{method}` is not a method: their names are case-sensitive");
+            self.error(pointer, what, format!("write `{upper}`"));
+        } else if Method::from_bytes(method.as_bytes()).is_err() {
+            let remedy = format!("write one such as {}", quoted(KNOWN));
+            self.error(pointer, format!("`{method}` is no method"), remedy);
+        }
+    }
+
+    fn header_name(&mut self, pointer: &str, name: &str) {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            let remedy = "write letters, digits and `-`, such as `x-user-id`";
+            self.error(pointer, format!("`{name}` is no header name"), remedy);
+        }
+    }
+
+    fn target(&mut self, pointer: &str, route: &Route) {
+        let config = self.config;
+        match (&route.forward, &route.commands) {
+            (None, None) => {
+                let what = format!("the route `{}` has no target", route.name);
+                self.error(pointer, what, "add `forward: UPSTREAM` or `commands: NAME`");
+            }
+            (Some(_), Some(_)) => {
+                let what = format!("the route `{}` has two targets", route.name);
+                self.error(&format!("{pointer}/commands"), what, "keep `forward` or `commands`");
+            }
+            _ => {}
+        }
+        if let Some(forward) = &route.forward {
+            let whole = format!("{pointer}/forward");
+            let at =
+                if self.tree.find(&format!("{whole}/upstream")).is_whole { format!("{whole}/upstream") } else { whole };
+            self.known(&at, "upstream", forward.upstream(), config.upstreams.keys());
+        }
+        if let Some(commands) = &route.commands {
+            self.known(&format!("{pointer}/commands"), "command set", commands, config.commands.keys());
+            if route.r#match.rpc.as_deref() != Some(COMMAND_SERVICE) {
+                let remedy = format!("add `rpc: {COMMAND_SERVICE}` to its `match`");
+                self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
+            }
+        }
+    }
+
+    fn fits_target(&mut self, pointer: &str, route: &Route, placed: &[Placed<'_>]) {
+        let has = |name: &&&str| placed.iter().any(|placed| placed.filter.name() == **name);
+        if route.commands.is_some() {
+            let lacking: Vec<&str> = COMMAND_FILTERS.iter().filter(|name| !has(name)).copied().collect();
+            if !lacking.is_empty() {
+                let what = format!("the chain of commands lacks {}", quoted(&lacking));
+                let remedy = format!("a command passes {}, in this order", quoted(COMMAND_FILTERS));
+                let at =
+                    if route.chain.is_empty() { format!("{pointer}/commands") } else { format!("{pointer}/chain") };
+                self.error(&at, what, remedy);
+            }
+        } else if route.forward.is_some() {
+            let signed: Vec<&str> = COMMAND_FILTERS.iter().filter(has).copied().collect();
+            if !signed.is_empty() {
+                let what = format!("{} look into a command, but a `forward` has none", quoted(&signed));
+                self.error(
+                    &format!("{pointer}/chain"),
+                    what,
+                    "serve `commands` on this route, or take them out of its chain",
+                );
+            }
+        }
+    }
+
+    pub(super) fn commands(&mut self) {
+        let config = self.config;
+        for (name, commands) in &config.commands {
+            let pointer = join("/commands", name);
+            self.known(&format!("{pointer}/upstream"), "upstream", &commands.upstream, config.upstreams.keys());
+            if commands.routes.is_empty() {
+                let remedy = "add one: `user.account.get: { get: /api/v1/user/account }`";
+                self.error(&format!("{pointer}/routes"), format!("`{name}` has no commands"), remedy);
+            }
+            for (message_type, call) in &commands.routes {
+                let pointer = join(&format!("{pointer}/routes"), message_type);
+                self.message_type(&pointer, message_type);
+                let (method, path) = parts(call);
+                if let Err((what, remedy)) = paths::call(path) {
+                    self.error(&join(&pointer, method), what, remedy);
+                }
+            }
+        }
+    }
+
+    fn message_type(&mut self, pointer: &str, name: &str) {
+        let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
+        if name.is_empty() || name.len() > 128 || !is_plain {
+            let what = format!("`{name}` is no message_type");
+            self.error(pointer, what, "write 1 to 128 of a-z, 0-9, `.`, `_` and `-`");
+        } else if name.starts_with("gateway.") {
+            let what = format!("`{name}` is reserved: `gateway.` is for what the gateway itself sends");
+            self.error(pointer, what, "begin it with another word");
+        }
+    }
+}
+
+fn parts(call: &Call) -> (&'static str, &str) {
+    match call {
+        Call::Get(path) => ("get", path),
+        Call::Post(path) => ("post", path),
+        Call::Put(path) => ("put", path),
+        Call::Patch(path) => ("patch", path),
+        Call::Delete(path) => ("delete", path),
+    }
+}
+
+type Comparable = (Option<String>, Option<String>, Option<String>, BTreeSet<String>, BTreeSet<(String, String)>);
+
+/// A match in a form in which two that match the same are equal.
+fn comparable(r#match: &Match) -> Comparable {
+    let nameless = |path: &str| {
+        let segment = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
+        path.split('/').map(segment).collect::<Vec<_>>().join("/")
+    };
+    let of_rpc = || r#match.rpc.as_ref().map(|rpc| format!("/{rpc}/*"));
+    (
+        r#match.listener.clone(),
+        r#match.host.as_ref().map(|host| host.to_ascii_lowercase()),
+        r#match.path.as_deref().map(nameless).or_else(of_rpc),
+        r#match.method.iter().cloned().collect(),
+        r#match.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
+    )
+}
+
+fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return name == host;
+    }
+    let is_label = |label: &str| {
+        let is_plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        (1..=63).contains(&label.len()) && is_plain && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn is_service(rpc: &str) -> bool {
+    let is_identifier = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    rpc.split('.').all(is_identifier)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        let check = |host: &str, expected: bool| assert_eq!(is_host(host), expected, "{host}");
+        check("api.example.com", true);
+        check("*.example.com", true);
+        check("localhost", true);
+        check("127.0.0.1", true);
+        check("::1", true);
+        check("*.127.0.0.1", false);
+        check("example.com:80", false);
+        check("a.*.com", false);
+        check("*", false);
+        check("", false);
+        check("a..b", false);
+        check("-a.b", false);
+        check("http://a", false);
+    }
+
+    #[test]
+    fn services() {
+        let check = |rpc: &str, expected: bool| assert_eq!(is_service(rpc), expected, "{rpc}");
+        check("edge.v1.Gateway", true);
+        check("Gateway", true);
+        check("edge.v1.Gateway/Execute", false);
+        check("edge..Gateway", false);
+        check("", false);
+    }
+}

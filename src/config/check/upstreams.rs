@@ -1,0 +1,111 @@
+use super::{super::tree::join, Checks, paths};
+use http::{Uri, uri::Scheme};
+
+impl Checks<'_> {
+    pub(super) fn upstreams(&mut self) {
+        let config = self.config;
+        for (name, upstream) in &config.upstreams {
+            for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+                let pointer = format!("{}/endpoints/{index}", join("/upstreams", name));
+                match endpoint_fault(endpoint) {
+                    // Never quoted: a URL may hold a password.
+                    Some(why) => self.error(&pointer, why, "write `http://host:port`, such as `http://127.0.0.1:8081`"),
+                    None if upstream.endpoints.iter().take(index).any(|earlier| earlier == endpoint) => {
+                        self.warning(&pointer, format!("`{endpoint}` is listed twice"), "keep one");
+                    }
+                    None => {}
+                }
+            }
+        }
+        for (name, sessions) in &config.sessions {
+            let pointer = join("/sessions", name);
+            self.known(&format!("{pointer}/upstream"), "upstream", &sessions.upstream, config.upstreams.keys());
+            if let Err((what, remedy)) = paths::session(&sessions.path) {
+                self.error(&format!("{pointer}/path"), what, remedy);
+            }
+        }
+    }
+
+    pub(super) fn budgets(&mut self) {
+        let config = self.config;
+        for (name, budget) in &config.budgets {
+            let pointer = join("/budgets", name);
+            if budget.key.is_empty() {
+                let remedy = "name who spends together, such as `[client.ip]`";
+                self.error(&format!("{pointer}/key"), format!("the budget `{name}` has no key"), remedy);
+            }
+            if budget.instance.is_empty() && budget.shared.is_empty() {
+                let remedy = "add a rule: `instance: [\"20/1s\"]`";
+                self.error(&pointer, format!("the budget `{name}` has no rule"), remedy);
+            }
+            match (&budget.store, config.stores.len()) {
+                (Some(store), _) => {
+                    self.known(&format!("{pointer}/store"), "store", store, config.stores.keys());
+                    if budget.shared.is_empty() {
+                        let what = format!("the budget `{name}` names a store, but has no shared rule");
+                        self.warning(&format!("{pointer}/store"), what, "add `shared`, or remove `store`");
+                    }
+                }
+                (None, 1) => {}
+                (None, _) if budget.shared.is_empty() => {}
+                (None, 0) => {
+                    let what = format!("the budget `{name}` has shared rules, but there is no store");
+                    self.error(&format!("{pointer}/shared"), what, "add one: `stores: { main: { memory: {} } }`");
+                }
+                (None, several) => {
+                    let what =
+                        format!("the budget `{name}` has shared rules, but which of {several} stores is not said");
+                    let remedy = format!("add `store: {}`", config.stores.keys().next().map_or("", String::as_str));
+                    self.error(&format!("{pointer}/shared"), what, remedy);
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong with the address of an endpoint.
+fn endpoint_fault(endpoint: &str) -> Option<String> {
+    let Ok(uri) = endpoint.parse::<Uri>() else { return Some("this endpoint is no URL".to_owned()) };
+    let Some(authority) = uri.authority() else { return Some("this endpoint is no URL with a host".to_owned()) };
+    if uri.scheme() != Some(&Scheme::HTTP) && uri.scheme() != Some(&Scheme::HTTPS) {
+        return Some("this endpoint is neither `http://` nor `https://`".to_owned());
+    }
+    if authority.as_str().contains('@') {
+        return Some("this endpoint holds a user name, which is not supported".to_owned());
+    }
+    if authority.host().is_empty() {
+        return Some("this endpoint has no host".to_owned());
+    }
+    if authority.port_u16().is_none_or(|port| port == 0) {
+        return Some("this endpoint has no port".to_owned());
+    }
+    let has_path = uri.path() != "/" || uri.query().is_some() || endpoint.ends_with('/') || endpoint.contains('#');
+    has_path.then(|| "this endpoint has a path, but an endpoint is only an address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_addresses() {
+        let check = |endpoint: &str, expected: Option<&str>| {
+            assert_eq!(endpoint_fault(endpoint).as_deref(), expected, "{endpoint}");
+        };
+        check("http://127.0.0.1:8081", None);
+        check("https://[::1]:8443", None);
+        check("http://backend.internal:80", None);
+        check("127.0.0.1:8081", Some("this endpoint is neither `http://` nor `https://`"));
+        check("http://127.0.0.1", Some("this endpoint has no port"));
+        check("http://127.0.0.1:0", Some("this endpoint has no port"));
+        check("http://127.0.0.1:80800", Some("this endpoint has no port"));
+        check("http://:80", Some("this endpoint has no host"));
+        check("ftp://a:1", Some("this endpoint is neither `http://` nor `https://`"));
+        check("http://u:p@a:1", Some("this endpoint holds a user name, which is not supported"));
+        check("http://a:1/", Some("this endpoint has a path, but an endpoint is only an address"));
+        check("http://a:1/x", Some("this endpoint has a path, but an endpoint is only an address"));
+        check("http://a:1?x", Some("this endpoint has a path, but an endpoint is only an address"));
+        check("a b", Some("this endpoint is no URL"));
+        check("/x", Some("this endpoint is no URL with a host"));
+    }
+}

@@ -1,0 +1,32 @@
+//! A configuration that may be shown.
+
+use super::{Config, render::mask_userinfo};
+use serde_json::Value as Json;
+
+/// The configuration as YAML, with `variables` (JSON pointer, written text) as they were written.
+pub(super) fn masked(config: &Config, variables: &[(String, String)]) -> String {
+    let mut json = serde_json::to_value(config).unwrap_or_default();
+    for (pointer, written) in variables {
+        // A list that was written as one text has it as its only item.
+        match json.pointer_mut(pointer) {
+            Some(Json::Array(items)) => *items = vec![written.as_str().into()],
+            Some(value) => *value = written.as_str().into(),
+            None => {}
+        }
+    }
+    tidy(&mut json);
+    serde_yaml::to_string(&json).unwrap_or_default()
+}
+
+/// Leaves out what is not given, and masks passwords in URLs.
+fn tidy(json: &mut Json) {
+    match json {
+        Json::String(text) => *text = mask_userinfo(text).into_owned(),
+        Json::Array(items) => items.iter_mut().for_each(tidy),
+        Json::Object(entries) => {
+            entries.retain(|_, value| !value.is_null());
+            entries.values_mut().for_each(tidy);
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}

@@ -1,0 +1,266 @@
+//! From YAML text to a tree.
+//!
+//! Less than all of YAML is taken: one document, no tags, no merge keys, string keys. Aliases are taken, but
+//! what they add up to is limited, so that a small file cannot become a large configuration.
+
+use super::{
+    expand::{Env, expand},
+    problem::{Position, Problem, Severity},
+    scalar::{Meaning, plain},
+    tree::{Entry, NODE_WEIGHT, Node, Scalar, Value},
+};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use std::collections::HashMap;
+
+/// The most levels; a configuration has about ten.
+const DEPTH_MAX: usize = 64;
+/// The most that aliases and variables may expand a file to.
+const WEIGHT_MAX: usize = 16 << 20;
+
+/// Parses a text. What is wrong goes to `problems`; without a tree there is nothing more to say.
+pub(super) fn parse(text: &str, env: &Env<'_>, problems: &mut Vec<Problem>) -> Option<Node> {
+    let mut builder =
+        Builder { env, problems, open: Vec::new(), root: None, anchors: HashMap::new(), weight: 0, documents: 0 };
+    for event in Parser::new_from_str(text) {
+        let taken = event.map_err(|error| syntax(&error)).and_then(|(event, span)| builder.take(event, span));
+        if let Err(problem) = taken {
+            builder.problems.push(*problem);
+            return None;
+        }
+    }
+    builder.root
+}
+
+/// A mapping or list whose end has not come yet.
+struct Open {
+    at: Position,
+    anchor: usize,
+    inside: Inside,
+}
+
+enum Inside {
+    List(Vec<Node>),
+    Map { entries: Vec<Entry>, known: HashMap<String, Position>, key: Option<Key> },
+}
+
+/// The key of the value that comes next.
+enum Key {
+    Taken(String, Position),
+    /// Its value is dropped, as the key has a problem.
+    Refused,
+}
+
+/// A problem that ends parsing.
+type Fatal = Box<Problem>;
+
+struct Builder<'a> {
+    env: &'a Env<'a>,
+    problems: &'a mut Vec<Problem>,
+    open: Vec<Open>,
+    root: Option<Node>,
+    anchors: HashMap<usize, Node>,
+    weight: usize,
+    documents: usize,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
+        let at = position(span);
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(problem(
+                        at,
+                        "a second YAML document begins here",
+                        "a configuration is one document: remove the `---`, or keep the rest in a file of its own",
+                    ));
+                }
+            }
+            Event::Alias(anchor) => return self.alias(anchor, at),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.untagged(tag.is_some(), at);
+                return self.scalar(&text, style, anchor, at);
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.untagged(tag.is_some(), at);
+                return self.enter(anchor, at, Inside::List(Vec::new()));
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.untagged(tag.is_some(), at);
+                let inside = Inside::Map { entries: Vec::new(), known: HashMap::new(), key: None };
+                return self.enter(anchor, at, inside);
+            }
+            Event::SequenceEnd | Event::MappingEnd => return self.leave(),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn untagged(&mut self, is_tagged: bool, at: Position) {
+        if is_tagged {
+            let remedy = "remove the tag; a quoted value is a text, a plain one may be a number or true or false";
+            self.problems.push(*problem(at, "YAML tags are not supported", remedy));
+        }
+    }
+
+    fn enter(&mut self, anchor: usize, at: Position, inside: Inside) -> Result<(), Fatal> {
+        if self.open.len() >= DEPTH_MAX {
+            return Err(too_deep(at));
+        }
+        self.weigh(NODE_WEIGHT, at)?;
+        self.open.push(Open { at, anchor, inside });
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), Fatal> {
+        let Some(Open { at, anchor, inside }) = self.open.pop() else { return Ok(()) };
+        let value = match inside {
+            Inside::List(items) => Value::List(items),
+            Inside::Map { entries, .. } => Value::Map(entries),
+        };
+        self.place(Node { at, value }, anchor)
+    }
+
+    fn alias(&mut self, anchor: usize, at: Position) -> Result<(), Fatal> {
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            return Err(problem(at, "this alias stands within its own anchor", "write the value out"));
+        };
+        if self.open.len() + node.height() > DEPTH_MAX {
+            return Err(too_deep(at));
+        }
+        self.weigh(node.weight(), at)?;
+        self.place(node, 0)
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, at: Position) -> Result<(), Fatal> {
+        let is_plain = style == ScalarStyle::Plain;
+        let scalar = if self.at_key() {
+            let meaning = if is_plain { plain(text) } else { Meaning::Text };
+            Value::Scalar(Scalar { text: text.to_owned(), meaning, written: None })
+        } else {
+            match expand(text, self.env) {
+                Ok(expanded) => {
+                    let resolves = is_plain && (expanded.is_variable || !expanded.has_variables);
+                    let meaning = if resolves { plain(&expanded.text) } else { Meaning::Text };
+                    let written = expanded.has_variables.then(|| text.to_owned());
+                    Value::Scalar(Scalar { text: expanded.text, meaning, written })
+                }
+                Err(found) => {
+                    self.problems.extend(found.into_iter().map(|found| *problem(at, &found.what, &found.remedy)));
+                    Value::Broken
+                }
+            }
+        };
+        let node = Node { at, value: scalar };
+        self.weigh(node.weight(), at)?;
+        self.place(node, anchor)
+    }
+
+    fn at_key(&self) -> bool {
+        matches!(self.open.last(), Some(Open { inside: Inside::Map { key: None, .. }, .. }))
+    }
+
+    /// Puts a whole node where it belongs: the next item of a list, the next key or value of a mapping.
+    fn place(&mut self, mut node: Node, anchor: usize) -> Result<(), Fatal> {
+        if anchor > 0 {
+            self.weigh(node.weight(), node.at)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|open| &mut open.inside) {
+            None => self.root = Some(node),
+            Some(Inside::List(items)) => items.push(node),
+            Some(Inside::Map { entries, known, key }) => match key.take() {
+                Some(Key::Refused) => {}
+                Some(Key::Taken(key, key_at)) => {
+                    // The parser marks a value that is not there at whatever comes next.
+                    if node.at.width == 0 {
+                        node.at = key_at;
+                    }
+                    entries.push(Entry { key, key_at, node });
+                }
+                None => {
+                    *key = Some(match usable_key(node, known) {
+                        Ok((name, at)) => Key::Taken(name, at),
+                        Err(problem) => {
+                            self.problems.push(*problem);
+                            Key::Refused
+                        }
+                    });
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn weigh(&mut self, weight: usize, at: Position) -> Result<(), Fatal> {
+        self.weight = self.weight.saturating_add(weight);
+        if self.weight > WEIGHT_MAX {
+            return Err(problem(
+                at,
+                "the configuration grows beyond all measure through its aliases or variables",
+                "write the parts out instead of repeating them with `*alias`",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn usable_key(node: Node, known: &mut HashMap<String, Position>) -> Result<(String, Position), Fatal> {
+    let Value::Scalar(Scalar { text, meaning, .. }) = node.value else {
+        return Err(problem(node.at, "a key must be a text, not a list or a mapping", "write a name ahead of the `:`"));
+    };
+    if meaning != Meaning::Text {
+        let remedy = format!("quote it: `\"{text}\":`");
+        return Err(problem(node.at, &format!("the key `{text}` is not a text"), &remedy));
+    }
+    if text == "<<" {
+        let remedy = "write the keys out, or use a whole value again with `*alias`";
+        return Err(problem(node.at, "merge keys (`<<`) are not supported", remedy));
+    }
+    match known.get(&text) {
+        Some(first) => Err(problem(
+            node.at,
+            &format!("duplicate key `{text}`: it is already on line {}", first.line),
+            "keep one of the two",
+        )),
+        None => {
+            known.insert(text.clone(), node.at);
+            Ok((text, node.at))
+        }
+    }
+}
+
+fn position(span: Span) -> Position {
+    let width = if span.start.line() == span.end.line() { span.len() } else { 1 };
+    Position { line: span.start.line(), column: span.start.col() + 1, width }
+}
+
+fn too_deep(at: Position) -> Fatal {
+    problem(at, &format!("more than {DEPTH_MAX} levels of nesting"), "no part of a configuration is this deep")
+}
+
+fn syntax(error: &ScanError) -> Fatal {
+    let at = Position { line: error.marker().line(), column: error.marker().col() + 1, width: 1 };
+    let info = error.info();
+    let remedy = if info.contains("tab") {
+        "indent with spaces: YAML has no tabs there"
+    } else if info.contains("quoted scalar") {
+        "close the quote, and write `\\\\` for a backslash within double quotes"
+    } else if info.contains("anchor") {
+        "write `&name` at an earlier value, or write the value out"
+    } else {
+        "check the indentation, brackets, quotes and colons here and on the lines above"
+    };
+    problem(at, &format!("this is not YAML: {info}"), remedy)
+}
+
+fn problem(at: Position, what: &str, remedy: &str) -> Fatal {
+    Box::new(Problem {
+        at,
+        severity: Severity::Error,
+        what: what.to_owned(),
+        remedy: remedy.to_owned(),
+        path: String::new(),
+    })
+}

@@ -1,0 +1,90 @@
+//! Problems as text.
+
+use super::problem::{Problem, Severity};
+use std::{borrow::Cow, fmt};
+
+/// A longer line is cut around the culprit, so that a file of one line stays readable.
+const LINE_SHOWN_MAX: usize = 160;
+
+/// The lines of a text, split where YAML splits them: LF, CR LF, and CR alone.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+/// Writes one problem: `file:line:column: what`, the line with a caret under the culprit, the remedy.
+pub(super) fn problem(f: &mut fmt::Formatter<'_>, file: &str, line: Option<&str>, problem: &Problem) -> fmt::Result {
+    let Problem { at, severity, what, remedy, .. } = problem;
+    let warning = if *severity == Severity::Warning { "warning: " } else { "" };
+    writeln!(f, "{file}:{}:{}: {warning}{}", at.line, at.column, printable(what))?;
+    if let Some(line) = line.filter(|line| !line.trim().is_empty()) {
+        let (shown, before) = cut(line, at.column.saturating_sub(1));
+        let shown_chars = shown.chars().count();
+        let carets = at.width.min(shown_chars.saturating_sub(before)).max(1);
+        writeln!(f, "    {}", printable(&mask_userinfo(&shown)))?;
+        writeln!(f, "    {}{}", " ".repeat(before), "^".repeat(carets))?;
+    }
+    writeln!(f, "  help: {}", printable(remedy))
+}
+
+/// The part of a line that is shown, and how many of its characters stand ahead of the culprit.
+fn cut(line: &str, before: usize) -> (String, usize) {
+    let line = line.replace('\t', " ");
+    let length = line.chars().count();
+    let before = before.min(length);
+    if length <= LINE_SHOWN_MAX {
+        return (line, before);
+    }
+    let start = before.saturating_sub(LINE_SHOWN_MAX / 2);
+    let shown: String = line.chars().skip(start).take(LINE_SHOWN_MAX).collect();
+    (shown, before - start)
+}
+
+/// A text that cannot steer a terminal: names come from the file, and values from the environment.
+fn printable(text: &str) -> Cow<'_, str> {
+    // Bidirectional overrides make a line read as what it is not (CVE-2021-42574).
+    let hostile = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().any(hostile) { text.replace(hostile, "\u{fffd}").into() } else { text.into() }
+}
+
+/// A text whose URLs have `***` where a name and password stood.
+pub(super) fn mask_userinfo(text: &str) -> Cow<'_, str> {
+    let Some((ahead, rest)) = text.split_once("://") else { return text.into() };
+    let authority_end = rest.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at_checked(authority_end).unwrap_or((rest, ""));
+    let behind = mask_userinfo(behind);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{ahead}://***@{host}{behind}").into(),
+        None if matches!(behind, Cow::Borrowed(_)) => text.into(),
+        None => format!("{ahead}://{authority}{behind}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_where_yaml_breaks_them() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(lines(text).collect::<Vec<_>>(), expected, "{text:?}");
+        check("a\nb\r\nc\rd", &["a", "b", "c", "d"]);
+        check("a\n\nb\n", &["a", "", "b", ""]);
+        check("", &[""]);
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        let check = |text: &str, expected: &str| assert_eq!(mask_userinfo(text), expected);
+        check("http://10.0.0.1:80", "http://10.0.0.1:80");
+        check("http://user:pa@ss@host/x@y", "http://***@host/x@y");
+        check("[http://a, https://u:p@b:1/]", "[http://a, https://***@b:1/]");
+        check("no url, a@b", "no url, a@b");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_culprit() {
+        let line = format!("{}culprit{}", "a".repeat(5_000), "b".repeat(5_000));
+        let (shown, before) = cut(&line, 5_000);
+        assert_eq!(shown.chars().count(), LINE_SHOWN_MAX);
+        assert!(shown.chars().skip(before).collect::<String>().starts_with("culprit"));
+    }
+}

@@ -1,0 +1,118 @@
+//! What a configuration refers to: keys and certificates.
+
+use super::{
+    expand::Env,
+    source::{Secret, Tls},
+};
+use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
+use rustls::{
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
+use std::{fs::File, io, io::Read, path::Path};
+
+/// A certificate chain has a few kilobytes, a key less than one.
+const FILE_MAX: u64 = 256 << 10;
+
+/// Why a secret or a certificate cannot be used. Says where it was looked for, never what was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretFault {
+    /// The file is not there, or not readable for this user.
+    #[error("`{path}` cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is too large to be a key or a certificate.
+    #[error("`{0}` is larger than 256 KiB")]
+    TooLarge(String),
+    /// The environment variable is not set, or empty.
+    #[error("the environment variable `{0}` is not set")]
+    Unset(String),
+    /// It is something other than it should be.
+    #[error("{from} holds no {wanted}: {why}")]
+    NotA {
+        /// The file or variable.
+        from: String,
+        /// What it should hold.
+        wanted: &'static str,
+        /// What the parser says.
+        why: String,
+    },
+    /// Certificate and key are not of one pair.
+    #[error("the key in `{key}` is not the one of the certificate in `{certificate}`")]
+    Mismatch {
+        /// The certificate's file.
+        certificate: String,
+        /// The key's file.
+        key: String,
+    },
+}
+
+/// The signing key that a secret refers to: PKCS#8 PEM, Ed25519.
+///
+/// # Errors
+/// Where it cannot be read or is something else.
+pub fn signing_key(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<SigningKey, SecretFault> {
+    let (pem, from) = match secret {
+        Secret::File(path) => {
+            let path = base_dir.join(path);
+            (read(&path)?, format!("`{}`", path.display()))
+        }
+        Secret::Env(name) => {
+            let value = env(name).filter(|value| !value.is_empty()).ok_or_else(|| SecretFault::Unset(name.clone()))?;
+            (value.into_bytes(), format!("the environment variable `{name}`"))
+        }
+    };
+    let not_a =
+        |why: &dyn ToString| SecretFault::NotA { from: from.clone(), wanted: "Ed25519 key", why: why.to_string() };
+    let pem = String::from_utf8(pem).map_err(|_| not_a(&"it is not a PEM text"))?;
+    SigningKey::from_pkcs8_pem(pem.trim()).map_err(|error| not_a(&error))
+}
+
+/// The certificate chain and key of a listener, known to belong together.
+///
+/// # Errors
+/// Where they cannot be read, are something else, or are not of one pair.
+pub fn certified_key(tls: &Tls, base_dir: &Path) -> Result<CertifiedKey, SecretFault> {
+    let (certificate, key) = (base_dir.join(&tls.certificate), base_dir.join(&tls.key));
+    let not_a = |path: &Path, wanted, why: &dyn ToString| {
+        let from = format!("`{}`", path.display());
+        SecretFault::NotA { from, wanted, why: why.to_string() }
+    };
+    let chain = CertificateDer::pem_slice_iter(&read(&certificate)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| not_a(&certificate, "certificate", &error))?;
+    if chain.is_empty() {
+        return Err(not_a(&certificate, "certificate", &"there is no CERTIFICATE section in it"));
+    }
+    let private = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|error| not_a(&key, "private key", &error))?;
+    CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            SecretFault::Mismatch { certificate: certificate.display().to_string(), key: key.display().to_string() }
+        }
+        rustls::Error::InvalidCertificate(_) => not_a(&certificate, "certificate", &error),
+        error => not_a(&key, "private key", &error),
+    })
+}
+
+/// Whether every user of the machine may read a file.
+#[must_use]
+pub fn is_world_readable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SecretFault> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+    let length = read.map_err(|source| SecretFault::Unreadable { path: path.display().to_string(), source })?;
+    if length as u64 > FILE_MAX {
+        return Err(SecretFault::TooLarge(path.display().to_string()));
+    }
+    Ok(bytes)
+}

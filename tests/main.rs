@@ -1,0 +1,3 @@
+//! What Portcullis promises, a file for each promise.
+
+mod golden;
