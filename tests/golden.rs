@@ -37,7 +37,7 @@ fn env(name: &str) -> Option<String> {
 
 /// What is said about a text, errors and warnings.
 fn said(text: &str, file: &str) -> String {
-    match config::parse(text, file, &folder().join("problems"), &env) {
+    match config::parse(text, file, Path::new("tests/golden/problems"), &env) {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(report) => report.to_string(),
     }

@@ -1,7 +1,7 @@
 //! What one schema takes and how to say so.
 
 use super::{
-    nearest::{quoted, remedy},
+    nearest::one_of,
     scalar::{Meaning, plain},
     tree::{Scalar, Value},
 };
@@ -14,14 +14,17 @@ pub(super) type Said = (String, String);
 
 /// The schemas that `schema` stands for: references followed, `anyOf` and `oneOf` taken apart.
 pub(super) fn alternatives<'a>(root: &'a Json, schema: &'a Json, found: &mut Vec<&'a Json>) {
-    let target = schema.get("$ref").and_then(Json::as_str).and_then(|name| root.pointer(name.strip_prefix('#')?));
-    if let Some(target) = target {
+    if let Some(target) = referred(root, schema) {
         return alternatives(root, target, found);
     }
     match schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Json::as_array) {
         Some(schemas) => schemas.iter().for_each(|schema| alternatives(root, schema, found)),
         None => found.push(schema),
     }
+}
+
+fn referred<'a>(root: &'a Json, schema: &Json) -> Option<&'a Json> {
+    root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
 }
 
 /// Whether a schema takes values of this kind.
@@ -84,7 +87,7 @@ fn text(name: &str, scalar: &Scalar, schemas: &[&Json]) -> Result<(), Said> {
     if takes_any || words.contains(&scalar.text.as_str()) {
         return schemas.iter().find_map(|schema| format(schema, scalar)).unwrap_or(Ok(()));
     }
-    Err((format!("{name} cannot be `{}`", scalar.text), remedy(&scalar.text, "values here", words)))
+    Err((format!("{name} cannot be `{}`", scalar.text), format!("write {}", one_of(&words))))
 }
 
 /// The words that a schema is limited to.
@@ -123,6 +126,12 @@ pub(super) fn format(schema: &Json, scalar: &Scalar) -> Option<Result<(), Said>>
         Some((what, remedy)) => (what.to_owned(), remedy.to_owned()),
         None => (said, "write it as the schema says".to_owned()),
     }))
+}
+
+/// Whether a value that is written here by mistake could be a secret.
+pub(super) fn is_secret(root: &Json, schema: &Json) -> bool {
+    let schema = referred(root, schema).unwrap_or(schema);
+    schema.get("writeOnly").and_then(Json::as_bool).unwrap_or(false)
 }
 
 /// How to say that a scalar is of the wrong kind.
@@ -165,7 +174,7 @@ pub(super) fn expected(schemas: &[&Json]) -> String {
         let named = |kind| schema.get("type").is_some() && has_type(schema, kind);
         if named("string") {
             match (self::words(schema).next(), schema.get("format").and_then(Json::as_str)) {
-                (Some(_), _) => add(format!("one of {}", quoted(&words))),
+                (Some(_), _) => add(one_of(&words)),
                 (None, Some("duration")) => add("a duration such as `250ms`".to_owned()),
                 (None, Some("size")) => add("a size such as `64KiB`".to_owned()),
                 (None, Some("rate")) => add("a rate such as `20/1s`".to_owned()),
@@ -174,7 +183,7 @@ pub(super) fn expected(schemas: &[&Json]) -> String {
             }
         }
         match tag(schema) {
-            Some(_) => add(format!("a mapping with one of {}", quoted(&tags))),
+            Some(_) => add(format!("a mapping with {}", one_of(&tags))),
             None if named("object") => add("a mapping".to_owned()),
             None => {}
         }

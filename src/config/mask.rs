@@ -8,7 +8,7 @@ pub(super) fn masked(config: &Config, variables: &[(String, String)]) -> String 
     let mut json = serde_json::to_value(config).unwrap_or_default();
     for (pointer, written) in variables {
         // A list that was written as one text has it as its only item.
-        match json.pointer_mut(pointer) {
+        match find(&mut json, pointer) {
             Some(Json::Array(items)) => *items = vec![written.as_str().into()],
             Some(value) => *value = written.as_str().into(),
             None => {}
@@ -16,6 +16,21 @@ pub(super) fn masked(config: &Config, variables: &[(String, String)]) -> String 
     }
     tidy(&mut json);
     serde_yaml::to_string(&json).unwrap_or_default()
+}
+
+/// What a pointer into the file leads to, where a list may have been written as its only item.
+fn find<'a>(json: &'a mut Json, pointer: &str) -> Option<&'a mut Json> {
+    pointer.split('/').skip(1).try_fold(json, |json, segment| {
+        let segment = segment.replace("~1", "/").replace("~0", "~");
+        match json {
+            Json::Array(items) => match segment.parse::<usize>() {
+                Ok(index) => items.get_mut(index),
+                Err(_) => items.first_mut()?.get_mut(&segment),
+            },
+            Json::Object(entries) => entries.get_mut(&segment),
+            _ => None,
+        }
+    })
 }
 
 /// Leaves out what is not given, and masks passwords in URLs.

@@ -23,6 +23,7 @@ mod values;
 pub use expand::Env;
 pub use problem::{Position, Problem, Report, Severity};
 pub use source::Config;
+pub use values::network;
 
 use check::Outside;
 use serde_json::Value as Json;
@@ -117,13 +118,9 @@ fn typed(tree: &Node) -> Result<Config, Box<Problem>> {
             Segment::Map { key } => join(&pointer, key),
             Segment::Enum { .. } | Segment::Unknown => pointer,
         });
-        Box::new(Problem {
-            at: tree.find(&pointer).at(),
-            severity: Severity::Error,
-            what: error.into_inner().to_string(),
-            remedy: "see `portcullis schema` for what can stand here".to_owned(),
-            path: pointer,
-        })
+        let at = tree.find(&pointer).at();
+        let remedy = "see `portcullis schema` for what can stand here";
+        Box::new(Problem::error(at, &pointer, error.into_inner().to_string(), remedy))
     })
 }
 

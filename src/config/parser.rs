@@ -5,7 +5,7 @@
 
 use super::{
     expand::{Env, expand},
-    problem::{Position, Problem, Severity},
+    problem::{Position, Problem},
     scalar::{Meaning, plain},
     tree::{Entry, NODE_WEIGHT, Node, Scalar, Value},
 };
@@ -256,11 +256,5 @@ fn syntax(error: &ScanError) -> Fatal {
 }
 
 fn problem(at: Position, what: &str, remedy: &str) -> Fatal {
-    Box::new(Problem {
-        at,
-        severity: Severity::Error,
-        what: what.to_owned(),
-        remedy: remedy.to_owned(),
-        path: String::new(),
-    })
+    Box::new(Problem::error(at, "", what, remedy))
 }

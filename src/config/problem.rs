@@ -48,6 +48,16 @@ pub struct Problem {
     pub remedy: String,
     /// JSON pointer to the culprit; empty for the file as a whole.
     pub path: String,
+    /// Whether its line may be shown. Not where a secret was written by mistake.
+    #[serde(skip)]
+    pub shows_line: bool,
+}
+
+impl Problem {
+    pub(super) fn error(at: Position, path: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let (what, remedy, path) = (what.into(), remedy.into(), path.to_owned());
+        Self { at, severity: Severity::Error, what, remedy, path, shows_line: true }
+    }
 }
 
 /// Everything that was found in one file, by position. Shown with [`fmt::Display`] as text.

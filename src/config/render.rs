@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt};
 
 /// A longer line is cut around the culprit, so that a file of one line stays readable.
 const LINE_SHOWN_MAX: usize = 160;
+/// A message that lists what there is has a few hundred characters.
+const MESSAGE_MAX: usize = 1_000;
 
 /// The lines of a text, split where YAML splits them: LF, CR LF, and CR alone.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -13,17 +15,25 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
 
 /// Writes one problem: `file:line:column: what`, the line with a caret under the culprit, the remedy.
 pub(super) fn problem(f: &mut fmt::Formatter<'_>, file: &str, line: Option<&str>, problem: &Problem) -> fmt::Result {
-    let Problem { at, severity, what, remedy, .. } = problem;
+    let Problem { at, severity, what, remedy, shows_line, .. } = problem;
     let warning = if *severity == Severity::Warning { "warning: " } else { "" };
-    writeln!(f, "{file}:{}:{}: {warning}{}", at.line, at.column, printable(what))?;
-    if let Some(line) = line.filter(|line| !line.trim().is_empty()) {
+    writeln!(f, "{file}:{}:{}: {warning}{}", at.line, at.column, printable(&shortened(what)))?;
+    if let Some(line) = line.filter(|line| *shows_line && !line.trim().is_empty()) {
         let (shown, before) = cut(line, at.column.saturating_sub(1));
         let shown_chars = shown.chars().count();
         let carets = at.width.min(shown_chars.saturating_sub(before)).max(1);
         writeln!(f, "    {}", printable(&mask_userinfo(&shown)))?;
         writeln!(f, "    {}{}", " ".repeat(before), "^".repeat(carets))?;
     }
-    writeln!(f, "  help: {}", printable(remedy))
+    writeln!(f, "  help: {}", printable(&shortened(remedy)))
+}
+
+/// A message without the rest of a value that somebody wrote a whole text into.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    }
 }
 
 /// The part of a line that is shown, and how many of its characters stand ahead of the culprit.

@@ -7,7 +7,10 @@ use super::{
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
 use rustls::{
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     sign::CertifiedKey,
 };
 use std::{fs::File, io, io::Read, path::Path};
@@ -71,7 +74,36 @@ pub fn signing_key(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<Si
     let not_a =
         |why: &dyn ToString| SecretFault::NotA { from: from.clone(), wanted: "Ed25519 key", why: why.to_string() };
     let pem = String::from_utf8(pem).map_err(|_| not_a(&"it is not a PEM text"))?;
-    SigningKey::from_pkcs8_pem(pem.trim()).map_err(|error| not_a(&error))
+    let Some((_, label)) = pem.split_once("-----BEGIN ") else { return Err(not_a(&"there is no PEM section in it")) };
+    match label.split_once("-----") {
+        Some(("PRIVATE KEY", _)) => SigningKey::from_pkcs8_pem(pem.trim()).map_err(|error| not_a(&error)),
+        Some((label, _)) if label.len() <= 40 => Err(not_a(&format!("it is a {label}"))),
+        _ => Err(not_a(&"its PEM section is damaged")),
+    }
+}
+
+/// A certificate and its chain: PEM.
+///
+/// # Errors
+/// Where it cannot be read or is something else.
+pub fn certificate_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, SecretFault> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(not_a(path, "certificate", "there is no CERTIFICATE section in it")),
+        Err(error) => Err(not_a(path, "certificate", &error.to_string())),
+    }
+}
+
+/// A private key: PEM, as PKCS#8, PKCS#1 or SEC1.
+///
+/// # Errors
+/// Where it cannot be read or is something else.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SecretFault> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => not_a(path, "private key", "there is no PRIVATE KEY section in it"),
+        error => not_a(path, "private key", &error.to_string()),
+    })
 }
 
 /// The certificate chain and key of a listener, known to belong together.
@@ -80,24 +112,18 @@ pub fn signing_key(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<Si
 /// Where they cannot be read, are something else, or are not of one pair.
 pub fn certified_key(tls: &Tls, base_dir: &Path) -> Result<CertifiedKey, SecretFault> {
     let (certificate, key) = (base_dir.join(&tls.certificate), base_dir.join(&tls.key));
-    let not_a = |path: &Path, wanted, why: &dyn ToString| {
-        let from = format!("`{}`", path.display());
-        SecretFault::NotA { from, wanted, why: why.to_string() }
-    };
-    let chain = CertificateDer::pem_slice_iter(&read(&certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| not_a(&certificate, "certificate", &error))?;
-    if chain.is_empty() {
-        return Err(not_a(&certificate, "certificate", &"there is no CERTIFICATE section in it"));
-    }
-    let private = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|error| not_a(&key, "private key", &error))?;
+    let (chain, private) = (certificate_chain(&certificate)?, private_key(&key)?);
     CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             SecretFault::Mismatch { certificate: certificate.display().to_string(), key: key.display().to_string() }
         }
-        rustls::Error::InvalidCertificate(_) => not_a(&certificate, "certificate", &error),
-        error => not_a(&key, "private key", &error),
+        rustls::Error::InvalidCertificate(_) => not_a(&certificate, "certificate", &error.to_string()),
+        error => not_a(&key, "private key", &error.to_string()),
     })
+}
+
+fn not_a(path: &Path, wanted: &'static str, why: &str) -> SecretFault {
+    SecretFault::NotA { from: format!("`{}`", path.display()), wanted, why: why.to_owned() }
 }
 
 /// Whether every user of the machine may read a file.

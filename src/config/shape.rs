@@ -5,8 +5,8 @@
 
 use super::{
     leaf,
-    nearest::{quoted, remedy},
-    problem::{Position, Problem, Severity},
+    nearest::{nearest, one_of, remedy},
+    problem::{Position, Problem},
     scalar::Meaning,
     tree::{Entry, Node, Scalar, Value, join},
 };
@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 /// What is wrong with the shape of `tree`.
 pub(super) fn check(tree: &Node, schema: &Json, problems: &mut Vec<Problem>) {
     let mut shape = Shape { root: schema, problems };
-    shape.visit(&Place { node: tree, key: None, pointer: String::new() }, schema);
+    shape.visit(&Place { node: tree, key: None, list: "", pointer: String::new() }, schema);
 }
 
 struct Shape<'a> {
@@ -27,6 +27,8 @@ struct Shape<'a> {
 struct Place<'a> {
     node: &'a Node,
     key: Option<(&'a str, Position)>,
+    /// The key of the list that it is an item of.
+    list: &'a str,
     pointer: String,
 }
 
@@ -43,24 +45,37 @@ impl<'a> Place<'a> {
         match self.key {
             Some((key, _)) => format!("`{key}`"),
             None if self.pointer.is_empty() => "the configuration".to_owned(),
-            None => "this item".to_owned(),
+            None => format!("this item of `{}`", self.list),
         }
     }
 
     fn child(&self, entry: &'a Entry) -> Self {
         let key = Some((entry.key.as_str(), entry.key_at));
-        Self { node: &entry.node, key, pointer: join(&self.pointer, &entry.key) }
+        Self { node: &entry.node, key, list: "", pointer: join(&self.pointer, &entry.key) }
     }
 }
 
 impl Shape<'_> {
     fn visit(&mut self, place: &Place<'_>, schema: &Json) {
+        let known = self.problems.len();
+        self.judge(place, schema);
+        if leaf::is_secret(self.root, schema) {
+            self.problems.iter_mut().skip(known).for_each(|problem| problem.shows_line = false);
+        }
+    }
+
+    fn judge(&mut self, place: &Place<'_>, schema: &Json) {
         let mut alternatives = Vec::new();
         leaf::alternatives(self.root, schema, &mut alternatives);
         let fitting: Vec<&Json> =
             alternatives.iter().copied().filter(|schema| leaf::takes(schema, &place.node.value)).collect();
         match &place.node.value {
             Value::Broken => {}
+            Value::Scalar(_) if fitting.is_empty() && leaf::is_secret(self.root, schema) => {
+                let what = format!("{} must say where the secret is, and not be the secret itself", place.name());
+                let remedy = "write `{ file: PATH }` or `{ env: NAME }`".to_owned();
+                self.problem(place.at(), &place.pointer, what, remedy);
+            }
             _ if fitting.is_empty() => self.mismatch(place, &alternatives),
             Value::Map(entries) if fitting.iter().all(|schema| leaf::tag(schema).is_some()) => {
                 self.tagged(place, entries, &fitting);
@@ -98,7 +113,9 @@ impl Shape<'_> {
             }
         }
         for required in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
-            if entries.iter().all(|entry| entry.key != required) {
+            // A key with a typing error is said to be unknown already.
+            let is_meant = |entry: &Entry| entry.key == required || is_typing_error(&entry.key, required, properties);
+            if !entries.iter().any(is_meant) {
                 let property = properties.and_then(|properties| properties.get(required));
                 let about = property.map(|property| leaf::first_sentence(self.root, property)).unwrap_or_default();
                 let what = format!("{} lacks `{required}`", place.name());
@@ -124,12 +141,12 @@ impl Shape<'_> {
             }
             (Some(first), Some(second)) => {
                 let what = format!("`{}` and `{}` cannot stand together in one mapping", first.key, second.key);
-                let remedy = "keep one of them; in a list, each begins with its own `-`".to_owned();
-                self.problem(second.key_at, &join(&place.pointer, &second.key), what, remedy);
+                let remedy = if place.key.is_some() { "keep one of them" } else { "begin each with its own `-`" };
+                self.problem(second.key_at, &join(&place.pointer, &second.key), what, remedy.to_owned());
             }
             (None, _) if entries.is_empty() => {
                 let what = format!("{} is empty", place.name());
-                self.problem(place.at(), &place.pointer, what, format!("write one of {}", quoted(&tags)));
+                self.problem(place.at(), &place.pointer, what, format!("write {}", one_of(&tags)));
             }
             (None, _) => {}
         }
@@ -139,11 +156,12 @@ impl Shape<'_> {
         let least = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
         if (items.len() as u64) < least {
             let what = format!("{} is empty", place.name());
-            self.problem(place.at(), &place.pointer, what, format!("write at least {least}"));
+            self.problem(place.at(), &place.pointer, what, "write at least one".to_owned());
         }
         if let Some(schema) = schema.get("items") {
             for (index, node) in items.iter().enumerate() {
-                self.visit(&Place { node, key: None, pointer: join(&place.pointer, index) }, schema);
+                let list = place.key.map_or("", |(key, _)| key);
+                self.visit(&Place { node, key: None, list, pointer: join(&place.pointer, index) }, schema);
             }
         }
     }
@@ -160,9 +178,16 @@ impl Shape<'_> {
             let (what, remedy) = leaf::wrong_kind(&place.name(), scalar, alternatives, &expected);
             return self.scalar_problem(place, scalar, &what, &remedy);
         }
-        let found = if matches!(place.node.value, Value::List(_)) { "a list" } else { "a mapping" };
+        let (found, remedy) = match place.node.value {
+            Value::List(_) if expected.starts_with("a mapping") => {
+                ("a list", "write `name: value`, without a `-`".to_owned())
+            }
+            Value::List(_) => ("a list", format!("write {expected}")),
+            _ if expected == "a list" => ("a mapping", "begin each item with a `-`".to_owned()),
+            _ => ("a mapping", format!("write {expected}")),
+        };
         let what = format!("{} must be {expected}, not {found}", place.name());
-        self.problem(place.at(), &place.pointer, what, format!("write {expected}"));
+        self.problem(place.at(), &place.pointer, what, remedy);
     }
 
     fn unknown_key<'a>(&mut self, place: &Place<'_>, entry: &Entry, known: impl IntoIterator<Item = &'a str>) {
@@ -178,6 +203,12 @@ impl Shape<'_> {
     }
 
     fn problem(&mut self, at: Position, path: &str, what: String, remedy: String) {
-        self.problems.push(Problem { at, severity: Severity::Error, what, remedy, path: path.to_owned() });
+        self.problems.push(Problem::error(at, path, what, remedy));
     }
+}
+
+/// Whether an unknown key is taken for this one.
+fn is_typing_error(key: &str, required: &str, properties: Option<&serde_json::Map<String, Json>>) -> bool {
+    let known = || properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
+    known().all(|known| known != key) && nearest(key, known()) == Some(required)
 }

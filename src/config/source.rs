@@ -100,7 +100,7 @@ pub struct Listener {
     /// Certificate and key; without it the listener speaks cleartext.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// Networks of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.
+    /// Networks (`10.0.0.0/8`) and addresses of proxies whose `X-Forwarded-For` is believed.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
     /// The most that one request may bring.
@@ -317,6 +317,7 @@ pub struct Signing {
 /// A secret, by reference: never written into the configuration itself.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(extend("writeOnly" = true))]
 pub enum Secret {
     /// A file that holds it. A relative path is taken from the configuration's folder.
     File(PathBuf),

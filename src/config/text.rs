@@ -1,6 +1,6 @@
 //! From a file to a text that is worth parsing.
 
-use super::problem::{Position, Problem, Severity};
+use super::problem::{Position, Problem};
 use std::{fs::File, io::Read, path::Path};
 
 /// A configuration of a thousand routes has a tenth of this.
@@ -59,6 +59,5 @@ fn too_large() -> Box<Problem> {
 }
 
 fn problem(at: Position, what: String, remedy: &str) -> Box<Problem> {
-    let (remedy, path) = (remedy.to_owned(), String::new());
-    Box::new(Problem { at, severity: Severity::Error, what, remedy, path })
+    Box::new(Problem::error(at, "", what, remedy))
 }

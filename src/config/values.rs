@@ -1,7 +1,9 @@
 //! Values that may be written in more than one way.
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+use std::net::IpAddr;
 
 /// One string, or a list of them.
 #[derive(Deserialize, JsonSchema)]
@@ -19,4 +21,10 @@ pub(crate) fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
         Strings::One(one) => vec![one],
         Strings::Many(many) => many,
     })
+}
+
+/// Reads a network (`10.0.0.0/8`), or one address as a network of its own.
+#[must_use]
+pub fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

@@ -4,20 +4,15 @@ use super::{
 };
 use filters::{
     api::Named,
+    order,
     table::{ChainEntry, FilterConfig, NAMES},
 };
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Chains of chains are for reading; nobody follows them deeper.
 const NESTING_MAX: usize = 16;
 /// The most entries that a route's chain may come to. Chains that name each other twice double at each level.
 const ENTRIES_MAX: usize = 256;
-/// What a second time either does nothing or, as a second `replay`, refuses every request.
-const ONCE: &[&str] =
-    &["request_id", "cors", "envelope", "session", "payload_hash", "signature", "freshness", "replay"];
 
 /// A filter in a route's chain, with the chains in it put in their place.
 pub(super) struct Placed<'a> {
@@ -39,9 +34,9 @@ impl<'a> Checks<'a> {
         for (index, route) in config.routes.iter().enumerate() {
             self.entries(&format!("/routes/{index}/chain"), &route.chain);
         }
-        let mut done = BTreeSet::new();
+        let mut heights = BTreeMap::new();
         for name in config.chains.keys() {
-            self.cycles(name, &mut Vec::new(), &mut done);
+            self.height(name, &mut Vec::new(), &mut heights);
         }
     }
 
@@ -76,9 +71,9 @@ impl<'a> Checks<'a> {
         for reference in filter.references() {
             let pointer = format!("{pointer}{}", reference.pointer);
             match reference.kind {
-                Named::Budget => self.known(&pointer, "budget", &reference.name, config.budgets.keys()),
-                Named::Sessions => self.known(&pointer, "session lookup", &reference.name, config.sessions.keys()),
-                Named::Store => self.known(&pointer, "store", &reference.name, config.stores.keys()),
+                Named::Budget => self.known(&pointer, "budget", &reference.name, &config.budgets),
+                Named::Sessions => self.known(&pointer, "session lookup", &reference.name, &config.sessions),
+                Named::Store => self.known(&pointer, "store", &reference.name, &config.stores),
             }
         }
         for problem in filter.problems() {
@@ -86,27 +81,33 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn cycles(&mut self, name: &'a str, trail: &mut Vec<&'a str>, done: &mut BTreeSet<&'a str>) {
-        let Some(entries) = self.config.chains.get(name) else { return };
-        if done.contains(name) {
-            return;
+    /// How many levels of chains a chain has; says so where they contain each other, or are too many.
+    fn height(&mut self, name: &'a str, trail: &mut Vec<&'a str>, heights: &mut BTreeMap<&'a str, usize>) -> usize {
+        let Some(entries) = self.config.chains.get(name) else { return 0 };
+        if let Some(height) = heights.get(name) {
+            return *height;
         }
         trail.push(name);
+        let mut height = 1;
         for (index, entry) in entries.iter().enumerate() {
             let ChainEntry::Name(next) = entry else { continue };
             let pointer = join(&join("/chains", name), index);
             if let Some(start) = trail.iter().position(|chain| chain == next) {
                 let around = trail.iter().skip(start).copied().chain([next.as_str()]).collect::<Vec<_>>().join(" → ");
                 self.error(&pointer, format!("these chains contain each other: {around}"), "take one of them out");
-            } else if trail.len() >= NESTING_MAX {
+                continue;
+            }
+            let is_too_deep = trail.len() >= NESTING_MAX || self.height(next, trail, heights) >= NESTING_MAX;
+            if is_too_deep {
                 let what = format!("chains are nested more than {NESTING_MAX} deep");
                 self.error(&pointer, what, "write the filters out");
             } else {
-                self.cycles(next, trail, done);
+                height = height.max(1 + heights.get(next.as_str()).copied().unwrap_or(0));
             }
         }
         trail.pop();
-        done.insert(name);
+        heights.insert(name, height);
+        height
     }
 
     /// The filters of a route in their order, with the chains in it put in their place; nothing where a name
@@ -143,21 +144,13 @@ impl<'a> Checks<'a> {
 
     /// Whether the filters of a route stand in an order that works.
     pub(super) fn order(&mut self, placed: &[Placed<'_>]) {
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        for Placed { filter, pointer } in placed {
-            let name = filter.name();
-            for needed in filter.after().iter().filter(|needed| !seen.contains_key(*needed)) {
-                let is_behind = placed.iter().any(|other| other.filter.name() == *needed);
-                let verb = if is_behind { "move" } else { "add" };
-                let remedy = format!("{verb} `{needed}` ahead of `{name}`");
-                self.error(pointer, format!("`{name}` works only behind `{needed}`"), remedy);
-            }
-            if let Some(line) = seen.get(name).filter(|_| ONCE.contains(&name)) {
-                let what = format!("`{name}` is in this chain already, from line {line}");
-                self.error(pointer, what, "keep one of the two");
-            }
-            let line = self.line(pointer);
-            seen.entry(name).or_insert(line);
+        let chain: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter.as_ref()).collect();
+        for order::ChainProblem { index, problem } in order::problems(&chain, &self.config.budgets) {
+            let Some(Placed { filter, pointer }) = placed.get(index) else { continue };
+            let inside = join(pointer, filter.name());
+            // A filter without configuration is only a name, and has no inside.
+            let base = if self.tree.find(&inside).is_whole { &inside } else { pointer };
+            self.error(&format!("{base}{}", problem.pointer), problem.what, problem.remedy);
         }
     }
 }

@@ -1,8 +1,7 @@
 use super::{
-    super::{secrets, source::Tls, tree::join},
+    super::{secrets, source::Tls, tree::join, values},
     Checks,
 };
-use ipnet::IpNet;
 use std::{net::SocketAddr, path::Path};
 
 impl Checks<'_> {
@@ -39,25 +38,33 @@ impl Checks<'_> {
     }
 
     fn network(&mut self, pointer: &str, network: &str) {
-        match network.parse::<IpNet>() {
-            Err(_) => {
-                let remedy = "write an address and a prefix length, such as 10.0.0.0/8, 10.1.2.3/32 or fd00::/8";
+        match values::network(network) {
+            None => {
+                let remedy = "write a network or an address, such as 10.0.0.0/8, 10.1.2.3 or fd00::/8";
                 self.error(pointer, format!("`{network}` is no network"), remedy);
             }
-            Ok(net) if net.prefix_len() == 0 => {
+            Some(net) if net.prefix_len() == 0 => {
                 let remedy = "name the networks of your own proxies only";
                 self.warning(pointer, format!("`{network}` lets any client say where it comes from"), remedy);
             }
-            Ok(_) => {}
+            Some(_) => {}
         }
     }
 
     fn tls(&mut self, pointer: &str, tls: &Tls) {
-        if let Err(fault) = secrets::certified_key(tls, self.outside.base_dir) {
-            let remedy = "both files are PEM; relative paths are taken from the folder of the configuration";
-            self.error(pointer, fault.to_string(), remedy);
+        let base_dir = self.outside.base_dir;
+        let chain = secrets::certificate_chain(&base_dir.join(&tls.certificate)).err();
+        let key = secrets::private_key(&base_dir.join(&tls.key)).err();
+        let pair = if chain.is_none() && key.is_none() { secrets::certified_key(tls, base_dir).err() } else { None };
+        for (field, fault) in [("certificate", &chain), ("key", &key), ("key", &pair)] {
+            if let Some(fault) = fault {
+                let remedy = "name a PEM file; a relative path is taken from the folder of the configuration";
+                self.error(&format!("{pointer}/{field}"), fault.to_string(), remedy);
+            }
         }
-        self.private_file(&format!("{pointer}/key"), &tls.key);
+        if key.is_none() && pair.is_none() {
+            self.private_file(&format!("{pointer}/key"), &tls.key);
+        }
     }
 
     /// Warns of a private key that everybody can read.

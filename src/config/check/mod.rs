@@ -17,7 +17,10 @@ use super::{
     problem::{Problem, Severity},
     tree::{Node, Value},
 };
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
+
+/// Far more than are shown. Each costs a search for its place.
+const PROBLEMS_MAX: usize = 1_000;
 
 /// What a configuration may look at beside itself.
 pub(super) struct Outside<'a> {
@@ -41,7 +44,10 @@ pub(super) fn check(config: &Config, tree: &Node, outside: &Outside<'_>) -> Vec<
     checks.commands();
     checks.signing();
     checks.limits();
-    checks.unused();
+    // A name with a typing error leaves what it means unused, which would be said twice.
+    if checks.problems.iter().all(|problem| problem.severity == Severity::Warning) {
+        checks.unused();
+    }
     checks.problems
 }
 
@@ -62,12 +68,15 @@ impl Checks<'_> {
     }
 
     fn add(&mut self, severity: Severity, pointer: &str, what: &str, remedy: &str) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         let found = self.tree.find(pointer);
         let (what, remedy) = match &found.node.value {
             Value::Scalar(scalar) => (scalar.conceal(what), scalar.conceal(remedy)),
             Value::List(_) | Value::Map(_) | Value::Broken => (what.to_owned(), remedy.to_owned()),
         };
-        self.problems.push(Problem { at: found.at(), severity, what, remedy, path: pointer.to_owned() });
+        self.problems.push(Problem { severity, ..Problem::error(found.at(), pointer, what, remedy) });
     }
 
     /// The line that a pointer leads to.
@@ -76,10 +85,9 @@ impl Checks<'_> {
     }
 
     /// Says so when a name is not among those that there are.
-    fn known<'n>(&mut self, pointer: &str, kind: &str, name: &str, known: impl IntoIterator<Item = &'n String>) {
-        let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
-        if !known.contains(&name) {
-            let remedy = remedy(name, &format!("{kind}s"), known);
+    fn known<T>(&mut self, pointer: &str, kind: &str, name: &str, known: &BTreeMap<String, T>) {
+        if !known.contains_key(name) {
+            let remedy = remedy(name, &format!("{kind}s"), known.keys().map(String::as_str));
             self.error(pointer, format!("there is no {kind} `{name}`"), remedy);
         }
     }

@@ -101,7 +101,8 @@ fn canonical(path: &str) -> Result<(), Said> {
         return said("holds a `%`, but paths are matched decoded", "write the character itself");
     }
     if let Some(c) = path.chars().find(|c| matches!(c, '\\' | '?' | '#') || c.is_control() || c.is_whitespace()) {
-        return said(&format!("holds {c:?}, which no canonical path has"), "remove it; a query is not part of a path");
+        let remedy = if matches!(c, '?' | '#') { "remove it: a query is not part of a path" } else { "remove it" };
+        return said(&format!("holds a `{c}`, which no canonical path has"), remedy);
     }
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return said("holds a dot segment, which no canonical path has", "write the path that it leads to");
@@ -138,10 +139,10 @@ mod tests {
         check("/{}", Some("`{}` is no parameter"));
         check("/{a-b}", Some("`{a-b}` is no parameter"));
         check("/a%2fb", Some("`/a%2fb` holds a `%`, but paths are matched decoded"));
-        check("/a\\b", Some("`/a\\b` holds '\\\\', which no canonical path has"));
+        check("/a\\b", Some("`/a\\b` holds a `\\`, which no canonical path has"));
         check("/a/../b", Some("`/a/../b` holds a dot segment, which no canonical path has"));
         check("/a//b", Some("`/a//b` holds an empty segment"));
-        check("/a?b", Some("`/a?b` holds '?', which no canonical path has"));
+        check("/a?b", Some("`/a?b` holds a `?`, which no canonical path has"));
     }
 
     #[test]

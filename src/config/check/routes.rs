@@ -1,6 +1,6 @@
 use super::{
     super::{
-        nearest::quoted,
+        nearest::{one_of, quoted},
         source::{Call, Match, Route},
         tree::join,
     },
@@ -8,9 +8,12 @@ use super::{
     chains::Placed,
     paths,
 };
+use filters::{api::units::Size, table::FilterConfig};
 use http::{HeaderName, HeaderValue, Method};
 use std::collections::{BTreeSet, HashMap};
 
+/// What Pingora 0.9.1 keeps of a body that was read ahead of the proxying, and sends again.
+const FORWARD_REPLAY_MAX: u64 = 64 << 10;
 /// The service whose calls `commands` answers.
 const COMMAND_SERVICE: &str = "edge.v1.Gateway";
 /// What a signed command is held to. Without any one of them it could be forged, replayed or altered.
@@ -56,7 +59,7 @@ impl<'a> Checks<'a> {
         let config = self.config;
         if let Some(listener) = &r#match.listener {
             let at = format!("{pointer}/listener");
-            self.known(&at, "listener", listener, config.listeners.keys());
+            self.known(&at, "listener", listener, &config.listeners);
             if config.listeners.get(listener).is_some_and(|listener| listener.admin) {
                 let what = format!("the admin listener `{listener}` serves no routes");
                 self.error(&at, what, "name another listener");
@@ -100,7 +103,7 @@ impl<'a> Checks<'a> {
             let what = format!("`{method}` is not a method: their names are case-sensitive");
             self.error(pointer, what, format!("write `{upper}`"));
         } else if Method::from_bytes(method.as_bytes()).is_err() {
-            let remedy = format!("write one such as {}", quoted(KNOWN));
+            let remedy = format!("write {}", one_of(KNOWN));
             self.error(pointer, format!("`{method}` is no method"), remedy);
         }
     }
@@ -129,10 +132,10 @@ impl<'a> Checks<'a> {
             let whole = format!("{pointer}/forward");
             let at =
                 if self.tree.find(&format!("{whole}/upstream")).is_whole { format!("{whole}/upstream") } else { whole };
-            self.known(&at, "upstream", forward.upstream(), config.upstreams.keys());
+            self.known(&at, "upstream", forward.upstream(), &config.upstreams);
         }
         if let Some(commands) = &route.commands {
-            self.known(&format!("{pointer}/commands"), "command set", commands, config.commands.keys());
+            self.known(&format!("{pointer}/commands"), "command set", commands, &config.commands);
             if route.r#match.rpc.as_deref() != Some(COMMAND_SERVICE) {
                 let remedy = format!("add `rpc: {COMMAND_SERVICE}` to its `match`");
                 self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
@@ -153,6 +156,7 @@ impl<'a> Checks<'a> {
             }
         } else if route.forward.is_some() {
             let signed: Vec<&str> = COMMAND_FILTERS.iter().filter(has).copied().collect();
+            self.readable(placed);
             if !signed.is_empty() {
                 let what = format!("{} look into a command, but a `forward` has none", quoted(&signed));
                 self.error(
@@ -164,11 +168,23 @@ impl<'a> Checks<'a> {
         }
     }
 
+    fn readable(&mut self, placed: &[Placed<'_>]) {
+        for Placed { filter, pointer } in placed {
+            let FilterConfig::body(body) = filter.as_ref() else { continue };
+            if body.json && body.max.bytes() > FORWARD_REPLAY_MAX {
+                let what = format!("a `forward` cannot pass on a body of {} that a filter has read", body.max);
+                let remedy =
+                    format!("write `max: {}` or less, or leave `json` out", Size::from_bytes(FORWARD_REPLAY_MAX));
+                self.error(&format!("{pointer}/body/max"), what, remedy);
+            }
+        }
+    }
+
     pub(super) fn commands(&mut self) {
         let config = self.config;
         for (name, commands) in &config.commands {
             let pointer = join("/commands", name);
-            self.known(&format!("{pointer}/upstream"), "upstream", &commands.upstream, config.upstreams.keys());
+            self.known(&format!("{pointer}/upstream"), "upstream", &commands.upstream, &config.upstreams);
             if commands.routes.is_empty() {
                 let remedy = "add one: `user.account.get: { get: /api/v1/user/account }`";
                 self.error(&format!("{pointer}/routes"), format!("`{name}` has no commands"), remedy);

@@ -6,6 +6,7 @@ use super::{
     },
     Checks,
 };
+use std::io::ErrorKind;
 
 impl Checks<'_> {
     pub(super) fn signing(&mut self) {
@@ -17,7 +18,7 @@ impl Checks<'_> {
             }
             return;
         };
-        self.known("/signing/active", "signing key", &signing.active, signing.keys.keys());
+        self.known("/signing/active", "signing key", &signing.active, &signing.keys);
         for (name, secret) in &signing.keys {
             let pointer = join("/signing/keys", name);
             if self.outside.has_secrets {
@@ -51,8 +52,8 @@ impl Checks<'_> {
         let pointer = join(pointer, field);
         if let Err(fault) = secrets::signing_key(secret, self.outside.base_dir, self.outside.env) {
             let remedy = match &fault {
-                SecretFault::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                    "give this user the right to read it"
+                SecretFault::Unreadable { source, .. } if source.kind() != ErrorKind::NotFound => {
+                    "name a file that this user may read"
                 }
                 _ => remedy,
             };

@@ -1,16 +1,18 @@
 use super::{super::tree::join, Checks, paths};
 use http::{Uri, uri::Scheme};
+use std::collections::HashSet;
 
 impl Checks<'_> {
     pub(super) fn upstreams(&mut self) {
         let config = self.config;
         for (name, upstream) in &config.upstreams {
+            let mut known = HashSet::new();
             for (index, endpoint) in upstream.endpoints.iter().enumerate() {
                 let pointer = format!("{}/endpoints/{index}", join("/upstreams", name));
                 match endpoint_fault(endpoint) {
                     // Never quoted: a URL may hold a password.
                     Some(why) => self.error(&pointer, why, "write `http://host:port`, such as `http://127.0.0.1:8081`"),
-                    None if upstream.endpoints.iter().take(index).any(|earlier| earlier == endpoint) => {
+                    None if !known.insert(endpoint) => {
                         self.warning(&pointer, format!("`{endpoint}` is listed twice"), "keep one");
                     }
                     None => {}
@@ -19,7 +21,7 @@ impl Checks<'_> {
         }
         for (name, sessions) in &config.sessions {
             let pointer = join("/sessions", name);
-            self.known(&format!("{pointer}/upstream"), "upstream", &sessions.upstream, config.upstreams.keys());
+            self.known(&format!("{pointer}/upstream"), "upstream", &sessions.upstream, &config.upstreams);
             if let Err((what, remedy)) = paths::session(&sessions.path) {
                 self.error(&format!("{pointer}/path"), what, remedy);
             }
@@ -30,22 +32,11 @@ impl Checks<'_> {
         let config = self.config;
         for (name, budget) in &config.budgets {
             let pointer = join("/budgets", name);
-            if budget.key.is_empty() {
-                let remedy = "name who spends together, such as `[client.ip]`";
-                self.error(&format!("{pointer}/key"), format!("the budget `{name}` has no key"), remedy);
-            }
-            if budget.instance.is_empty() && budget.shared.is_empty() {
-                let remedy = "add a rule: `instance: [\"20/1s\"]`";
-                self.error(&pointer, format!("the budget `{name}` has no rule"), remedy);
+            for problem in budget.problems() {
+                self.error(&format!("{pointer}{}", problem.pointer), problem.what, problem.remedy);
             }
             match (&budget.store, config.stores.len()) {
-                (Some(store), _) => {
-                    self.known(&format!("{pointer}/store"), "store", store, config.stores.keys());
-                    if budget.shared.is_empty() {
-                        let what = format!("the budget `{name}` names a store, but has no shared rule");
-                        self.warning(&format!("{pointer}/store"), what, "add `shared`, or remove `store`");
-                    }
-                }
+                (Some(store), _) => self.known(&format!("{pointer}/store"), "store", store, &config.stores),
                 (None, 1) => {}
                 (None, _) if budget.shared.is_empty() => {}
                 (None, 0) => {
