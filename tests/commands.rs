@@ -58,18 +58,69 @@ type Spoil = fn(&Device, &mut ExecuteCommandRequest);
 const REFUSALS: &[(&str, &str, &str, Spoil, &str, &str)] = &[
     ("user.account.get", "session-1", "", |_, r| r.request_id.clear(), "invalid_argument", "ENVELOPE_INVALID"),
     ("user.account.get", "session-1", "", |_, r| r.signature.truncate(63), "invalid_argument", "ENVELOPE_INVALID"),
-    ("user.account.get", "session-1", "", |_, r| r.protocol_version = "v9".into(), "failed_precondition", "PROTOCOL_VERSION_UNSUPPORTED"),
+    (
+        "user.account.get",
+        "session-1",
+        "",
+        |_, r| r.protocol_version = "v9".into(),
+        "failed_precondition",
+        "PROTOCOL_VERSION_UNSUPPORTED",
+    ),
     ("user.nothing", "session-1", "", |_, _| {}, "unimplemented", "MESSAGE_TYPE_UNKNOWN"),
     ("gateway.subscribe", "session-1", "", |_, _| {}, "unimplemented", "MESSAGE_TYPE_UNKNOWN"),
     ("user.account.get", "nobody", "", |_, _| {}, "unauthenticated", "SESSION_UNKNOWN"),
     ("user.account.get", "session-revoked", "", |_, _| {}, "failed_precondition", "SESSION_REVOKED"),
     ("user.account.get", "session-lost", "", |_, _| {}, "unavailable", "SESSION_LOOKUP_UNAVAILABLE"),
-    ("user.account.get", "session-1", "{}", |_, r| r.payload_bytes = "[]".into(), "invalid_argument", "PAYLOAD_HASH_MISMATCH"),
+    (
+        "user.account.get",
+        "session-1",
+        "{}",
+        |_, r| r.payload_bytes = "[]".into(),
+        "invalid_argument",
+        "PAYLOAD_HASH_MISMATCH",
+    ),
     ("user.account.get", "session-1", "", |_, r| r.timestamp_ms += 1, "unauthenticated", "SIGNATURE_INVALID"),
-    ("user.account.get", "session-1", "", |_, r| r.signature = vec![0; 64].into(), "unauthenticated", "SIGNATURE_INVALID"),
-    ("user.account.get", "session-1", "", |d, r| { r.timestamp_ms = unix_ms() - 61_000; d.sign_envelope(r) }, "failed_precondition", "REQUEST_STALE"),
-    ("user.account.get", "session-1", "", |d, r| { r.timestamp_ms = unix_ms() + 60_000; d.sign_envelope(r) }, "failed_precondition", "REQUEST_STALE"),
-    ("user.account.get", "session-1", "", |d, r| { r.timestamp_ms = 0; d.sign_envelope(r) }, "failed_precondition", "REQUEST_STALE"),
+    (
+        "user.account.get",
+        "session-1",
+        "",
+        |_, r| r.signature = vec![0; 64].into(),
+        "unauthenticated",
+        "SIGNATURE_INVALID",
+    ),
+    (
+        "user.account.get",
+        "session-1",
+        "",
+        |d, r| {
+            r.timestamp_ms = unix_ms() - 61_000;
+            d.sign_envelope(r)
+        },
+        "failed_precondition",
+        "REQUEST_STALE",
+    ),
+    (
+        "user.account.get",
+        "session-1",
+        "",
+        |d, r| {
+            r.timestamp_ms = unix_ms() + 60_000;
+            d.sign_envelope(r)
+        },
+        "failed_precondition",
+        "REQUEST_STALE",
+    ),
+    (
+        "user.account.get",
+        "session-1",
+        "",
+        |d, r| {
+            r.timestamp_ms = 0;
+            d.sign_envelope(r)
+        },
+        "failed_precondition",
+        "REQUEST_STALE",
+    ),
     ("user.games.report", "session-1", "{}", |_, _| {}, "invalid_argument", "PAYLOAD_INVALID"),
     ("user.account.rename", "session-1", "no json", |_, _| {}, "invalid_argument", "PAYLOAD_INVALID"),
     ("test.broken", "session-1", "", |_, _| {}, "unavailable", "BACKEND_UNAVAILABLE"),
@@ -86,7 +137,11 @@ async fn every_refusal_comes_in_the_callers_protocol_with_its_reason() {
             let mut request = device.sign(&command(message_type, payload));
             spoil(&device, &mut request);
             let refused = refused(send(&gateway, dialect, &request).await);
-            assert_eq!((refused.code.as_str(), refused.reason.as_deref()), (*code, Some(*reason)), "{dialect:?} {request:?}");
+            assert_eq!(
+                (refused.code.as_str(), refused.reason.as_deref()),
+                (*code, Some(*reason)),
+                "{dialect:?} {request:?}"
+            );
         }
         let reached = backend.seen().iter().filter(|seen| seen.target.starts_with("/api/v1/user")).count();
         assert_eq!(reached, 0, "a refused command reached the backend");
@@ -126,8 +181,15 @@ async fn a_budget_is_exact_says_when_to_come_back_and_burns_no_id() {
     let unlucky = outcomes.iter().position(Result::is_err).unwrap();
     for dialect in DIALECTS {
         let refused = refused(send(&gateway, dialect, &requests[unlucky]).await);
-        assert_eq!((refused.code.as_str(), refused.reason.as_deref()), ("resource_exhausted", Some("BUDGET_EXHAUSTED")), "{dialect:?}");
-        assert!(refused.retry_after_seconds.is_some_and(|seconds| (1..=10).contains(&seconds)), "{dialect:?} {refused:?}");
+        assert_eq!(
+            (refused.code.as_str(), refused.reason.as_deref()),
+            ("resource_exhausted", Some("BUDGET_EXHAUSTED")),
+            "{dialect:?}"
+        );
+        assert!(
+            refused.retry_after_seconds.is_some_and(|seconds| (1..=10).contains(&seconds)),
+            "{dialect:?} {refused:?}"
+        );
         let rate = refused.rate_limit.unwrap_or_else(|| panic!("{dialect:?} says nothing of the limit"));
         assert_eq!((rate.limit, rate.remaining), (20, 0), "{dialect:?}");
     }
@@ -140,10 +202,18 @@ async fn a_backend_that_is_late_or_gone_is_said_to_be() {
     for dialect in DIALECTS {
         let request = device("session-1").sign(&command("test.slow", ""));
         let refused = refused(send(&gateway, dialect, &request).await);
-        assert_eq!((refused.code.as_str(), refused.reason.as_deref()), ("deadline_exceeded", Some("BACKEND_TIMEOUT")), "{dialect:?}");
+        assert_eq!(
+            (refused.code.as_str(), refused.reason.as_deref()),
+            ("deadline_exceeded", Some("BACKEND_TIMEOUT")),
+            "{dialect:?}"
+        );
     }
-    let gone = crate::kit::backend::Backend::start(|seen| if seen.target.contains("/sessions/") { answer(seen) } else { crate::kit::backend::Reply::json(200, "{}") });
-    let yaml = edge_yaml(&gone).replace("  game:\n    upstream: backend", "  game:\n    upstream: nowhere").replace("upstreams:\n", "upstreams:\n  nowhere: { endpoints: [\"http://127.0.0.1:1\"] }\n");
+    let gone = crate::kit::backend::Backend::start(|seen| {
+        if seen.target.contains("/sessions/") { answer(seen) } else { crate::kit::backend::Reply::json(200, "{}") }
+    });
+    let yaml = edge_yaml(&gone)
+        .replace("  game:\n    upstream: backend", "  game:\n    upstream: nowhere")
+        .replace("upstreams:\n", "upstreams:\n  nowhere: { endpoints: [\"http://127.0.0.1:1\"] }\n");
     let gateway = Gateway::start(&yaml);
     let request = device("session-1").sign(&command("user.account.get", ""));
     let refused = refused(send(&gateway, (Protocol::Connect, Codec::Json), &request).await);

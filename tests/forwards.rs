@@ -44,7 +44,9 @@ fn echo() -> Backend {
 }
 
 fn get(gateway: &Gateway, target: &str, headers: &str) -> crate::kit::raw::RawAnswer {
-    Raw::connect(gateway.address("public")).send(format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n{headers}\r\n")).answer()
+    Raw::connect(gateway.address("public"))
+        .send(format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n{headers}\r\n"))
+        .answer()
 }
 
 #[test]
@@ -116,7 +118,10 @@ fn refusals_are_problem_documents() {
     }
     assert_eq!(get(&gateway, "/email", "").header("allow").as_deref(), Some("POST"));
     let post = |content_type: &str, body: &str| {
-        let head = format!("POST /email HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /email HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         Raw::connect(gateway.address("public")).send(head).send(body).answer()
     };
     for (content_type, body, status, reason) in [
@@ -151,7 +156,10 @@ fn a_budget_is_shown_and_held_on_plain_http() {
     }
     assert_eq!(backend.seen().len(), 3);
     let line = gateway.access_line(|line| line["status"] == 429);
-    assert_eq!((line["route"].as_str(), line["reason"].as_str(), line["stopped_by"].as_str()), (Some("few"), Some("BUDGET_EXHAUSTED"), Some("budget")));
+    assert_eq!(
+        (line["route"].as_str(), line["reason"].as_str(), line["stopped_by"].as_str()),
+        (Some("few"), Some("BUDGET_EXHAUSTED"), Some("budget"))
+    );
 }
 
 #[test]
@@ -172,7 +180,9 @@ fn bodies_stream_both_ways_and_are_limited_as_they_stream() {
     }
     let answer = raw.answer();
     assert_eq!((answer.status, answer.json()["reason"].as_str()), (413, Some("BODY_TOO_LARGE")));
-    let announced = Raw::connect(gateway.address("public")).send("POST /api/up HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n").answer();
+    let announced = Raw::connect(gateway.address("public"))
+        .send("POST /api/up HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n")
+        .answer();
     assert_eq!(announced.status, 413);
 }
 
@@ -238,10 +248,35 @@ fn a_broken_answer_is_a_502_and_a_late_one_a_504() {
 }
 
 #[test]
+fn an_answer_that_breaks_off_never_looks_whole() {
+    for head in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello\r\n");
+        let (backend, _) = recorder(Box::leak(Box::new([&*answer.leak()])));
+        let gateway = Gateway::start(&yaml(backend, "forward: backend"));
+        let mut raw = Raw::connect(gateway.address("public"));
+        raw.send("GET /api/a HTTP/1.1\r\nHost: a\r\n\r\n");
+        let came = raw.rest();
+        assert!(came.len() < 400 && !came.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&came));
+        assert!(!gateway.has_panicked());
+    }
+}
+
+#[test]
+fn a_client_that_has_said_all_still_gets_its_answer() {
+    let backend = echo();
+    let gateway = gateway(&backend);
+    let mut raw = Raw::connect(gateway.address("public"));
+    let answer = raw.send("GET /api/a HTTP/1.1\r\nHost: a\r\n\r\n").finish().answer();
+    assert_eq!((answer.status, answer.json()["target"].as_str()), (200, Some("/api/a")));
+}
+
+#[test]
 fn a_post_is_sent_once_even_where_the_connection_breaks() {
     let (backend, bytes) = recorder(&[]);
     let gateway = Gateway::start(&yaml(backend, "forward: backend"));
-    let answer = Raw::connect(gateway.address("public")).send("POST /api/once HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").answer();
+    let answer = Raw::connect(gateway.address("public"))
+        .send("POST /api/once HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+        .answer();
     assert_eq!(answer.status, 502);
     assert_eq!(String::from_utf8_lossy(&bytes.lock().unwrap()).matches("POST /api/once").count(), 1);
 }

@@ -69,7 +69,8 @@ fn draining_says_no_serves_on_and_finishes() {
     slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the slow request", || (backend.seen().len() == 1).then_some(()));
     gateway.signal("TERM");
-    let answer = eventually("not ready", || Some(get(&gateway, "admin", "/readyz")).filter(|answer| answer.status == 503));
+    let answer =
+        eventually("not ready", || Some(get(&gateway, "admin", "/readyz")).filter(|answer| answer.status == 503));
     assert_eq!(answer.json()["reasons"][0], "draining");
     assert_eq!(get(&gateway, "public", "/quick").status, 200);
     assert_eq!(slow.answer().status, 200);

@@ -2,6 +2,6 @@
 
 mod commands;
 mod forwards;
-// mod golden;
+mod golden;
 mod kit;
 mod life;

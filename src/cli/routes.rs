@@ -52,11 +52,8 @@ fn line(order: usize, route: &Route) -> String {
         HostPattern::Any => "*".to_owned(),
     };
     let listener = matcher.listener.as_deref().unwrap_or("*");
-    let headers: String = matcher
-        .headers
-        .iter()
-        .map(|(name, value)| format!(" {name}={}", value.to_str().unwrap_or("…")))
-        .collect();
+    let headers: String =
+        matcher.headers.iter().map(|(name, value)| format!(" {name}={}", value.to_str().unwrap_or("…"))).collect();
     let filters: Vec<&str> = route.chain.names().collect();
     let (name, path, target) = (&route.name, matcher.path(), route.target_name());
     format!("{order:>3}  {name:<24} {listener} {methods} {host}{path}{headers}  [{}]  → {target}", filters.join(" → "))

@@ -6,9 +6,7 @@ use crate::{
         Env, Loaded,
         source::{self, Protocol},
     },
-    listener::{
-        self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem,
-    },
+    listener::{self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem},
     plan::{self, BuildProblem, Outside, Plan},
     proxy::Gateway,
     telemetry::{access_log::AccessLog, metrics::Metrics},
@@ -112,7 +110,7 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock };
     let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
     let mut service = listener::service(guard, &bindings);
-    let fds = Arc::new(parking_lot::Mutex::new(listener::take_over(bound)));
+    let fds = listener::take_over(bound);
     let (stop, stopped) = watch::channel(false);
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     Ok(Running { plan, addresses, readiness, activity, metrics, access_log, stop, service: Mutex::new(service) })
@@ -131,7 +129,8 @@ fn rules(loaded: &Loaded) -> Result<Vec<ListenerRules>, StartProblem> {
     let rules = |(name, written): (&String, &source::Listener)| {
         let speaks = |protocol| written.protocols.contains(&protocol);
         let (http1, http2) = (speaks(Protocol::Http1), speaks(Protocol::H2));
-        let load = |tls: &source::Tls| Tls::load(&loaded.resolve(&tls.certificate), &loaded.resolve(&tls.key), http1, http2);
+        let load =
+            |tls: &source::Tls| Tls::load(&loaded.resolve(&tls.certificate), &loaded.resolve(&tls.key), http1, http2);
         let tls = written.tls.as_ref().map(load).transpose();
         Ok(ListenerRules {
             name: name.as_str().into(),

@@ -3,9 +3,9 @@
 use super::{
     CommandTarget, Forward, Plan, PlannedListener, Route, Target,
     commands::Commands,
-    route::{MatchProblem, Matcher, RouteTable},
     identity::IdentityHeaders,
     path::Shut,
+    route::{MatchProblem, Matcher, RouteTable},
     signer::Signer,
 };
 use crate::{
@@ -147,7 +147,8 @@ fn parts(
     let mut budget_stores: BTreeMap<String, Arc<dyn BudgetStore>> = BTreeMap::new();
     for (name, source::Store::Memory(memory)) in &config.stores {
         replay_stores.insert(name.clone(), Arc::new(MemoryReplay::new(Arc::clone(&outside.clock), memory.replay_ids)));
-        budget_stores.insert(name.clone(), Arc::new(MemoryBudgets::new(Arc::clone(&outside.clock), memory.budget_keys)));
+        budget_stores
+            .insert(name.clone(), Arc::new(MemoryBudgets::new(Arc::clone(&outside.clock), memory.budget_keys)));
     }
     Ok(Parts {
         clock: Arc::clone(&outside.clock),

@@ -46,7 +46,11 @@ pub struct RestCall {
 impl Commands {
     /// Compiles what the operator wrote.
     #[must_use]
-    pub fn new<'a>(name: &str, upstream: Arc<Upstream>, calls: impl IntoIterator<Item = (&'a String, &'a Call)>) -> Self {
+    pub fn new<'a>(
+        name: &str,
+        upstream: Arc<Upstream>,
+        calls: impl IntoIterator<Item = (&'a String, &'a Call)>,
+    ) -> Self {
         let calls = calls.into_iter().map(|(name, call)| (name.clone(), CallTemplate::new(call))).collect();
         Self { name: name.to_owned(), upstream, calls }
     }
@@ -113,7 +117,8 @@ impl CallTemplate {
     }
 
     fn append_query(&self, target: &mut String, fields: &Map<String, Value>) -> Result<(), Refusal> {
-        let in_path = |name: &String| self.pieces.iter().any(|piece| matches!(piece, Piece::Field(used) if used == name));
+        let in_path =
+            |name: &String| self.pieces.iter().any(|piece| matches!(piece, Piece::Field(used) if used == name));
         let mut separator = if target.contains('?') { '&' } else { '?' };
         for (name, value) in fields.iter().filter(|(name, _)| !in_path(name)) {
             let Some(value) = scalar(value).map_err(|()| invalid(format!("payload.{name}: must be a scalar")))? else {
@@ -203,7 +208,11 @@ mod tests {
             (get("/a/{payload.id}"), r#"{"id":null}"#, "PAYLOAD_INVALID payload.id: is required"),
             (get("/a/{payload.id}"), r#"{"id":{}}"#, "PAYLOAD_INVALID payload.id: must be a scalar"),
             (get("/a/{payload.id}"), r#"{"id":".."}"#, "PAYLOAD_INVALID payload.id: must not be empty, `.` or `..`"),
-            (get("/a/{payload.id}"), "{\"id\":\"a\\nb\"}", "PAYLOAD_INVALID payload.id: must not have control characters"),
+            (
+                get("/a/{payload.id}"),
+                "{\"id\":\"a\\nb\"}",
+                "PAYLOAD_INVALID payload.id: must not have control characters",
+            ),
             (post("/a/{payload.id}"), "[1]", "PAYLOAD_INVALID payload: must be a JSON object"),
         ] {
             assert_eq!(fill(call, payload), expected, "{payload}");

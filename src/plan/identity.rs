@@ -23,7 +23,9 @@ impl IdentityHeaders {
     }
 
     fn has(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|known| known.len() == name.len() && name.iter().map(|byte| folded(*byte)).eq(known.iter().copied()))
+        self.0
+            .iter()
+            .any(|known| known.len() == name.len() && name.iter().map(|byte| folded(*byte)).eq(known.iter().copied()))
     }
 }
 

@@ -253,7 +253,8 @@ impl Search<'_> {
     fn first(&mut self, candidates: &[usize]) -> Option<usize> {
         for index in candidates {
             let Some(matcher) = self.matchers.get(*index) else { continue };
-            let has = |(name, value): &(HeaderName, HeaderValue)| self.asked.headers.get_all(name).iter().any(|v| v == value);
+            let has =
+                |(name, value): &(HeaderName, HeaderValue)| self.asked.headers.get_all(name).iter().any(|v| v == value);
             if !matcher.headers.iter().all(has) {
                 continue;
             }
@@ -300,8 +301,14 @@ mod tests {
 
     #[test]
     fn the_most_specific_path_wins_whatever_the_order() {
-        let routes =
-            [("", "", "/*"), ("", "", "/a/*"), ("", "", "/a/{id}"), ("", "", "/a/b"), ("", "", "/a/{id}/c"), ("", "", "/a/b/*")];
+        let routes = [
+            ("", "", "/*"),
+            ("", "", "/a/*"),
+            ("", "", "/a/{id}"),
+            ("", "", "/a/b"),
+            ("", "", "/a/{id}/c"),
+            ("", "", "/a/b/*"),
+        ];
         for (path, expected) in [
             ("/", "0"),
             ("/x", "0"),

@@ -62,7 +62,8 @@ impl Gateway {
     /// Takes down who calls and where, and drops what only the gateway may say.
     fn see(&self, session: &mut Session, ctx: &mut RequestContext) {
         let local = session.server_addr().and_then(|address| address.as_inet()).copied();
-        let rules = local.and_then(|address| self.bindings.by_local_addr(&address)).and_then(|id| self.bindings.rules(id));
+        let rules =
+            local.and_then(|address| self.bindings.by_local_addr(&address)).and_then(|id| self.bindings.rules(id));
         let index = |name: &str| ctx.plan.listeners.iter().position(|listener| listener.name == name);
         ctx.listener = rules.and_then(|rules| index(&rules.name)).unwrap_or(usize::MAX);
         ctx.is_tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
@@ -85,7 +86,7 @@ impl Gateway {
         let outcome = match run(session, ctx, route, None).await {
             Err(stop) => Err(stop),
             Ok(()) => match route.chain.body_need() {
-                None => Ok(()),
+                None => run(session, ctx, route, Some(&Bytes::new())).await,
                 Some(need) => match read_for_filters(session, ctx, need).await? {
                     Err(refusal) => Err(Stop::Refused(refusal)),
                     Ok(body) => run(session, ctx, route, Some(&body)).await,
@@ -105,7 +106,12 @@ impl Gateway {
     }
 
     /// Writes a refusal in the caller's protocol. Always `Ok(true)`, or the client has gone.
-    pub(crate) async fn refuse(&self, session: &mut Session, ctx: &mut RequestContext, refusal: &Refusal) -> Result<bool> {
+    pub(crate) async fn refuse(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+        refusal: &Refusal,
+    ) -> Result<bool> {
         self.refuse_as(session, ctx, refusal.reason.http_status(), refusal).await
     }
 
@@ -250,7 +256,8 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
 
 /// A preflight is routed as the request that it asks about, so that the route's own CORS filter answers it.
 fn asked_method(method: &Method, headers: &HeaderMap) -> Method {
-    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD).map(HeaderValue::as_bytes).and_then(|m| Method::from_bytes(m).ok());
+    let asked =
+        headers.get(ACCESS_CONTROL_REQUEST_METHOD).map(HeaderValue::as_bytes).and_then(|m| Method::from_bytes(m).ok());
     match asked {
         Some(asked) if *method == Method::OPTIONS && headers.contains_key(ORIGIN) => asked,
         _ => method.clone(),
@@ -263,13 +270,9 @@ mod tests {
 
     #[test]
     fn the_path_is_found_in_every_form_of_target() {
-        for (target, path) in [
-            ("/a/b?c=/d", "/a/b"),
-            ("http://h:1/a?x", "/a"),
-            ("http://h", "/"),
-            ("/a://b/c", "/a://b/c"),
-            ("*", "*"),
-        ] {
+        for (target, path) in
+            [("/a/b?c=/d", "/a/b"), ("http://h:1/a?x", "/a"), ("http://h", "/"), ("/a://b/c", "/a://b/c"), ("*", "*")]
+        {
             assert_eq!(raw_path(target.as_bytes()), path.as_bytes(), "{target}");
         }
     }

@@ -23,9 +23,10 @@ pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
 pub async fn peer(ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
     let options = forward.upstream.options();
     let endpoint = forward.upstream.pick().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
-    let address = endpoint.address().await.map_err(|error| {
-        Error::because(ErrorType::ConnectNoRoute, "resolving the endpoint", error).into_up()
-    })?;
+    let address = endpoint
+        .address()
+        .await
+        .map_err(|error| Error::because(ErrorType::ConnectNoRoute, "resolving the endpoint", error).into_up())?;
     // What is left of the total bounds each read, so a silent backend cannot outlast it.
     let left = options.request.saturating_sub(ctx.started.elapsed());
     let mut peer = HttpPeer::new(address, false, String::new());

@@ -34,7 +34,12 @@ pub async fn write(session: &mut Session, caller: Option<Caller>, response: Resp
 }
 
 /// A unary answer: its messages are in memory already, so they go out in one piece and need no chunks.
-async fn write_whole(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody, is_text: bool) -> Result<()> {
+async fn write_whole(
+    session: &mut Session,
+    mut answer: ResponseHeader,
+    mut body: ConnectRpcBody,
+    is_text: bool,
+) -> Result<()> {
     let mut whole = Vec::new();
     let mut trailers = None;
     while let Some(Ok(frame)) = body.frame().await {
@@ -54,7 +59,12 @@ async fn write_whole(session: &mut Session, mut answer: ResponseHeader, mut body
     write_trailers(session, trailers).await
 }
 
-async fn write_stream(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody, is_text: bool) -> Result<()> {
+async fn write_stream(
+    session: &mut Session,
+    mut answer: ResponseHeader,
+    mut body: ConnectRpcBody,
+    is_text: bool,
+) -> Result<()> {
     if session.req_header().version != Version::HTTP_2 {
         answer.insert_header(TRANSFER_ENCODING, "chunked")?;
     }

@@ -26,7 +26,8 @@ impl Caller {
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
-        let codec = |prefix: &str| media_type.strip_prefix(prefix).filter(|rest| matches!(*rest, "" | "+proto" | "+json"));
+        let codec =
+            |prefix: &str| media_type.strip_prefix(prefix).filter(|rest| matches!(*rest, "" | "+proto" | "+json"));
         match media_type.as_str() {
             "application/proto" | "application/json" => Some(Self::Connect),
             "application/connect+proto" | "application/connect+json" => Some(Self::ConnectStream),

@@ -2,7 +2,7 @@
 
 use super::{backend, native::Call, refusal};
 use bytes::Bytes;
-use connectrpc::{CodecFormat, ConnectError, EncodedBody, EncodedResponse, Response, RequestContext as RpcContext};
+use connectrpc::{CodecFormat, ConnectError, EncodedBody, EncodedResponse, RequestContext as RpcContext, Response};
 use filters::{
     api::{CommandState, Exchange, Facts, Head, Reason, Refusal},
     chain::Stop,

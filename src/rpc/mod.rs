@@ -103,7 +103,8 @@ async fn run_head(session: &Session, ctx: &mut RequestContext, route: &Route) ->
     let mut facts = mem::take(&mut ctx.facts);
     let header = session.req_header();
     let head = ctx.head(&header.method, header.uri.query(), &header.headers);
-    let outcome = route.chain.run_head(&mut Exchange { head, body: None, message_types: None, facts: &mut facts }).await;
+    let outcome =
+        route.chain.run_head(&mut Exchange { head, body: None, message_types: None, facts: &mut facts }).await;
     ctx.facts = facts;
     outcome
 }
@@ -115,7 +116,8 @@ fn admit(header: &RequestHeader, ctx: &RequestContext) -> std::result::Result<Ca
         return Err(Refusal { allow: Some("POST".to_owned()), ..refusal });
     }
     let caller = Caller::of(&header.headers).ok_or_else(|| {
-        let served = "send application/proto, application/json, application/grpc or application/grpc-web, each +proto or +json";
+        let served =
+            "send application/proto, application/json, application/grpc or application/grpc-web, each +proto or +json";
         Refusal::because(Reason::MediaTypeUnsupported, served)
     })?;
     if caller == Caller::Grpc && header.version != Version::HTTP_2 {

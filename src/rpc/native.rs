@@ -8,7 +8,10 @@ use crate::{
 use bytes::Bytes;
 use connectrpc::{
     CodecFormat, ConnectError, ConnectRpcService, Limits, Payload, RequestContext as RpcContext,
-    dispatcher::{Dispatcher, MethodDescriptor, RequestStream, StreamingResult, UnaryResult, unimplemented_streaming, unimplemented_unary},
+    dispatcher::{
+        Dispatcher, MethodDescriptor, RequestStream, StreamingResult, UnaryResult, unimplemented_streaming,
+        unimplemented_unary,
+    },
 };
 use filters::api::{Clock, Facts, Reason, Refusal};
 use http_body_util::Full;
@@ -66,7 +69,12 @@ pub struct Call {
 impl Call {
     /// Of this request. Its facts are with the call until it has ended; the request keeps its id.
     #[must_use]
-    pub fn new(ctx: &mut RequestContext, route: &Arc<Route>, target: &Arc<CommandTarget>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        ctx: &mut RequestContext,
+        route: &Arc<Route>,
+        target: &Arc<CommandTarget>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let facts = mem::take(&mut ctx.facts);
         ctx.facts.request_id = facts.request_id.clone();
         ctx.facts.downstream_headers = facts.downstream_headers.clone();

@@ -16,9 +16,10 @@ const DOMAIN: &str = "edge.v1";
 /// The error that says this refusal, with its details and what every answer carries.
 #[must_use]
 pub fn to_error(refusal: &Refusal, facts: &Facts) -> ConnectError {
-    let info = ErrorInfo { reason: refusal.reason.as_str().to_owned(), domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
-    let mut error =
-        ConnectError::new(code(refusal.reason.rpc_code()), refusal.detail.clone()).with_detail(detail("google.rpc.ErrorInfo", &info));
+    let info =
+        ErrorInfo { reason: refusal.reason.as_str().to_owned(), domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
+    let mut error = ConnectError::new(code(refusal.reason.rpc_code()), refusal.detail.clone())
+        .with_detail(detail("google.rpc.ErrorInfo", &info));
     let mut headers = answer_headers(facts);
     if let Some(seconds) = refusal.retry_after_seconds {
         let delay = prost_types::Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 };
@@ -64,7 +65,8 @@ pub async fn explained(
     let data: Vec<&Bytes> = frames.iter().filter_map(|frame| frame.data_ref()).collect();
     let trailers = frames.iter().find_map(|frame| frame.trailers_ref());
     let text: String = data.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
-    let code = [Some(&head.headers), trailers].into_iter().flatten().find_map(grpc_code).or_else(|| written_code(&text));
+    let code =
+        [Some(&head.headers), trailers].into_iter().flatten().find_map(grpc_code).or_else(|| written_code(&text));
     let reason = match code {
         Some(ErrorCode::ResourceExhausted) => Reason::MessageTooLarge,
         Some(ErrorCode::DeadlineExceeded) if was_called => Reason::BackendTimeout,
@@ -95,7 +97,11 @@ fn written_code(text: &str) -> Option<ErrorCode> {
 }
 
 fn detail(type_url: &str, message: &impl Message) -> ErrorDetail {
-    ErrorDetail { type_url: type_url.to_owned(), value: Some(STANDARD_NO_PAD.encode(message.encode_to_vec())), debug: None }
+    ErrorDetail {
+        type_url: type_url.to_owned(),
+        value: Some(STANDARD_NO_PAD.encode(message.encode_to_vec())),
+        debug: None,
+    }
 }
 
 fn code(code: RpcCode) -> ErrorCode {

@@ -1,11 +1,12 @@
 //! Metrics for Prometheus. Every label value is a name of the configuration or one of a fixed set, so
 //! nothing from outside can make a series.
 
+use crate::listener::Caps;
 use filters::api::Reason;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
-use crate::listener::Caps;
 use std::{sync::Arc, time::Duration};
 
 /// The process's metrics.
@@ -55,20 +56,26 @@ impl Metrics {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let requests = counters("portcullis_requests_total", "Requests by route and class of status.", &["route", "status"])?;
-        let refusals = counters("portcullis_refusals_total", "Requests refused, by route and reason.", &["route", "reason"])?;
+        let requests =
+            counters("portcullis_requests_total", "Requests by route and class of status.", &["route", "status"])?;
+        let refusals =
+            counters("portcullis_refusals_total", "Requests refused, by route and reason.", &["route", "reason"])?;
         let faults_passed = counters(
             "portcullis_filter_faults_passed_total",
             "Requests that a filter could not decide on and let pass.",
             &["route", "filter"],
         )?;
-        let options = HistogramOpts::new("portcullis_request_duration_seconds", "From the head's end to the answer's end.");
+        let options =
+            HistogramOpts::new("portcullis_request_duration_seconds", "From the head's end to the answer's end.");
         let duration = HistogramVec::new(options.buckets(DURATION_BUCKETS.to_vec()), &["route"])?;
         registry.register(Box::new(duration.clone()))?;
         let unrouted = RouteMetrics::new("-", &requests, &refusals, &faults_passed, &duration);
         Ok(Self {
             in_flight: gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
-            access_lines_dropped: counter("portcullis_access_lines_dropped_total", "Access lines lost to a slow reader.")?,
+            access_lines_dropped: counter(
+                "portcullis_access_lines_dropped_total",
+                "Access lines lost to a slow reader.",
+            )?,
             registry,
             requests,
             refusals,

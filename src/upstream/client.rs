@@ -2,7 +2,7 @@
 
 use super::{
     Endpoint, Upstream,
-    pool::{Sender, Pool},
+    pool::{Pool, Sender},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST};
@@ -84,7 +84,10 @@ impl Upstream {
         loop {
             attempts_left -= 1;
             let Some(endpoint) = self.pick() else {
-                return Err(CallFault::Unreachable { endpoint: self.name().to_owned(), cause: "no endpoint".to_owned() });
+                return Err(CallFault::Unreachable {
+                    endpoint: self.name().to_owned(),
+                    cause: "no endpoint".to_owned(),
+                });
             };
             let failed = match timeout_at(deadline, self.attempt(endpoint, request)).await {
                 Ok(Ok(answer)) => return Ok(answer),

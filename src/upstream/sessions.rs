@@ -70,7 +70,12 @@ fn read(id: &str, answer: &Answer) -> Result<Option<Arc<SessionRecord>>, LookupF
         _ => return Err(LookupFault("an unknown status".to_owned())),
     };
     let key = parse_key(&found.client_public_key).map_err(|_| LookupFault("an undecodable key".to_owned()))?;
-    Ok(Some(Arc::new(SessionRecord { device_session_id: found.device_session_id, user_id: found.user_id, status, key })))
+    Ok(Some(Arc::new(SessionRecord {
+        device_session_id: found.device_session_id,
+        user_id: found.user_id,
+        status,
+        key,
+    })))
 }
 
 #[cfg(test)]

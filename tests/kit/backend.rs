@@ -1,7 +1,12 @@
 //! A backend that answers as the test says and remembers what it was asked.
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, Response, body::{Bytes, Incoming}, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,

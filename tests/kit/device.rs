@@ -8,7 +8,6 @@ use ed25519_dalek::SigningKey;
 use portcullis::client::{Answer, CallError, Client, Codec, Command, Device, Dialect, Endpoint, Protocol, Refused};
 use std::sync::LazyLock;
 
-
 /// Every way to speak to the edge API.
 pub const DIALECTS: [(Protocol, Codec); 7] = [
     (Protocol::Connect, Codec::Proto),

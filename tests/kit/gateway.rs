@@ -97,9 +97,9 @@ impl Gateway {
         })
     }
 
-    /// Everything that was logged so far.
-    pub fn log(&self) -> String {
-        self.stderr.lock().unwrap().join("\n")
+    /// Whether anything in it panicked so far.
+    pub fn has_panicked(&self) -> bool {
+        self.stderr.lock().unwrap().iter().any(|line| line.contains("panicked"))
     }
 
     /// Sends a signal by its name, such as `TERM`.
@@ -111,11 +111,6 @@ impl Gateway {
     /// Waits for the process to end by itself.
     pub fn ended(&mut self) -> ExitStatus {
         eventually("the end of the process", || self.child.try_wait().expect("the process can be asked"))
-    }
-
-    /// Whether the process still runs.
-    pub fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("the process can be asked").is_none()
     }
 }
 

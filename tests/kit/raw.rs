@@ -109,5 +109,8 @@ impl RawAnswer {
 }
 
 fn header(head: &str, name: &str) -> Option<String> {
-    head.lines().filter_map(|line| line.split_once(':')).find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim().to_owned())
 }
