@@ -107,9 +107,6 @@ where
     }
     // Seconds do not matter: the guard keeps the idle time. 0 is "without end" to Pingora.
     session.set_keepalive((!*shutdown.borrow()).then_some(0));
-    // A client may end its half of the connection behind its request and still wait for the answer (RFC 9112
-    // section 9.6); one that is wholly gone is noticed when the answer cannot be written.
-    session.set_abort_on_close(false);
     session.set_read_timeout(Some(rules.body_idle));
     session.set_write_timeout(Some(rules.write));
     session.set_total_drain_timeout(Some(rules.drain));

@@ -32,12 +32,6 @@ impl Raw {
         self
     }
 
-    /// Says that no more will come.
-    pub fn finish(&mut self) -> &mut Self {
-        drop(self.0.shutdown(std::net::Shutdown::Write));
-        self
-    }
-
     /// Reads one answer, by its Content-Length or chunks.
     pub fn answer(&mut self) -> RawAnswer {
         self.try_answer().expect("an answer comes")
