@@ -5,7 +5,7 @@
 
 use super::{
     expand::{Env, expand},
-    problem::{Position, Problem},
+    problem::{FOUND_MAX, Position, Problem},
     scalar::{Meaning, plain},
     tree::{Entry, NODE_WEIGHT, Node, Scalar, Value},
 };
@@ -66,6 +66,9 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         let at = position(span);
+        if self.problems.len() >= FOUND_MAX {
+            return Err(problem(at, "there are too many problems to go on", "begin with the first"));
+        }
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;

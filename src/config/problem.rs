@@ -6,6 +6,8 @@ use std::fmt;
 
 /// More than these help nobody, and a hostile file could bring hundreds of thousands.
 const SHOWN_MAX: usize = 100;
+/// Nor are many more looked for: each costs a search for what was meant.
+pub(super) const FOUND_MAX: usize = 1_000;
 
 /// A place in a configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,7 +90,7 @@ impl Report {
         &self.problems
     }
 
-    /// How many more there are than [`Self::problems`] has.
+    /// How many more were found than [`Self::problems`] has. There can be more yet.
     #[must_use]
     pub fn left_out(&self) -> usize {
         self.left_out
@@ -126,7 +128,7 @@ impl fmt::Display for Report {
         }
         match self.left_out {
             0 => Ok(()),
-            more => writeln!(f, "\nand {more} more problems"),
+            more => writeln!(f, "\nand at least {more} more problems"),
         }
     }
 }

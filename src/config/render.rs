@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt};
 
 /// A longer line is cut around the culprit, so that a file of one line stays readable.
 const LINE_SHOWN_MAX: usize = 160;
-/// A message that lists what there is has a few hundred characters.
-const MESSAGE_MAX: usize = 1_000;
+/// A message that lists what there is has about this many.
+const MESSAGE_MAX: usize = 400;
 
 /// The lines of a text, split where YAML splits them: LF, CR LF, and CR alone.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {

@@ -6,7 +6,7 @@
 use super::{
     leaf,
     nearest::{nearest, one_of, remedy},
-    problem::{Position, Problem},
+    problem::{FOUND_MAX, Position, Problem},
     scalar::Meaning,
     tree::{Entry, Node, Scalar, Value, join},
 };
@@ -57,6 +57,9 @@ impl<'a> Place<'a> {
 
 impl Shape<'_> {
     fn visit(&mut self, place: &Place<'_>, schema: &Json) {
+        if self.problems.len() >= FOUND_MAX {
+            return;
+        }
         let known = self.problems.len();
         self.judge(place, schema);
         if leaf::is_secret(self.root, schema) {
@@ -102,6 +105,9 @@ impl Shape<'_> {
         let properties = schema.get("properties").and_then(Json::as_object);
         let others = schema.get("additionalProperties").unwrap_or(&Json::Bool(true));
         for entry in entries {
+            if self.problems.len() >= FOUND_MAX {
+                return;
+            }
             let child = place.child(entry);
             match (properties.and_then(|properties| properties.get(&entry.key)), others) {
                 (Some(property), _) => self.visit(&child, property),

@@ -148,7 +148,7 @@ fn depth_and_numbers_of_problems_are_limited() {
     }
     let many: String = (0..20_000).map(|n| format!("key{n}: 1\n")).collect();
     let said = said(&many, "gateway.yaml");
-    assert!(said.ends_with("\nand 19902 more problems\n"), "{}", &said[said.len() - 200..]);
+    assert!(said.ends_with("\nand at least 900 more problems\n"), "{}", &said[said.len() - 200..]);
 }
 
 /// A valid file with a few of its characters replaced, removed, doubled or moved.

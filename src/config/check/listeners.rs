@@ -4,12 +4,19 @@ use super::{
 };
 use std::{net::SocketAddr, path::Path};
 
+/// Each is compared with each, and is a socket of its own.
+const LISTENERS_MAX: usize = 256;
+
 impl Checks<'_> {
     pub(super) fn listeners(&mut self) {
         let config = self.config;
         if config.listeners.values().all(|listener| listener.admin) {
             let remedy = "add one: `public: { bind: \"0.0.0.0:8080\" }`";
             self.error("/listeners", "there is no listener for requests", remedy);
+        }
+        if config.listeners.len() > LISTENERS_MAX {
+            let what = format!("there are {} listeners", config.listeners.len());
+            return self.error("/listeners", what, format!("write {LISTENERS_MAX} or fewer"));
         }
         let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
         for (name, listener) in &config.listeners {

@@ -14,13 +14,10 @@ use super::{
     Config,
     expand::Env,
     nearest::remedy,
-    problem::{Problem, Severity},
+    problem::{FOUND_MAX, Problem, Severity},
     tree::{Node, Value},
 };
 use std::{collections::BTreeMap, path::Path};
-
-/// Far more than are shown. Each costs a search for its place.
-const PROBLEMS_MAX: usize = 1_000;
 
 /// What a configuration may look at beside itself.
 pub(super) struct Outside<'a> {
@@ -68,7 +65,7 @@ impl Checks<'_> {
     }
 
     fn add(&mut self, severity: Severity, pointer: &str, what: &str, remedy: &str) {
-        if self.problems.len() >= PROBLEMS_MAX {
+        if self.problems.len() >= FOUND_MAX {
             return;
         }
         let found = self.tree.find(pointer);
@@ -86,7 +83,7 @@ impl Checks<'_> {
 
     /// Says so when a name is not among those that there are.
     fn known<T>(&mut self, pointer: &str, kind: &str, name: &str, known: &BTreeMap<String, T>) {
-        if !known.contains_key(name) {
+        if !known.contains_key(name) && self.problems.len() < FOUND_MAX {
             let remedy = remedy(name, &format!("{kind}s"), known.keys().map(String::as_str));
             self.error(pointer, format!("there is no {kind} `{name}`"), remedy);
         }
