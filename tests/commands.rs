@@ -94,7 +94,7 @@ const REFUSALS: &[(&str, &str, &str, Spoil, &str, &str)] = &[
         "",
         |d, r| {
             r.timestamp_ms = unix_ms() - 61_000;
-            d.sign_envelope(r)
+            d.sign_envelope(r);
         },
         "failed_precondition",
         "REQUEST_STALE",
@@ -105,7 +105,7 @@ const REFUSALS: &[(&str, &str, &str, Spoil, &str, &str)] = &[
         "",
         |d, r| {
             r.timestamp_ms = unix_ms() + 60_000;
-            d.sign_envelope(r)
+            d.sign_envelope(r);
         },
         "failed_precondition",
         "REQUEST_STALE",
@@ -116,7 +116,7 @@ const REFUSALS: &[(&str, &str, &str, Spoil, &str, &str)] = &[
         "",
         |d, r| {
             r.timestamp_ms = 0;
-            d.sign_envelope(r)
+            d.sign_envelope(r);
         },
         "failed_precondition",
         "REQUEST_STALE",

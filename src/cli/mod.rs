@@ -31,7 +31,7 @@ enum Command {
     /// Shows the gateway at work with a stand-in backend: no configuration, nothing else to start.
     Demo(demo::DemoArgs),
     /// Sends a signed command and verifies the answer.
-    Call(call::CallArgs),
+    Call(Box<call::CallArgs>),
 }
 
 /// Exit code for a wrong command line or configuration.
@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),
         Command::Demo(args) => demo::demo(args),
-        Command::Call(args) => on_runtime(1, call::run(args)),
+        Command::Call(args) => on_runtime(1, call::run(*args)),
     }
 }
 

@@ -118,10 +118,8 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
 
 /// Pingora's proxy around the gateway.
 fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
-    let mut conf = ServerConf::default();
     // One try and one more; `forward::may_retry` says when.
-    conf.max_retries = 2;
-    conf.upstream_keepalive_pool_size = UPSTREAM_POOL;
+    let conf = ServerConf { max_retries: 2, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() };
     http_proxy(&Arc::new(conf), gateway)
 }
 

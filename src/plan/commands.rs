@@ -181,8 +181,8 @@ fn path_value(name: &str, value: Option<&Value>) -> Result<String, Refusal> {
 mod tests {
     use super::*;
 
-    fn fill(call: Call, payload: &str) -> String {
-        match CallTemplate::new(&call).fill(&Bytes::copy_from_slice(payload.as_bytes())) {
+    fn fill(call: &Call, payload: &str) -> String {
+        match CallTemplate::new(call).fill(&Bytes::copy_from_slice(payload.as_bytes())) {
             Ok(RestCall { method, target, body }) => format!("{method} {target} {}", String::from_utf8_lossy(&body)),
             Err(refusal) => format!("{} {}", refusal.reason.as_str(), refusal.detail),
         }
@@ -215,9 +215,9 @@ mod tests {
             ),
             (post("/a/{payload.id}"), "[1]", "PAYLOAD_INVALID payload: must be a JSON object"),
         ] {
-            assert_eq!(fill(call, payload), expected, "{payload}");
+            assert_eq!(fill(&call, payload), expected, "{payload}");
         }
-        assert!(fill(post("/a"), "{").starts_with("PAYLOAD_INVALID"));
-        assert!(fill(post("/a"), r#"{"a":1,"a":2}"#).starts_with("PAYLOAD_INVALID"));
+        assert!(fill(&post("/a"), "{").starts_with("PAYLOAD_INVALID"));
+        assert!(fill(&post("/a"), r#"{"a":1,"a":2}"#).starts_with("PAYLOAD_INVALID"));
     }
 }
