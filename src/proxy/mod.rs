@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use context::RequestContext;
 use filters::api::{Clock, Reason};
-use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_core::{Error, ErrorType, Result, modules::http::HttpModules, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use std::{sync::Arc, time::Duration};
@@ -50,6 +50,9 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> RequestContext {
         RequestContext::new(self.plan.load_full(), &self.metrics.in_flight, self.clock.unix_ms())
     }
+
+    // The default adds a compression module, which every request would pass through.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
         self.decide(session, ctx).await

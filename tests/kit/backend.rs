@@ -36,6 +36,7 @@ pub struct Reply {
 
 impl Reply {
     /// A JSON answer.
+    #[allow(clippy::needless_pass_by_value, reason = "what is answered is written in place")]
     pub fn json(status: u16, body: impl ToString) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self { status, headers, body: Bytes::from(body.to_string()), after: std::time::Duration::ZERO }
