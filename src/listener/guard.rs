@@ -96,7 +96,8 @@ async fn detect(
     if !rules.http2 {
         return Some(Protocol::Http1);
     }
-    if !begun(stream, deadline, &mut shutdown.clone()).await {
+    let wait = deadline.saturating_duration_since(Instant::now());
+    if !begun(stream, wait, &mut shutdown.clone()).await {
         return None;
     }
     loop {

@@ -64,11 +64,11 @@ async fn arrival<P>(
     stops: &mut ShutdownWatch,
 ) -> Arrival {
     let rules = guard.rules();
-    let idle_until = deadline.unwrap_or_else(|| Instant::now() + rules.keepalive);
-    if !begun(stream, idle_until, stops).await {
+    let wait = deadline.map_or(rules.keepalive, |deadline| deadline.saturating_duration_since(Instant::now()));
+    if !begun(stream, wait, stops).await {
         return Arrival::Nothing;
     }
-    let deadline = deadline.unwrap_or_else(|| Instant::now() + rules.head_deadline);
+    let mut deadline = deadline;
     let mut reader = HeadReader::new(connection.rules.head);
     loop {
         match reader.read(stream.ahead()) {
@@ -79,6 +79,7 @@ async fn arrival<P>(
             Ok(None) => {}
             Err(refusal) => return Arrival::Refused(refusal),
         }
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + rules.head_deadline);
         match timeout_at(deadline, fill(stream)).await {
             Ok(0) => return Arrival::Nothing,
             Ok(_) => {}

@@ -2,18 +2,20 @@
 
 use super::stream::GuardedStream;
 use pingora_core::server::ShutdownWatch;
-use std::future::poll_fn;
-use tokio::time::{Instant, timeout_at};
+use pingora_timeout::timeout;
+use std::{future::poll_fn, time::Duration};
 
-/// Waits until something is ahead. False where nothing comes by `until`, the connection ends, or the gateway stops.
-pub(super) async fn begun(stream: &mut GuardedStream, until: Instant, stops: &mut ShutdownWatch) -> bool {
+/// Waits until something is ahead. False where nothing comes in `wait`, the connection ends, or the gateway stops.
+///
+/// Pingora's timer, not tokio's: it is set and dropped for every request, and takes no lock for that.
+pub(super) async fn begun(stream: &mut GuardedStream, wait: Duration, stops: &mut ShutdownWatch) -> bool {
     if !stream.ahead().is_empty() {
         return true;
     }
     tokio::select! {
         // What has arrived is served, even when the gateway stops at that moment.
         biased;
-        read = timeout_at(until, fill(stream)) => matches!(read, Ok(1..)),
+        read = timeout(wait, fill(stream)) => matches!(read, Ok(1..)),
         _ = stops.wait_for(|stops| *stops) => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Headers that only the gateway may write.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
 /// Names that are dropped from outside, in every spelling that a backend could take for them.
 ///
@@ -16,10 +16,10 @@ impl IdentityHeaders {
         Self(names.iter().map(|name| name.bytes().map(folded).collect()).collect())
     }
 
-    /// The headers of `map` that are one of them.
+    /// Whether `name` is one of them.
     #[must_use]
-    pub fn found_in(&self, map: &HeaderMap) -> Vec<HeaderName> {
-        map.keys().filter(|name| self.has(name.as_str().as_bytes())).cloned().collect()
+    pub fn covers(&self, name: &HeaderName) -> bool {
+        self.has(name.as_str().as_bytes())
     }
 
     fn has(&self, name: &[u8]) -> bool {
@@ -49,9 +49,7 @@ mod tests {
             ("x-user", false),
             ("xxuserxid", false),
         ] {
-            let mut map = HeaderMap::new();
-            map.insert(name.parse::<HeaderName>().unwrap(), "u".parse().unwrap());
-            assert_eq!(identity.found_in(&map).len() == 1, expected, "{name}");
+            assert_eq!(identity.covers(&name.parse().unwrap()), expected, "{name}");
         }
     }
 }

@@ -197,15 +197,23 @@ impl RouteTable {
         }
     }
 
+    /// The routes that a host can have, the most specific first.
+    fn roots(&self, host: &str) -> Vec<&Node> {
+        let host = without_port(host).to_ascii_lowercase();
+        let suffixes = self.suffixes.iter().filter(|(suffix, _)| host.ends_with(suffix.as_str())).map(|(_, node)| node);
+        self.exact.get(&host).into_iter().chain(suffixes).chain([&self.any]).collect()
+    }
+
     /// The most specific route for what is asked.
     #[must_use]
     pub fn find(&self, asked: Asked<'_>) -> Found {
         let mut search = Search { matchers: &self.matchers, asked, other_methods: Vec::new() };
         let pieces = asked.path.strip_prefix('/').unwrap_or(asked.path);
-        let host = without_port(asked.host).to_ascii_lowercase();
-        let suffixes = self.suffixes.iter().filter(|(suffix, _)| host.ends_with(suffix.as_str())).map(|(_, node)| node);
-        let mut roots = self.exact.get(&host).into_iter().chain(suffixes).chain([&self.any]);
-        match roots.find_map(|root| search.descend(root, Some(pieces))) {
+        let found = match self.exact.is_empty() && self.suffixes.is_empty() {
+            true => search.descend(&self.any, Some(pieces)),
+            false => self.roots(asked.host).into_iter().find_map(|root| search.descend(root, Some(pieces))),
+        };
+        match found {
             Some(index) => Found::Route(index),
             None if search.other_methods.is_empty() => Found::Nothing,
             None => Found::OtherMethods(search.other_methods),

@@ -2,9 +2,17 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr},
+};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Who asked.
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whom they asked.
+pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// By which scheme.
+pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The most entries of `X-Forwarded-For` that are looked at, from the right.
 const HOPS_MAX: usize = 16;
 
@@ -13,8 +21,8 @@ const HOPS_MAX: usize = 16;
 pub const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("forwarded"),
     FORWARDED_FOR,
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
+    FORWARDED_HOST,
+    FORWARDED_PROTO,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
 ];
@@ -48,13 +56,21 @@ fn address(hop: &str) -> Option<IpAddr> {
 /// `Forwarded` (RFC 7239): an IPv6 address is quoted and bracketed.
 #[must_use]
 pub fn forwarded(client: IpAddr, host: &str, scheme: &str) -> Option<HeaderValue> {
-    let node = match client {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    let mut value = String::with_capacity(96);
+    let is_written = match client {
+        IpAddr::V4(ip) => write!(value, "for={ip}"),
+        IpAddr::V6(ip) => write!(value, "for=\"[{ip}]\""),
     };
+    is_written.ok()?;
     // A host is token, port and brackets; whatever could end a quoted string is not passed on.
-    let host = if host.contains(['"', '\\']) { String::new() } else { format!(";host=\"{host}\"") };
-    HeaderValue::from_str(&format!("for={node}{host};proto={scheme}")).ok()
+    if !host.contains(['"', '\\']) {
+        for piece in [";host=\"", host, "\""] {
+            value.push_str(piece);
+        }
+    }
+    value.push_str(";proto=");
+    value.push_str(scheme);
+    HeaderValue::try_from(value).ok()
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct RequestContext {
     pub path: Option<CanonicalPath>,
     /// The client's address.
     pub client_ip: IpAddr,
+    /// Whether the client brought headers that say where its request comes from.
+    pub brought_forwarding: bool,
     /// Whether it came over TLS.
     pub is_tls: bool,
     /// What the filters found.
@@ -35,10 +37,8 @@ pub struct RequestContext {
     pub started: Instant,
     /// The same, Unix milliseconds.
     pub started_ms: i64,
-    /// How long the chain took.
+    /// From its arrival to the end of the chain.
     pub chain_took: Duration,
-    /// When it was handed to the backend.
-    pub backend_started: Option<Instant>,
     /// How long the backend took.
     pub backend_took: Duration,
     /// Body bytes that came.
@@ -68,13 +68,13 @@ impl RequestContext {
             route: None,
             path: None,
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            brought_forwarding: false,
             is_tls: false,
             facts: Facts::default(),
             refused: None,
             started: Instant::now(),
             started_ms,
             chain_took: Duration::ZERO,
-            backend_started: None,
             backend_took: Duration::ZERO,
             bytes_in: 0,
             is_upgraded: false,

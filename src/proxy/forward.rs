@@ -3,7 +3,10 @@
 use super::{client_ip, context::RequestContext, reply};
 use crate::plan::Forward;
 use filters::api::{HeaderEdit, Reason, Refusal};
-use http::{Method, header::HOST};
+use http::{
+    HeaderValue, Method,
+    header::{FORWARDED, HOST},
+};
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result,
     upstreams::peer::{H1UpgradePolicy, HttpPeer, HttpUpstreamRequestPolicy},
@@ -48,27 +51,23 @@ pub async fn peer(ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
 /// # Errors
 /// Where a header does not fit.
 pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHeader) -> Result<()> {
-    let client_host = request.headers.get(HOST).cloned();
     if let Some(path) = &ctx.path {
-        let target = match request.uri.query() {
-            Some(query) => format!("{}?{query}", path.encoded()),
-            None => path.encoded().to_owned(),
-        };
-        if request.raw_path() != target.as_bytes() {
-            request.set_raw_path(target.as_bytes())?;
+        set_path(request, path.encoded())?;
+    }
+    if ctx.brought_forwarding {
+        for name in &client_ip::FORWARDING {
+            request.remove_header(name);
         }
     }
-    for name in &client_ip::FORWARDING {
-        request.remove_header(name);
-    }
-    request.insert_header("x-forwarded-for", ctx.client_ip.to_string())?;
-    request.insert_header("x-forwarded-proto", ctx.scheme())?;
-    if let Some(host) = &client_host {
-        request.insert_header("x-forwarded-host", host.clone())?;
-    }
+    let client_host = request.headers.get(HOST).cloned();
     let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
     if let Some(value) = client_ip::forwarded(ctx.client_ip, host, ctx.scheme()) {
-        request.insert_header("forwarded", value)?;
+        request.insert_header(FORWARDED, value)?;
+    }
+    request.insert_header(client_ip::FORWARDED_FOR, ctx.client_ip.to_string())?;
+    request.insert_header(client_ip::FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme()))?;
+    if let Some(host) = client_host {
+        request.insert_header(client_ip::FORWARDED_HOST, host)?;
     }
     if let Some(host) = &forward.host {
         request.insert_header(HOST, host.clone())?;
@@ -85,6 +84,19 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
         }
     }
     Ok(())
+}
+
+/// Puts the canonical path in the place of the client's spelling. Nearly every request has it already.
+fn set_path(request: &mut RequestHeader, canonical: &str) -> Result<()> {
+    let rest = request.raw_path().strip_prefix(canonical.as_bytes());
+    if rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'?'))) {
+        return Ok(());
+    }
+    let target = match request.uri.query() {
+        Some(query) => format!("{canonical}?{query}"),
+        None => canonical.to_owned(),
+    };
+    request.set_raw_path(target.as_bytes())
 }
 
 /// Adds to the backend's answer what the gateway adds to every answer.

@@ -90,7 +90,6 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        ctx.backend_started = Some(std::time::Instant::now());
         match ctx.forward() {
             Some(forward) => forward::rewrite(ctx, forward, request),
             None => Err(Error::new_in(ErrorType::InternalError)),
@@ -103,9 +102,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        if let Some(started) = ctx.backend_started {
-            ctx.backend_took = started.elapsed();
-        }
+        ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
         ctx.is_upgraded = answer.status == http::StatusCode::SWITCHING_PROTOCOLS;
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::listener::problem;
 use bytes::Bytes;
 use filters::api::{Facts, HeaderEdit, HeaderEdits, Refusal};
 use http::{
-    HeaderName, HeaderValue,
+    HeaderName, HeaderValue, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 use pingora_core::Result;
@@ -82,6 +82,16 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16
     }
     apply(&common_edits(&ctx.facts), &mut answer)?;
     write(session, answer, body).await
+}
+
+/// Writes the answer of a filter: a status without a body.
+///
+/// # Errors
+/// Where the client has gone.
+pub async fn answer(session: &mut Session, ctx: &RequestContext, status: StatusCode) -> Result<()> {
+    let mut answer = ResponseHeader::build(status, Some(8))?;
+    apply(&common_edits(&ctx.facts), &mut answer)?;
+    write(session, answer, Bytes::new()).await
 }
 
 /// Writes an answer with a complete body.

@@ -24,9 +24,9 @@ use filters::{
 use http::{HeaderMap, Method, Version};
 use native::{Call, Ended, Slot};
 use pingora_core::Result;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use std::{mem, sync::Arc, time::Instant};
+use std::{mem, sync::Arc};
 
 /// Ahead of every message in gRPC and gRPC-Web: a flag and a length.
 const FRAME_HEAD_BYTES: u64 = 5;
@@ -62,17 +62,12 @@ pub async fn serve(
     route: &Arc<Route>,
     target: &Arc<CommandTarget>,
 ) -> Result<()> {
-    let started = Instant::now();
     let ahead = run_head(session, ctx, route).await;
-    ctx.chain_took = started.elapsed();
+    ctx.chain_took = ctx.started.elapsed();
     match ahead {
         Ok(()) => {}
         Err(Stop::Refused(refusal)) => return gateway.refuse(session, ctx, &refusal).await.map(drop),
-        Err(Stop::Answered(status)) => {
-            let mut answer = ResponseHeader::build(status, Some(8))?;
-            reply::apply(&reply::common_edits(&ctx.facts), &mut answer)?;
-            return reply::write(session, answer, Bytes::new()).await;
-        }
+        Err(Stop::Answered(status)) => return reply::answer(session, ctx, status).await,
     }
     let caller = match admit(session.req_header(), ctx) {
         Ok(caller) => caller,

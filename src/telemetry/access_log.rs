@@ -107,6 +107,12 @@ impl AccessLog {
         Ok(Self { shared: Some(shared), writer: Mutex::new(Some(writer)) })
     }
 
+    /// Whether lines go anywhere.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Adds a line.
     pub fn write(&self, entry: &Entry<'_>) {
         let Some(shared) = &self.shared else { return };
