@@ -12,6 +12,8 @@ DEVICE_PUBLIC_KEY = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
 class Backend(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
+    # Head and body are two writes, and the second would wait for the acknowledgement of the first.
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         path = self.path.partition("?")[0]
