@@ -1,5 +1,7 @@
 // What is signed and how it is verified, as section 2 of the wire contract has it.
-import { createHash, createPrivateKey, createPublicKey, sign as ed25519Sign, verify as ed25519Verify } from "node:crypto";
+import {
+  createHash, createPrivateKey, createPublicKey, sign as ed25519Sign, verify as ed25519Verify,
+} from "node:crypto";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest();
 

@@ -27,7 +27,9 @@ GATEWAY_KEY = Ed25519PublicKey.from_public_bytes(base64.b64decode(os.environ["GA
 numbers = itertools.count(1)
 
 
-def command(message_type="user.account.get", payload=b"", kind=messages.ExecuteCommandRequest, key=DEVICE_KEY, **fields):
+def command(
+    message_type="user.account.get", payload=b"", kind=messages.ExecuteCommandRequest, key=DEVICE_KEY, **fields
+):
     """A signed command of now, in a session of its own unless `fields` name one."""
     number = next(numbers)
     envelope = {
