@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Starts a backend and the gateway of PORTCULLIS in front of it, runs a suite against them and ends with its exit code.
+
+    stage.py COMMAND...
+
+The suite finds in its environment: EDGE, the URL of the edge API; GATEWAY_PUBLIC_KEY, the base64 of the raw key that
+answers are to be verified with; SESSION_BUDGET, how many commands a session may send.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import backend
+
+READY_SECONDS = 20
+SUITE_SECONDS = 120
+STOP_SECONDS = 10
+
+# PKCS#8 of an Ed25519 key is this and the seed (RFC 8410, section 7).
+PKCS8_PREFIX = bytes.fromhex("302e020100300506032b657004220420")
+GATEWAY_SEED = bytes([7] * 32)
+GATEWAY_PUBLIC_KEY = "6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw="
+SESSION_BUDGET = "4"
+
+
+@contextlib.contextmanager
+def serving_backend():
+    """The URL of a backend that serves until the block ends."""
+    server = backend.listen()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def serving_gateway(backend_url):
+    """The URL of the edge API of a gateway that serves until the block ends."""
+    signer = base64.b64encode(PKCS8_PREFIX + GATEWAY_SEED).decode()
+    environment = os.environ | {
+        "BACKEND": backend_url,
+        "SESSION_BUDGET": SESSION_BUDGET,
+        "SIGNER": f"-----BEGIN PRIVATE KEY-----\n{signer}\n-----END PRIVATE KEY-----\n",
+    }
+    command = [os.environ["PORTCULLIS"], "run", Path(__file__).with_name("gateway.yaml")]
+    gateway = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        yield f"http://{ready(gateway)['edge']}"
+    finally:
+        gateway.terminate()
+        try:
+            gateway.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            gateway.kill()
+            gateway.wait()
+
+
+def ready(gateway):
+    """The addresses of the ready line, which is the first on stdout."""
+    readable, _, _ = select.select([gateway.stdout], [], [], READY_SECONDS)
+    line = gateway.stdout.readline() if readable else b""
+    if not line:
+        sys.exit(f"The gateway was not ready within {READY_SECONDS} s, or ended before it was.")
+    return json.loads(line)["listeners"]
+
+
+def main():
+    if "PORTCULLIS" not in os.environ or len(sys.argv) < 2:
+        sys.exit("Usage: PORTCULLIS=target/debug/portcullis stage.py COMMAND...")
+    # As an exit, so that whoever stops the suite stops the gateway too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with serving_backend() as backend_url, serving_gateway(backend_url) as edge:
+        environment = os.environ | {
+            "EDGE": edge,
+            "GATEWAY_PUBLIC_KEY": GATEWAY_PUBLIC_KEY,
+            "SESSION_BUDGET": SESSION_BUDGET,
+        }
+        try:
+            suite = subprocess.run(sys.argv[1:], env=environment, stdin=subprocess.DEVNULL, timeout=SUITE_SECONDS)
+        except subprocess.TimeoutExpired:
+            sys.exit(f"The suite did not end within {SUITE_SECONDS} s.")
+    sys.exit(suite.returncode)
+
+
+if __name__ == "__main__":
+    main()
