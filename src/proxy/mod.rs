@@ -45,20 +45,21 @@ pub struct Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = RequestContext;
+    // Boxed, because Pingora moves it into and out of the futures of every step.
+    type CTX = Box<RequestContext>;
 
-    fn new_ctx(&self) -> RequestContext {
-        RequestContext::new(self.plan.load_full(), &self.metrics.in_flight, self.clock.unix_ms())
+    fn new_ctx(&self) -> Self::CTX {
+        Box::new(RequestContext::new(self.plan.load_full(), &self.metrics.in_flight, self.clock.unix_ms()))
     }
 
     // The default adds a compression module, which every request would pass through.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
         self.decide(session, ctx).await
     }
 
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
         let forward = ctx.forward().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         Ok(Box::new(forward::peer(ctx, forward).await?))
     }
@@ -68,7 +69,7 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        ctx: &mut RequestContext,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         // Pingora 0.9.1 writes an empty last piece as a terminating chunk and then terminates the body once
         // more, which the backend reads as the start of another request (pingora#935). HTTP/2 clients send
@@ -88,7 +89,7 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut RequestContext,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         match ctx.forward() {
             Some(forward) => forward::rewrite(ctx, forward, request),
@@ -100,7 +101,7 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         answer: &mut ResponseHeader,
-        ctx: &mut RequestContext,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
         ctx.is_upgraded = answer.status == http::StatusCode::SWITCHING_PROTOCOLS;
@@ -112,7 +113,7 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         _: &mut Option<Bytes>,
         _: bool,
-        ctx: &mut RequestContext,
+        ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
         match ctx.forward() {
             Some(forward) => forward::check_deadline(ctx, forward).map(|()| None),
@@ -124,16 +125,16 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         answer: &mut ResponseHeader,
-        ctx: &mut RequestContext,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
-        forward::finish_answer(ctx, answer)
+        reply::finish(&ctx.facts, answer)
     }
 
     fn fail_to_connect(
         &self,
         session: &mut Session,
         _: &HttpPeer,
-        ctx: &mut RequestContext,
+        ctx: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let method = &session.req_header().method;
@@ -147,7 +148,7 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         _: &mut Session,
         mut error: Box<Error>,
-        _: &mut RequestContext,
+        _: &mut Self::CTX,
         _: bool,
     ) -> Box<Error> {
         // The head is out: the backend may have acted on it.
@@ -155,16 +156,16 @@ impl ProxyHttp for Gateway {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
         let error_code = self.fail(session, error, ctx).await;
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut RequestContext) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Self::CTX) {
         self.finish(session, ctx);
     }
 
-    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Self::CTX, _: &Error) -> bool {
         true
     }
 }

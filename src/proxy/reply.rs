@@ -3,15 +3,15 @@
 use super::context::RequestContext;
 use crate::listener::problem;
 use bytes::Bytes;
-use filters::api::{Facts, HeaderEdit, HeaderEdits, Refusal};
+use filters::api::{Facts, Refusal};
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -21,36 +21,32 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// the refusal would be lost with it.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What every answer carries, whoever wrote it: budgets, request id, CORS.
-#[must_use]
-pub fn common_edits(facts: &Facts) -> HeaderEdits {
-    let mut edits = HeaderEdits::default();
+/// Adds what every answer carries, whoever wrote it: budgets, request id, CORS, the filters' edits.
+pub fn add_common(facts: &Facts, headers: &mut HeaderMap) {
     if let Some(rate) = facts.rate {
-        edits.set(RATE_LIMIT, HeaderValue::from(rate.limit));
-        edits.set(RATE_REMAINING, HeaderValue::from(rate.remaining));
-        edits.set(RATE_RESET, HeaderValue::from(rate.reset_seconds));
+        headers.insert(RATE_LIMIT, HeaderValue::from(rate.limit));
+        headers.insert(RATE_REMAINING, HeaderValue::from(rate.remaining));
+        headers.insert(RATE_RESET, HeaderValue::from(rate.reset_seconds));
     }
-    edits.extend(&facts.downstream_headers);
-    edits
+    facts.downstream_headers.apply_to(headers);
 }
 
-/// Applies header edits to an answer.
+/// Adds what every answer carries to one that is about to be written.
 ///
 /// # Errors
-/// Where the answer cannot take one.
-pub fn apply(edits: &HeaderEdits, answer: &mut ResponseHeader) -> Result<()> {
-    for edit in edits.iter() {
-        match edit {
-            HeaderEdit::Set(name, value) => answer.insert_header(name.clone(), value.clone())?,
-            HeaderEdit::Append(name, value) => {
-                answer.append_header(name.clone(), value.clone())?;
-            }
-            HeaderEdit::Remove(name) => {
-                answer.remove_header(name);
-            }
-        }
+/// Where its reason phrase is none.
+pub fn finish(facts: &Facts, answer: &mut ResponseHeader) -> Result<()> {
+    let canonical = answer.status.canonical_reason();
+    let own_reason = answer.get_reason_phrase().filter(|reason| Some(*reason) != canonical).map(str::to_owned);
+    // Plain parts, because each insertion through Pingora's type keeps the name's spelling in a second map.
+    let empty = ResponseHeader::build_no_case(answer.status, Some(0))?;
+    let mut parts = http::response::Parts::from(mem::replace(answer, empty));
+    add_common(facts, &mut parts.headers);
+    *answer = ResponseHeader::from(parts);
+    match own_reason {
+        Some(reason) => answer.set_reason_phrase(Some(&reason)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Gives a request that was stopped ahead of its `request_id` filter an id: every refusal can be found in the log.
@@ -80,7 +76,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16
     if let Some(allow) = &refusal.allow {
         answer.insert_header(ALLOW, allow.as_str())?;
     }
-    apply(&common_edits(&ctx.facts), &mut answer)?;
+    finish(&ctx.facts, &mut answer)?;
     write(session, answer, body).await
 }
 
@@ -90,7 +86,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16
 /// Where the client has gone.
 pub async fn answer(session: &mut Session, ctx: &RequestContext, status: StatusCode) -> Result<()> {
     let mut answer = ResponseHeader::build(status, Some(8))?;
-    apply(&common_edits(&ctx.facts), &mut answer)?;
+    finish(&ctx.facts, &mut answer)?;
     write(session, answer, Bytes::new()).await
 }
 

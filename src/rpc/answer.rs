@@ -27,10 +27,24 @@ pub async fn write(session: &mut Session, caller: Option<Caller>, response: Resp
         answer.insert_header(CONTENT_TYPE, HeaderValue::from_static(codec))?;
     }
     let is_text = caller.is_some_and(Caller::is_text);
+    if caller == Some(Caller::Grpc) && answer.headers.contains_key("grpc-status") {
+        return write_trailers_only(session, answer, body).await;
+    }
     match body {
         ConnectRpcBody::Full(_) | ConnectRpcBody::GrpcUnary(_) => write_whole(session, answer, body, is_text).await,
         _ => write_stream(session, answer, body, is_text).await,
     }
+}
+
+/// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers. connectrpc writes the
+/// status both ahead and behind, and clients that take the first for the whole would miss the details.
+async fn write_trailers_only(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody) -> Result<()> {
+    while let Some(Ok(frame)) = body.frame().await {
+        for (name, value) in frame.into_trailers().iter().flatten() {
+            answer.insert_header(name.clone(), value.clone())?;
+        }
+    }
+    session.write_response_header(Box::new(answer), true).await
 }
 
 /// A unary answer: its messages are in memory already, so they go out in one piece and need no chunks.

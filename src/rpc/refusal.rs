@@ -5,7 +5,7 @@ use crate::proxy::{context::RequestContext, reply};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
-use filters::api::{Facts, HeaderEdit, Reason, Refusal, RpcCode};
+use filters::api::{Facts, Reason, Refusal, RpcCode};
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 use http_body_util::BodyExt as _;
 use prost::Message;
@@ -40,13 +40,7 @@ pub fn to_error(refusal: &Refusal, facts: &Facts) -> ConnectError {
 #[must_use]
 pub fn answer_headers(facts: &Facts) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for edit in reply::common_edits(facts).iter() {
-        match edit {
-            HeaderEdit::Set(name, value) => drop(headers.insert(name.clone(), value.clone())),
-            HeaderEdit::Append(name, value) => drop(headers.append(name.clone(), value.clone())),
-            HeaderEdit::Remove(name) => drop(headers.remove(name)),
-        }
-    }
+    reply::add_common(facts, &mut headers);
     headers
 }
 

@@ -1,7 +1,7 @@
 //! Header changes that filters ask for. Filters never touch the headers themselves: the proxy applies the
 //! edits where the request is forwarded and where the answer is written.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,17 @@ impl HeaderEdits {
     /// Adds all of another's changes behind these.
     pub fn extend(&mut self, others: &Self) {
         self.0.extend_from_slice(&others.0);
+    }
+
+    /// Makes the changes.
+    pub fn apply_to(&self, headers: &mut HeaderMap) {
+        for edit in &self.0 {
+            match edit {
+                HeaderEdit::Set(name, value) => drop(headers.insert(name.clone(), value.clone())),
+                HeaderEdit::Append(name, value) => drop(headers.append(name.clone(), value.clone())),
+                HeaderEdit::Remove(name) => drop(headers.remove(name)),
+            }
+        }
     }
 
     /// The changes, first to last.
