@@ -80,10 +80,11 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
 fn vouch(ctx: &RequestContext, headers: &mut HeaderMap) {
     let client_host = headers.get(HOST).cloned();
     let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if let Some(value) = client_ip::forwarded(ctx.client_ip, host, ctx.scheme()) {
+    let client = client_ip::text(ctx.client_ip);
+    if let Some(value) = client_ip::forwarded(&client, host, ctx.scheme()) {
         headers.insert(FORWARDED, value);
     }
-    if let Ok(client_ip) = HeaderValue::try_from(ctx.client_ip.to_string()) {
+    if let Ok(client_ip) = HeaderValue::try_from(client) {
         headers.insert(client_ip::FORWARDED_FOR, client_ip);
     }
     headers.insert(client_ip::FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme()));
