@@ -29,11 +29,7 @@ use http::{
 };
 use pingora_core::Result;
 use pingora_proxy::Session;
-use std::{
-    mem,
-    sync::Arc,
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 /// The most of a body that Pingora 0.9.1 can send to a backend after a filter has read it.
 const REPLAYED_BYTES_MAX: u64 = 64 << 10;
@@ -58,9 +54,7 @@ impl Gateway {
         ctx.route = Some(Arc::clone(&route));
         match &route.target {
             Target::Forward(_) => self.forward(session, ctx, &route).await,
-            Target::Commands(target) => {
-                Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true)
-            }
+            Target::Commands(target) => Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true),
         }
     }
 

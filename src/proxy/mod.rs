@@ -121,12 +121,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn response_filter(
-        &self,
-        _: &mut Session,
-        answer: &mut ResponseHeader,
-        ctx: &mut Self::CTX,
-    ) -> Result<()> {
+    async fn response_filter(&self, _: &mut Session, answer: &mut ResponseHeader, ctx: &mut Self::CTX) -> Result<()> {
         reply::finish(&ctx.facts, answer)
     }
 

@@ -9,11 +9,10 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+// Pingora's timers: set and dropped many times a call, they take no lock of the runtime for that.
+use pingora_timeout::timeout;
 use std::time::Duration;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::{net::TcpStream, time::Instant};
 
 /// A complete answer.
 #[derive(Debug, Clone)]
@@ -89,7 +88,8 @@ impl Upstream {
                     cause: "no endpoint".to_owned(),
                 });
             };
-            let failed = match timeout_at(deadline, self.attempt(endpoint, request)).await {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let failed = match timeout(left, self.attempt(endpoint, request)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failed)) => failed,
                 Err(_) => {
