@@ -7,8 +7,9 @@ mod routes;
 mod run;
 pub mod schema;
 
+use crate::config::{self, Loaded};
 use clap::{Parser, Subcommand};
-use std::{future::Future, io, process::ExitCode};
+use std::{future::Future, io, path::Path, process::ExitCode};
 
 /// An edge gateway: signed commands over Connect, gRPC and gRPC-Web, in front of a plain REST backend.
 #[derive(Debug, Parser)]
@@ -65,6 +66,19 @@ fn on_runtime(threads: usize, command: impl Future<Output = ExitCode>) -> ExitCo
         }
         Err(error) => fail(&format!("no runtime: {error}")),
     }
+}
+
+/// Loads a configuration, or says what is wrong with it.
+fn load(path: &Path) -> Result<Loaded, ExitCode> {
+    config::load(path, &variable).map_err(|report| {
+        say(io::stderr(), &report.to_string());
+        ExitCode::from(EXIT_USAGE)
+    })
+}
+
+/// A variable of the process's environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Says on stderr why the command failed.

@@ -1,8 +1,7 @@
 //! `portcullis routes`.
 
-use super::{EXIT_USAGE, fail, say};
+use super::{fail, load, say, variable};
 use crate::{
-    config,
     plan::{self, Outside, Route, route::HostPattern},
     telemetry::metrics::Metrics,
 };
@@ -19,19 +18,15 @@ pub(super) struct RoutesArgs {
 
 /// Prints one line a route: the order of trial, what it matches, its filters, its target.
 pub(super) fn routes(args: &RoutesArgs) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = match config::load(&args.config, &env) {
+    let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
-        Err(report) => {
-            say(io::stderr(), &report.to_string());
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     let metrics = match Metrics::new() {
         Ok(metrics) => metrics,
         Err(error) => return fail(&error.to_string()),
     };
-    match plan::build(loaded, &Outside { clock: Arc::new(SystemClock::new()), metrics: &metrics, env: &env }) {
+    match plan::build(loaded, &Outside { clock: Arc::new(SystemClock::new()), metrics: &metrics, env: &variable }) {
         Ok(plan) => {
             for (order, route) in plan.routes_in_order().into_iter().enumerate() {
                 say(io::stdout(), &line(order + 1, route));

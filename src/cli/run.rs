@@ -1,8 +1,8 @@
 //! `portcullis run`.
 
-use super::{EXIT_USAGE, fail, on_runtime, say};
-use crate::{config, life, telemetry::log};
-use std::{io, path::PathBuf, process::ExitCode};
+use super::{fail, load, on_runtime, variable};
+use crate::{life, telemetry::log};
+use std::{path::PathBuf, process::ExitCode};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -15,17 +15,13 @@ pub(super) struct RunArgs {
 /// Runs the gateway until it is told to stop. Exit codes: 0 after SIGTERM, 1 where it could not start, 2 where
 /// the configuration has problems.
 pub(super) fn run(args: &RunArgs) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = match config::load(&args.config, &env) {
+    let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
-        Err(report) => {
-            say(io::stderr(), &report.to_string());
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     log::start(loaded.config.observe.log.level);
     on_runtime(loaded.config.node.threads, async move {
-        match life::start(loaded, &env) {
+        match life::start(loaded, &variable) {
             Ok(running) => {
                 running.announce();
                 life::run_until_signal(running).await.unwrap_or_else(|error| fail(&format!("no signals: {error}")))

@@ -1,0 +1,109 @@
+//! Where requests, sessions and counts go.
+
+use filters::api::units::{Duration, Size};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where replay ids and shared budgets are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Store {
+    /// In this process: not shared with another instance, and lost when it ends.
+    Memory(MemoryStore),
+}
+
+/// A store in this process.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemoryStore {
+    /// The most replay ids that are kept; with all of them live, further commands are refused.
+    pub replay_ids: usize,
+    /// The most budget keys that are kept; with all of them live, new callers share one budget.
+    pub budget_keys: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { replay_ids: 1_000_000, budget_keys: 100_000 }
+    }
+}
+
+/// A group of backends that do the same.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Their addresses: `http://host:port`. Requests go to them in turn.
+    #[schemars(length(min = 1))]
+    pub endpoints: Vec<String>,
+    /// How long each step may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// The pool of kept connections.
+    #[serde(default)]
+    pub pool: Pool,
+}
+
+/// How long each step of a call to an upstream may take.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// Between two reads.
+    pub read: Duration,
+    /// Until a write has made progress.
+    pub write: Duration,
+    /// From the request's arrival to the end of the answer. WebSocket connections are not held to it.
+    pub request: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_millis(500),
+            read: Duration::from_secs(5),
+            write: Duration::from_secs(5),
+            request: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The pool of kept connections of an upstream.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pool {
+    /// The most idle connections that are kept for each endpoint.
+    pub idle: usize,
+    /// How long an idle connection is kept. Shorter than the backend's own keep-alive time.
+    pub idle_timeout: Duration,
+    /// The largest answer that is read whole, of a command or a session lookup.
+    pub answer_max: Size,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle: 128, idle_timeout: Duration::from_secs(30), answer_max: Size::from_bytes(1 << 20) }
+    }
+}
+
+/// Where device sessions are looked up.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// The upstream that knows them.
+    pub upstream: String,
+    /// The path, with `{id}` for the device session id.
+    #[serde(default = "session_path_by_default")]
+    pub path: String,
+    /// The deadline of one lookup.
+    #[serde(default = "session_timeout_by_default")]
+    pub timeout: Duration,
+}
+
+fn session_path_by_default() -> String {
+    "/api/v1/internal/sessions/{id}".to_owned()
+}
+
+fn session_timeout_by_default() -> Duration {
+    Duration::from_secs(2)
+}

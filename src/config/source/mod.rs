@@ -1,0 +1,112 @@
+//! `gateway.yaml` as an operator writes it. The documentation of each field is what `portcullis schema`
+//! and editors show.
+
+mod backends;
+mod listeners;
+mod observe;
+mod routes;
+mod signing;
+
+pub use backends::{MemoryStore, Pool, Sessions, Store, Timeouts, Upstream};
+pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
+pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
+pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Route};
+pub use signing::{Markers, Secret, Signing};
+
+use filters::{api::units::Duration, budget::BudgetConfig, table::ChainEntry};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A whole configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The version of this format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// Who this instance is.
+    #[serde(default)]
+    pub node: Node,
+    /// Addresses that are listened on, by name.
+    pub listeners: BTreeMap<String, Listener>,
+    /// What every connection is held to.
+    #[serde(default)]
+    pub connections: Connections,
+    /// Where replay ids and shared budgets are kept, by name.
+    #[serde(default)]
+    pub stores: BTreeMap<String, Store>,
+    /// Groups of backends, by name.
+    #[serde(default)]
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// Where device sessions are looked up, by name.
+    #[serde(default)]
+    pub sessions: BTreeMap<String, Sessions>,
+    /// The keys that sign answers, and the domain markers of everything signed.
+    #[serde(default)]
+    pub signing: Option<Signing>,
+    /// What callers may spend, by name.
+    #[serde(default)]
+    pub budgets: BTreeMap<String, BudgetConfig>,
+    /// Ordered filters, by name. An entry is a filter or the name of another chain.
+    #[serde(default)]
+    pub chains: BTreeMap<String, Vec<ChainEntry>>,
+    /// Which requests go where. The most specific match wins, whatever the order here.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// How commands become REST calls, by name.
+    #[serde(default)]
+    pub commands: BTreeMap<String, Commands>,
+    /// Path prefixes that are never reachable from outside, on the canonical path, ahead of any route.
+    #[serde(default = "shut_by_default")]
+    pub shut: Vec<String>,
+    /// Headers that only the gateway may write; a client's own are dropped on every route, `_` for `-` included.
+    #[serde(default = "identity_headers_by_default")]
+    pub identity_headers: Vec<String>,
+    /// Logs and metrics.
+    #[serde(default)]
+    pub observe: Observe,
+    /// How the process stops.
+    #[serde(default)]
+    pub drain: Drain,
+}
+
+fn shut_by_default() -> Vec<String> {
+    vec!["/api/v1/internal/".to_owned()]
+}
+
+fn identity_headers_by_default() -> Vec<String> {
+    ["x-user-id", "x-device-session-id"].map(str::to_owned).to_vec()
+}
+
+/// Who this instance is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// The instance's name in logs.
+    pub id: String,
+    /// Worker threads; 0 is one for each core.
+    pub threads: usize,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { id: "gw-1".to_owned(), threads: 0 }
+    }
+}
+
+/// How the process stops on SIGTERM.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// How long requests are still taken while `/readyz` already says no, so that load balancers notice.
+    pub delay: Duration,
+    /// How long requests in flight may take after that.
+    pub deadline: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(5), deadline: Duration::from_secs(30) }
+    }
+}

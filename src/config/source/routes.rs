@@ -1,0 +1,112 @@
+//! Which requests go where, and how commands become calls.
+
+use filters::table::ChainEntry;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Which requests go where.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The route's name, in metrics and logs.
+    pub name: String,
+    /// What a request must have.
+    pub r#match: Match,
+    /// The filters, in their order. An entry is a filter or the name of a chain.
+    #[serde(default, deserialize_with = "filters::table::one_or_many")]
+    #[schemars(with = "OneOrMany")]
+    pub chain: Vec<ChainEntry>,
+    /// Proxies to an upstream. A route has exactly one target: `forward` or `commands`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
+    /// Serves `edge.v1.Gateway` with these commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<String>,
+}
+
+/// One chain entry, or a list of them.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+enum OneOrMany {
+    One(ChainEntry),
+    Many(Vec<ChainEntry>),
+}
+
+/// What a request must have. Everything that is given must hold.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// The listener's name; any where it is left out.
+    pub listener: Option<String>,
+    /// The host, without port: `api.example.com`, or `*.example.com` for every name below it.
+    pub host: Option<String>,
+    /// The whole path, with `{name}` for one segment; `/*` at its end takes everything below.
+    pub path: Option<String>,
+    /// An RPC service, such as `edge.v1.Gateway`: short for the path `/edge.v1.Gateway/*`.
+    pub rpc: Option<String>,
+    /// The method, or several; any where it is left out.
+    #[serde(deserialize_with = "crate::config::values::strings")]
+    #[schemars(with = "crate::config::values::Strings")]
+    pub method: Vec<String>,
+    /// Headers and their values.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How a request is proxied: an upstream's name, or more.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Forward {
+    /// To this upstream.
+    Upstream(String),
+    /// To an upstream, with options.
+    Options(ForwardOptions),
+}
+
+/// How a request is proxied.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardOptions {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Whether a WebSocket upgrade may pass.
+    #[serde(default)]
+    pub websocket: bool,
+    /// The `Host` that the backend sees: the client's, unless it is given here.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+impl Forward {
+    /// The upstream's name.
+    #[must_use]
+    pub fn upstream(&self) -> &str {
+        match self {
+            Self::Upstream(upstream) => upstream,
+            Self::Options(options) => &options.upstream,
+        }
+    }
+}
+
+/// How commands become REST calls.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {
+    /// The upstream that serves them.
+    pub upstream: String,
+    /// The REST call of each message_type.
+    pub routes: BTreeMap<String, Call>,
+}
+
+/// A REST call: the method, and the path with `{payload.field}` for fields of the payload.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names are the HTTP methods")]
+pub enum Call {
+    Get(String),
+    Post(String),
+    Put(String),
+    Patch(String),
+    Delete(String),
+}
