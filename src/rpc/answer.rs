@@ -4,7 +4,7 @@ use super::{Caller, Response, is_framing, text};
 use bytes::Bytes;
 use connectrpc::ConnectRpcBody;
 use http::{
-    HeaderMap, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use http_body_util::BodyExt as _;
@@ -19,7 +19,13 @@ use pingora_proxy::Session;
 pub async fn write(session: &mut Session, caller: Option<Caller>, response: Response) -> Result<()> {
     let (head, body) = response.into_parts();
     let mut answer = ResponseHeader::build(head.status, Some(head.headers.len() + 4))?;
-    for (name, value) in head.headers.iter().filter(|(name, _)| !is_framing(name)) {
+    // connectrpc writes a gRPC refusal's status ahead as well as behind. A client that finds it ahead takes the
+    // head for the whole ("Trailers-Only") and misses the details; and Pingora 0.9.1 cannot end a stream with
+    // its head, which Trailers-Only would need.
+    let is_status = |name: &HeaderName| matches!(name.as_str(), "grpc-status" | "grpc-message");
+    let is_twice = |name: &HeaderName| caller == Some(Caller::Grpc) && is_status(name);
+    let handed_on = |name: &HeaderName| !is_framing(name) && !is_twice(name);
+    for (name, value) in head.headers.iter().filter(|(name, _)| handed_on(name)) {
         answer.append_header(name.clone(), value.clone())?;
     }
     if let Some(Caller::GrpcWebText { is_json }) = caller {
@@ -27,28 +33,10 @@ pub async fn write(session: &mut Session, caller: Option<Caller>, response: Resp
         answer.insert_header(CONTENT_TYPE, HeaderValue::from_static(codec))?;
     }
     let is_text = caller.is_some_and(Caller::is_text);
-    if caller == Some(Caller::Grpc) && answer.headers.contains_key("grpc-status") {
-        return write_trailers_only(session, answer, body).await;
-    }
     match body {
         ConnectRpcBody::Full(_) | ConnectRpcBody::GrpcUnary(_) => write_whole(session, answer, body, is_text).await,
         _ => write_stream(session, answer, body, is_text).await,
     }
-}
-
-/// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers. connectrpc writes the
-/// status both ahead and behind, and clients that take the first for the whole would miss the details.
-async fn write_trailers_only(
-    session: &mut Session,
-    mut answer: ResponseHeader,
-    mut body: ConnectRpcBody,
-) -> Result<()> {
-    while let Some(Ok(frame)) = body.frame().await {
-        for (name, value) in frame.into_trailers().iter().flatten() {
-            answer.insert_header(name.clone(), value.clone())?;
-        }
-    }
-    session.write_response_header(Box::new(answer), true).await
 }
 
 /// A unary answer: its messages are in memory already, so they go out in one piece and need no chunks.
