@@ -1,0 +1,52 @@
+//! The commands of the shell do what their help says.
+
+use crate::kit::gateway::{SIGNER_PEM, portcullis};
+use std::{fs, process::Output};
+
+fn run(arguments: &[&str]) -> Output {
+    portcullis().args(arguments).env("PORTCULLIS_SIGNING_KEY", SIGNER_PEM).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_demo_tells_its_story_to_the_end() {
+    let told = run(&["demo", "--once", "--public-port", "0", "--edge-port", "0", "--admin-port", "0"]);
+    let said = text(&told.stdout);
+    assert!(told.status.success(), "{said}\n{}", text(&told.stderr));
+    assert!(said.matches('✓').count() > 20 && !said.contains('✗'), "{said}");
+}
+
+#[test]
+fn routes_are_printed_in_the_order_in_which_they_are_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let yaml = r#"
+version: 1
+listeners: { public: { bind: "127.0.0.1:0" } }
+upstreams: { backend: { endpoints: ["http://127.0.0.1:1"] } }
+routes:
+  - { name: rest, match: { path: "/*" }, forward: backend }
+  - { name: one, match: { path: "/a/{id}" }, forward: backend }
+  - { name: exact, match: { path: /a/b, method: [GET, POST] }, chain: request_id, forward: backend }
+  - { name: host, match: { host: api.example.com }, forward: backend }
+"#;
+    fs::write(&file, yaml).unwrap();
+    let printed = run(&["routes", file.to_str().unwrap()]);
+    let lines = text(&printed.stdout);
+    let names: Vec<&str> = lines.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(names, ["host", "exact", "one", "rest"], "{lines}");
+    assert!(lines.contains("GET,POST */a/b  [request_id]  → forward backend"), "{lines}");
+}
+
+#[test]
+fn the_reference_is_checked_and_its_schema_printed() {
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.yaml");
+    let checked = run(&["check", reference]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stdout));
+    let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).unwrap();
+    assert!(schema["properties"]["listeners"].is_object());
+    assert_eq!(run(&["check", "no-such-file.yaml"]).status.code(), Some(2));
+}
