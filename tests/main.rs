@@ -15,3 +15,4 @@ mod forwards;
 mod golden;
 mod kit;
 mod life;
+mod unread;

@@ -8,7 +8,7 @@ mod run;
 pub mod schema;
 
 use clap::{Parser, Subcommand};
-use std::{future::Future, io, process::ExitCode};
+use std::{future::Future, io, process::ExitCode, time::Duration};
 
 /// An edge gateway: signed commands over Connect, gRPC and gRPC-Web, in front of a plain REST backend.
 #[derive(Debug, Parser)]
@@ -33,6 +33,9 @@ enum Command {
     /// Sends a signed command and verifies the answer.
     Call(Box<call::CallArgs>),
 }
+
+/// How long the process stays for whoever reads its log.
+const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// Exit code for a wrong command line or configuration.
 const EXIT_USAGE: u8 = 2;

@@ -1,8 +1,12 @@
 //! `portcullis run`.
 
-use super::{EXIT_USAGE, fail, on_runtime, say};
-use crate::{config, life, telemetry::log};
-use std::{io, path::PathBuf, process::ExitCode};
+use super::{EXIT_USAGE, LOG_WAIT, fail, on_runtime, say};
+use crate::{
+    config::{self, Env, Loaded},
+    life::{self, Signals},
+    telemetry::log,
+};
+use std::{error::Error, io, path::PathBuf, process::ExitCode};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -23,14 +27,24 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    log::start(loaded.config.observe.log.level);
-    on_runtime(loaded.config.node.threads, async move {
-        match life::start(loaded, &env) {
-            Ok(running) => {
-                running.announce();
-                life::run_until_signal(running).await.unwrap_or_else(|error| fail(&format!("no signals: {error}")))
-            }
+    if let Err(error) = log::start(loaded.config.observe.log.level) {
+        return fail(&format!("portcullis: no log: {error}"));
+    }
+    let code = on_runtime(loaded.config.node.threads, async move {
+        match serve(loaded, &env).await {
+            Ok(()) => ExitCode::SUCCESS,
             Err(problem) => fail(&format!("portcullis: {problem}")),
         }
-    })
+    });
+    log::close(LOG_WAIT);
+    code
+}
+
+async fn serve(loaded: Loaded, env: &Env<'_>) -> Result<(), Box<dyn Error>> {
+    // Ahead of the announcement: whoever has read it may send a signal at once.
+    let mut signals = Signals::listen()?;
+    let running = life::start(loaded, env)?;
+    running.announce();
+    life::run_until_told(&running, &mut signals).await;
+    Ok(())
 }
