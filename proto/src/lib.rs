@@ -1,5 +1,6 @@
 //! The wire of Portcullis: generated messages, their JSON form, and the signing inputs.
 
+pub mod json;
 #[cfg(test)]
 mod json_tests;
 pub mod signing;
@@ -10,7 +11,6 @@ pub mod edge {
     #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/edge.v1.rs"));
-        include!(concat!(env!("OUT_DIR"), "/edge.v1.serde.rs"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `portcullis demo`.
 
-use super::{EXIT_USAGE, fail, on_runtime, say};
+use super::{EXIT_USAGE, LOG_WAIT, fail, on_runtime, say};
 use crate::{
     client::Endpoint,
     config,
@@ -24,12 +24,14 @@ pub(super) struct DemoArgs {
 /// Starts a gateway on the embedded configuration in front of the stand-in backend, and tells the story. Exit
 /// codes: 0 where every step held, 1 where one did not or the gateway could not start.
 pub(super) fn demo(args: DemoArgs) -> ExitCode {
-    on_runtime(0, async move {
+    let code = on_runtime(0, async move {
         match perform(args).await {
             Ok(code) => code,
             Err(error) => fail(&format!("portcullis demo: {error}")),
         }
-    })
+    });
+    log::close(LOG_WAIT);
+    code
 }
 
 async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
@@ -42,7 +44,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    log::start(loaded.config.observe.log.level);
+    log::start(loaded.config.observe.log.level)?;
     let running = life::start(loaded, &env)?;
     running.announce();
     let gateway = addresses(&running)?;

@@ -9,7 +9,7 @@ pub mod schema;
 
 use crate::config::{self, Loaded};
 use clap::{Parser, Subcommand};
-use std::{future::Future, io, path::Path, process::ExitCode};
+use std::{future::Future, io, path::Path, process::ExitCode, time::Duration};
 
 /// An edge gateway: signed commands over Connect, gRPC and gRPC-Web, in front of a plain REST backend.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ enum Command {
     /// Sends a signed command and verifies the answer.
     Call(Box<call::CallArgs>),
 }
+
+/// How long the process stays for whoever reads its log.
+const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// Exit code for a wrong command line or configuration.
 const EXIT_USAGE: u8 = 2;

@@ -1,8 +1,12 @@
 //! `portcullis run`.
 
-use super::{fail, load, on_runtime, variable};
-use crate::{life, telemetry::log};
-use std::{path::PathBuf, process::ExitCode};
+use super::{LOG_WAIT, fail, load, on_runtime, variable};
+use crate::{
+    config::{Env, Loaded},
+    life::{self, Signals},
+    telemetry::log,
+};
+use std::{error::Error, path::PathBuf, process::ExitCode};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -19,14 +23,24 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    log::start(loaded.config.observe.log.level);
-    on_runtime(loaded.config.node.threads, async move {
-        match life::start(loaded, &variable) {
-            Ok(running) => {
-                running.announce();
-                life::run_until_signal(running).await.unwrap_or_else(|error| fail(&format!("no signals: {error}")))
-            }
+    if let Err(error) = log::start(loaded.config.observe.log.level) {
+        return fail(&format!("portcullis: no log: {error}"));
+    }
+    let code = on_runtime(loaded.config.node.threads, async move {
+        match serve(loaded, &variable).await {
+            Ok(()) => ExitCode::SUCCESS,
             Err(problem) => fail(&format!("portcullis: {problem}")),
         }
-    })
+    });
+    log::close(LOG_WAIT);
+    code
+}
+
+async fn serve(loaded: Loaded, env: &Env<'_>) -> Result<(), Box<dyn Error>> {
+    // Ahead of the announcement: whoever has read it may send a signal at once.
+    let mut signals = Signals::listen()?;
+    let running = life::start(loaded, env)?;
+    running.announce();
+    life::run_until_told(&running, &mut signals).await;
+    Ok(())
 }

@@ -209,7 +209,7 @@ impl Dialect {
     fn decode(self, message: &Bytes) -> Result<ExecuteCommandResponse, CallError> {
         match self.codec {
             Codec::Proto => ExecuteCommandResponse::decode(message.clone()).map_err(malformed),
-            Codec::Json => serde_json::from_slice(message).map_err(malformed),
+            Codec::Json => proto::json::read(message).map_err(malformed),
         }
     }
 }

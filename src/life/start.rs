@@ -97,6 +97,7 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let readiness = Arc::new(Readiness::default());
     let caps = Caps::new(connections.max, connections.per_ip);
     metrics.watch_connections(Arc::clone(&caps))?;
+    metrics.watch_log()?;
     let activity = Arc::new(Activity::new(Arc::clone(&caps)));
     let gateway = Gateway {
         plan: Arc::clone(&plan),

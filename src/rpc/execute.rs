@@ -41,7 +41,7 @@ pub async fn execute(
 
 fn decode(message: &Bytes, format: CodecFormat) -> CommandState {
     let decoded = match format {
-        CodecFormat::Json => serde_json::from_slice(message).map_err(|error| error.to_string()),
+        CodecFormat::Json => proto::json::read(message).map_err(|error| error.to_string()),
         _ => ExecuteCommandRequest::decode(message.clone()).map_err(|error| error.to_string()),
     };
     decoded.map_or_else(CommandState::Undecodable, |command| CommandState::Decoded(Arc::new(command)))

@@ -1,11 +1,32 @@
 //! The process log: JSON lines on stderr. Pingora logs through the `log` crate, which is bridged.
 
+use super::{
+    lines::{self, Lines},
+    seldom::Seldom,
+};
 use crate::config::source::Level;
+use prometheus::IntCounter;
+use std::{
+    io, panic,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+/// The subscriber is the process's, and so is the log behind it.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+struct Log {
+    lines: Arc<Lines>,
+    dropped: IntCounter,
+}
+
 /// Starts the log. A second call changes nothing.
-pub fn start(level: Level) {
+///
+/// # Errors
+/// Where the process may start no more threads or open no more files.
+pub fn start(level: Level) -> io::Result<()> {
     let level = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -13,14 +34,58 @@ pub fn start(level: Level) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
+    let Some(log) = Log::start()? else { return Ok(()) };
     // Pingora logs a line at ERROR for every client that sends nonsense or goes away: an attacker could
     // fill a disk with it, and the access log has the request already.
     let quiet = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
     let targets = ["pingora_proxy", "pingora_core"].into_iter().map(|target| (target, quiet));
     let filter = Targets::new().with_default(level).with_targets(targets);
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-    let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    let writer = Arc::clone(&log.lines);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
+    let lines = lines.with_writer(move || Writer(Arc::clone(&writer)));
+    let seldom = Seldom::new(log.dropped.clone());
+    let started = tracing_subscriber::registry().with(filter).with(seldom).with(lines).try_init();
     if started.is_err() {
         tracing::debug!("the log was started before");
+    }
+    // The usual hook writes to stderr itself, and would wait there for a reader.
+    panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
+    Ok(())
+}
+
+/// Lines that nobody will read: the reader was too slow, or there were too many of one kind.
+#[must_use]
+pub fn lines_dropped() -> Option<IntCounter> {
+    LOG.get().map(|log| log.dropped.clone())
+}
+
+/// Writes what is left, within `wait`. What is logged afterwards is lost.
+pub fn close(wait: Duration) {
+    if let Some(log) = LOG.get() {
+        log.lines.close(wait);
+    }
+}
+
+impl Log {
+    /// The process's log, the first time.
+    fn start() -> io::Result<Option<&'static Self>> {
+        let dropped = IntCounter::new("portcullis_log_lines_dropped_total", "Lines of the process log that were lost.");
+        let dropped = dropped.map_err(io::Error::other)?;
+        let lines = Arc::new(Lines::start("log", lines::unlocked(io::stderr())?, dropped.clone())?);
+        Ok(LOG.set(Self { lines, dropped }).ok().and_then(|()| LOG.get()))
+    }
+}
+
+/// Takes each event as one write, which is how the formatter writes.
+struct Writer(Arc<Lines>);
+
+impl io::Write for Writer {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.append(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -99,6 +99,14 @@ impl Metrics {
         self.registry.register(Box::new(super::connections::Connections::new(caps)?))
     }
 
+    /// Shows the lines that the process log has lost.
+    ///
+    /// # Errors
+    /// Where it is called twice.
+    pub fn watch_log(&self) -> Result<(), prometheus::Error> {
+        super::log::lines_dropped().map_or(Ok(()), |dropped| self.registry.register(Box::new(dropped)))
+    }
+
     /// Everything, in the text format that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {

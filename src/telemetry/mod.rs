@@ -2,5 +2,7 @@
 
 pub mod access_log;
 mod connections;
+mod lines;
 pub mod log;
 pub mod metrics;
+mod seldom;

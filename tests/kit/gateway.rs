@@ -44,8 +44,17 @@ impl Gateway {
         Self::try_start(yaml).unwrap_or_else(|not| panic!("the gateway did not start: {not:?}"))
     }
 
+    /// Starts a gateway whose output nobody reads once it is ready; the pipes stay open.
+    pub fn start_unread(yaml: &str) -> Self {
+        Self::spawn(yaml, Output::Unread).unwrap_or_else(|not| panic!("the gateway did not start: {not:?}"))
+    }
+
     /// Starts a gateway, or says how it failed.
     pub fn try_start(yaml: &str) -> Result<Self, NotStarted> {
+        Self::spawn(yaml, Output::Read)
+    }
+
+    fn spawn(yaml: &str, output: Output) -> Result<Self, NotStarted> {
         let folder = tempfile::tempdir().expect("a folder for the configuration");
         let config: PathBuf = folder.path().join("gateway.yaml");
         fs::write(&config, yaml).expect("the configuration is written");
@@ -58,8 +67,12 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let stdout = gather(child.stdout.take().expect("stdout is piped"));
-        let stderr = gather(child.stderr.take().expect("stderr is piped"));
+        let stdout = gather(child.stdout.take().expect("stdout is piped"), output);
+        // Where it is not taken, the child's handle keeps it open.
+        let stderr = match output {
+            Output::Read => gather(child.stderr.take().expect("stderr is piped"), output),
+            Output::Unread => Arc::default(),
+        };
         let give_up = Instant::now() + PATIENCE;
         loop {
             let announced = stdout.lock().unwrap().iter().find_map(|line| ready(line));
@@ -97,6 +110,11 @@ impl Gateway {
         })
     }
 
+    /// Waits for a line of the process log that says so.
+    pub fn log_line(&self, what: &str) {
+        eventually(what, || self.stderr.lock().unwrap().iter().any(|line| line.contains(what)).then_some(()));
+    }
+
     /// Whether anything in it panicked so far.
     pub fn has_panicked(&self) -> bool {
         self.stderr.lock().unwrap().iter().any(|line| line.contains("panicked"))
@@ -121,12 +139,25 @@ impl Drop for Gateway {
     }
 }
 
-fn gather(output: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+/// What becomes of the output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Read,
+    Unread,
+}
+
+fn gather(from: impl Read + Send + 'static, output: Output) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&lines);
     thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let mut lines = BufReader::new(from).lines().map_while(Result::ok);
+        for line in lines.by_ref() {
+            let is_last = output == Output::Unread && ready(&line).is_some();
             into.lock().unwrap().push(line);
+            if is_last {
+                // Closing the pipe would be another thing than not reading it.
+                return std::mem::forget(lines);
+            }
         }
     });
     lines
