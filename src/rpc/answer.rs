@@ -8,7 +8,7 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use http_body_util::BodyExt as _;
-use pingora_core::Result;
+use pingora_core::{Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -44,7 +44,16 @@ async fn write_trailers_only(session: &mut Session, mut answer: ResponseHeader, 
             answer.insert_header(name.clone(), value.clone())?;
         }
     }
-    session.write_response_header(Box::new(answer), true).await
+    match session.downstream_session.as_mut() {
+        // Through the proxy's own method the end would follow in an empty frame of data, and some clients take
+        // the status for the headers of an answer whose trailers are missing.
+        ServerSession::H2(stream) => stream.write_response_header(Box::new(answer), true),
+        // gRPC where it cannot be spoken: over HTTP/1.1 the end is a length.
+        _ => {
+            answer.insert_header(CONTENT_LENGTH, 0)?;
+            session.write_response_header(Box::new(answer), true).await
+        }
+    }
 }
 
 /// A unary answer: its messages are in memory already, so they go out in one piece and need no chunks.
