@@ -15,4 +15,5 @@ mod forwards;
 mod golden;
 mod kit;
 mod life;
+mod protocols;
 mod unread;
