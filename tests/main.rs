@@ -16,4 +16,5 @@ mod forwards;
 mod golden;
 mod kit;
 mod life;
+mod protocols;
 mod unread;

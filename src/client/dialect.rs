@@ -134,7 +134,10 @@ impl Dialect {
     }
 
     /// Reads what came back.
-    pub(super) fn read(self, reply: Reply) -> Result<Answer, CallError> {
+    ///
+    /// # Errors
+    /// Where it is a refusal, or no answer of this protocol.
+    pub fn read(self, reply: Reply) -> Result<Answer, CallError> {
         match self.protocol {
             Protocol::Connect => self.read_connect(reply),
             Protocol::Grpc => self.read_grpc(reply),

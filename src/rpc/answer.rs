@@ -4,11 +4,11 @@ use super::{Caller, Response, is_framing, text};
 use bytes::Bytes;
 use connectrpc::ConnectRpcBody;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderValue, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use http_body_util::BodyExt as _;
-use pingora_core::Result;
+use pingora_core::{Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -19,13 +19,7 @@ use pingora_proxy::Session;
 pub async fn write(session: &mut Session, caller: Option<Caller>, response: Response) -> Result<()> {
     let (head, body) = response.into_parts();
     let mut answer = ResponseHeader::build(head.status, Some(head.headers.len() + 4))?;
-    // connectrpc writes a gRPC refusal's status ahead as well as behind. A client that finds it ahead takes the
-    // head for the whole ("Trailers-Only") and misses the details; and Pingora 0.9.1 cannot end a stream with
-    // its head, which Trailers-Only would need.
-    let is_status = |name: &HeaderName| matches!(name.as_str(), "grpc-status" | "grpc-message");
-    let is_twice = |name: &HeaderName| caller == Some(Caller::Grpc) && is_status(name);
-    let handed_on = |name: &HeaderName| !is_framing(name) && !is_twice(name);
-    for (name, value) in head.headers.iter().filter(|(name, _)| handed_on(name)) {
+    for (name, value) in head.headers.iter().filter(|(name, _)| !is_framing(name)) {
         answer.append_header(name.clone(), value.clone())?;
     }
     if let Some(Caller::GrpcWebText { is_json }) = caller {
@@ -33,9 +27,32 @@ pub async fn write(session: &mut Session, caller: Option<Caller>, response: Resp
         answer.insert_header(CONTENT_TYPE, HeaderValue::from_static(codec))?;
     }
     let is_text = caller.is_some_and(Caller::is_text);
+    if caller == Some(Caller::Grpc) && answer.headers.contains_key("grpc-status") {
+        return write_trailers_only(session, answer, body).await;
+    }
     match body {
         ConnectRpcBody::Full(_) | ConnectRpcBody::GrpcUnary(_) => write_whole(session, answer, body, is_text).await,
         _ => write_stream(session, answer, body, is_text).await,
+    }
+}
+
+/// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers. connectrpc writes the
+/// status both ahead and behind, and clients that take the first for the whole would miss the details.
+async fn write_trailers_only(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody) -> Result<()> {
+    while let Some(Ok(frame)) = body.frame().await {
+        for (name, value) in frame.into_trailers().iter().flatten() {
+            answer.insert_header(name.clone(), value.clone())?;
+        }
+    }
+    match session.downstream_session.as_mut() {
+        // Through the proxy's own method the end would follow in an empty frame of data, and some clients take
+        // the status for the headers of an answer whose trailers are missing.
+        ServerSession::H2(stream) => stream.write_response_header(Box::new(answer), true),
+        // gRPC where it cannot be spoken: over HTTP/1.1 the end is a length.
+        _ => {
+            answer.insert_header(CONTENT_LENGTH, 0)?;
+            session.write_response_header(Box::new(answer), true).await
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod backend;
 mod caller;
 mod execute;
+mod frame;
 mod native;
 mod refusal;
 mod text;
@@ -27,9 +28,6 @@ use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::{mem, sync::Arc};
-
-/// Ahead of every message in gRPC and gRPC-Web: a flag and a length.
-const FRAME_HEAD_BYTES: u64 = 5;
 
 /// Whether a request speaks an RPC protocol, so that refusals must too. On a route that carries commands plain
 /// JSON is Connect's; elsewhere it is plain HTTP.
@@ -134,7 +132,16 @@ async fn body(
     ctx: &mut RequestContext,
     caller: Caller,
 ) -> Result<std::result::Result<Bytes, Refusal>> {
-    let framed_max = body_bytes_max(ctx) + FRAME_HEAD_BYTES;
+    let is_encoded = match frame::is_encoded(caller, &session.req_header().headers) {
+        Ok(is_encoded) => is_encoded,
+        Err(refusal) => {
+            let (name, encodings) = frame::accepted(caller);
+            ctx.facts.downstream_headers.set(name, encodings);
+            return Ok(Err(refusal));
+        }
+    };
+    let message_max = body_bytes_max(ctx);
+    let framed_max = message_max + frame::HEAD_BYTES as u64;
     let max = if caller.is_text() { framed_max.div_ceil(3) * 4 } else { framed_max };
     let deadline = ctx.plan.loaded.config.connections.body_deadline.get();
     let body = match crate::proxy::read_body(session, max, deadline, Reason::MessageTooLarge).await? {
@@ -142,11 +149,12 @@ async fn body(
         Err(refusal) => return Ok(Err(refusal)),
     };
     ctx.bytes_in = body.len() as u64;
-    if !caller.is_text() {
-        return Ok(Ok(body));
-    }
-    let problem = |_| Refusal::because(Reason::EnvelopeInvalid, "the body is no base64");
-    Ok(text::decode(&body).map(Bytes::from).map_err(problem))
+    let body = match caller.is_text().then(|| text::decode(&body)) {
+        None => body,
+        Some(Ok(decoded)) => decoded.into(),
+        Some(Err(_)) => return Ok(Err(Refusal::because(Reason::EnvelopeInvalid, "the body is no base64"))),
+    };
+    Ok(frame::check(caller, is_encoded, &body, message_max).map(|()| body))
 }
 
 fn request(header: &RequestHeader, ctx: &RequestContext, body: Bytes) -> http::Request<http_body_util::Full<Bytes>> {

@@ -6,7 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
 use filters::api::{Facts, Reason, Refusal, RpcCode};
-use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ALLOW, RETRY_AFTER},
+};
 use http_body_util::BodyExt as _;
 use prost::Message;
 use proto::google::rpc::{ErrorInfo, RetryInfo};
@@ -25,6 +28,9 @@ pub fn to_error(refusal: &Refusal, facts: &Facts) -> ConnectError {
         let delay = prost_types::Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 };
         error = error.with_detail(detail("google.rpc.RetryInfo", &RetryInfo { retry_delay: Some(delay) }));
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = refusal.allow.as_deref().and_then(|allow| allow.parse().ok()) {
+        headers.insert(ALLOW, allow);
     }
     let status = refusal.reason.http_status();
     // Where HTTP has a status of its own for it, Connect clients get that one; else the protocol's.

@@ -5,6 +5,8 @@ use super::{
     gateway::Gateway,
 };
 use ed25519_dalek::SigningKey;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use hyper::body::Bytes;
 use portcullis::client::{Answer, CallError, Client, Codec, Command, Device, Dialect, Endpoint, Protocol, Refused};
 use std::sync::LazyLock;
 
@@ -122,6 +124,25 @@ pub async fn send(
     request: &proto::edge::v1::ExecuteCommandRequest,
 ) -> Result<Answer, CallError> {
     Client::default().call(&edge(gateway), Dialect::new(protocol, codec), request).await
+}
+
+/// Sends a body of the test's own making to ExecuteCommand, with these headers beside the dialect's. Gives the
+/// answer's headers, and what it says.
+pub async fn send_body(
+    gateway: &Gateway,
+    (protocol, codec): (Protocol, Codec),
+    headers: &[(&'static str, &'static str)],
+    body: impl Into<Bytes>,
+) -> (HeaderMap, Result<Answer, CallError>) {
+    let dialect = Dialect::new(protocol, codec);
+    let mut all = dialect.headers();
+    for (name, value) in headers {
+        all.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let (path, version) = ("/edge.v1.Gateway/ExecuteCommand", dialect.http_version());
+    let reply = Client::default().exchange(&edge(gateway), version, Method::POST, path, all, body.into()).await;
+    let reply = reply.expect("an answer comes");
+    (reply.headers.clone(), dialect.read(reply))
 }
 
 /// The refusal that a call came to.

@@ -64,7 +64,7 @@ reasons! {
     OriginForbidden = "ORIGIN_FORBIDDEN", PermissionDenied, 403, "This origin may not call the route";
     BodyTooLarge = "BODY_TOO_LARGE", ResourceExhausted, 413, "The body is too large";
     BodyInvalid = "BODY_INVALID", InvalidArgument, 400, "The body is invalid";
-    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", InvalidArgument, 415, "The media type is not supported";
+    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", Unimplemented, 415, "The media type is not supported";
     RequestMalformed = "REQUEST_MALFORMED", InvalidArgument, 400, "The request is malformed";
     RequestTimeout = "REQUEST_TIMEOUT", DeadlineExceeded, 408, "The request did not arrive in time";
     GatewayShuttingDown = "GATEWAY_SHUTTING_DOWN", Unavailable, 503, "The gateway is shutting down";
