@@ -10,6 +10,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod answers;
 mod commands;
 mod forwards;
 mod golden;

@@ -91,6 +91,9 @@ impl Gateway {
     }
 
     async fn forward(&self, session: &mut Session, ctx: &mut RequestContext, route: &Arc<Route>) -> Result<bool> {
+        // RFC 9110 section 15.2: HTTP/1.0 has no informational answers.
+        let is_http10 = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(is_http10);
         let listener_max = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
         if content_length(&session.req_header().headers).is_some_and(|length| length > listener_max) {
             return Box::pin(self.refuse(session, ctx, &Refusal::new(Reason::BodyTooLarge))).await;

@@ -5,6 +5,7 @@ pub mod client_ip;
 pub mod context;
 mod decide;
 mod forward;
+mod hops;
 pub mod reply;
 
 pub(crate) use body::read_body;
@@ -123,11 +124,11 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        reply::finish(&ctx.facts, answer)
+        reply::pass_on(session, ctx, answer)
     }
 
     fn fail_to_connect(
