@@ -90,6 +90,15 @@ fn an_http_1_0_client_gets_no_chunks_and_nothing_informational() {
     assert_eq!(body, "abc");
 }
 
+#[test]
+fn trace_is_not_served() {
+    let gateway = gateway(saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let mut raw = Raw::connect(gateway.address("public"));
+    let answer = raw.send("TRACE /api/a HTTP/1.1\r\nHost: a\r\n\r\n").answer();
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (405, Some("METHOD_NOT_ALLOWED")));
+    assert!(answer.header("allow").is_some());
+}
+
 #[tokio::test]
 async fn an_h2_client_that_does_not_read_holds_the_backend_back() {
     const WHOLE: usize = 50 << 20;

@@ -238,7 +238,14 @@ fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Resul
         headers: &header.headers,
     };
     match listener.table.find(asked) {
-        Found::Route(index) => plan.routes.get(index).cloned().ok_or_else(unknown),
+        Found::Route(index) => {
+            let route = plan.routes.get(index).ok_or_else(unknown)?;
+            // A backend that answers it shows what the gateway has added to a request (RFC 9110 section 9.3.8).
+            if header.method == Method::TRACE && route.matcher.methods.is_empty() {
+                return Err(HeadRefusal::unserved("TRACE is not served here"));
+            }
+            Ok(Arc::clone(route))
+        }
         Found::Nothing => Err(unknown()),
         Found::OtherMethods(methods) => {
             let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
