@@ -16,3 +16,4 @@ mod forwards;
 mod golden;
 mod kit;
 mod life;
+mod uploads;

@@ -29,11 +29,7 @@ use http::{
 };
 use pingora_core::Result;
 use pingora_proxy::Session;
-use std::{
-    mem,
-    sync::Arc,
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 /// The most of a body that Pingora 0.9.1 can send to a backend after a filter has read it.
 const REPLAYED_BYTES_MAX: u64 = 64 << 10;
@@ -58,9 +54,7 @@ impl Gateway {
         ctx.route = Some(Arc::clone(&route));
         match &route.target {
             Target::Forward(_) => self.forward(session, ctx, &route).await,
-            Target::Commands(target) => {
-                Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true)
-            }
+            Target::Commands(target) => Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true),
         }
     }
 
@@ -126,7 +120,8 @@ impl Gateway {
         self.refuse_as(session, ctx, refusal.reason.http_status(), refusal).await
     }
 
-    async fn refuse_as(
+    /// The same, with a status of its own.
+    pub(super) async fn refuse_as(
         &self,
         session: &mut Session,
         ctx: &mut RequestContext,

@@ -1,6 +1,6 @@
 //! A proxied request: what of it changes on the way, and what its failures mean to the client.
 
-use super::{client_ip, context::RequestContext};
+use super::{body::is_malformed, client_ip, context::RequestContext};
 use crate::plan::Forward;
 use filters::api::{Reason, Refusal};
 use http::{
@@ -138,6 +138,7 @@ pub fn refusal_for(error: &Error) -> Option<(u16, Refusal)> {
     match (error.esource(), error.etype()) {
         (_, kind) if *kind == BODY_TOO_LARGE => with(413, Reason::BodyTooLarge),
         (_, kind) if *kind == ANSWER_TOO_LATE => with(504, Reason::BackendTimeout),
+        (ErrorSource::Downstream, _) if is_malformed(error) => with(400, Reason::RequestMalformed),
         (ErrorSource::Upstream, ReadTimedout | WriteTimedout) => with(504, Reason::BackendTimeout),
         (ErrorSource::Upstream, ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout | SocketError) => {
             with(503, Reason::BackendUnavailable)

@@ -183,7 +183,7 @@ impl Gateway {
         // Of an answer that has begun nothing can be taken back: the connection ends short of its length.
         if session.response_written().is_none_or(|written| written.status.is_informational()) {
             session.set_keepalive(None);
-            if let Err(error) = reply::refuse(session, ctx, status, &refusal).await {
+            if let Err(error) = self.refuse_as(session, ctx, status, &refusal).await {
                 tracing::debug!(%error, "the client had gone");
             }
         }
