@@ -52,6 +52,85 @@ fn unavailable() -> (u16, Option<String>) {
     (502, Some("BACKEND_UNAVAILABLE".to_owned()))
 }
 
+#[test]
+fn a_tunnel_lives_while_it_is_idle_and_carries_nothing_but_its_own() {
+    let backend = scripted(|stream, _| {
+        drop(stream.write_all(SWITCHING.as_bytes()));
+        let mut buffer = [0; 100];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            drop(stream.write_all(&buffer[..read].to_ascii_uppercase()));
+        }
+    });
+    let gateway = gateway(backend);
+    // What is sent ahead of the 101 is the tunnel's too.
+    let mut raw = ask(&gateway, "/ws", WEBSOCKET);
+    raw.send("early.");
+    let answer = raw.answer();
+    assert_eq!((answer.status, answer.header("connection").as_deref()), (101, Some("Upgrade")));
+    assert_eq!((answer.header("upgrade").as_deref(), answer.header("keep-alive")), (Some("websocket"), None));
+    assert_eq!(raw.until(b".").as_deref(), Some(&b"EARLY."[..]));
+    // Longer than every time-out of the configuration: that nothing happens is what is waited for.
+    assert_eq!(raw.silent_for(Duration::from_millis(2500)), b"");
+    assert_eq!(raw.send("late.").until(b".").as_deref(), Some(&b"LATE."[..]));
+}
+
+#[test]
+fn a_tunnel_that_breaks_is_closed_without_a_word() {
+    let backend = scripted(|stream, _| {
+        drop(stream.write_all(SWITCHING.as_bytes()));
+        drop(stream.write_all(b"bye"));
+        drop(stream.shutdown(std::net::Shutdown::Both));
+    });
+    let gateway = gateway(backend);
+    let mut raw = ask(&gateway, "/ws", WEBSOCKET);
+    assert_eq!(raw.answer().status, 101);
+    assert_eq!(raw.rest(), b"bye");
+}
+
+#[test]
+fn the_wait_for_a_tunnel_is_bounded() {
+    let started = Instant::now();
+    let silent = scripted(|stream, _| drop(stream.read(&mut [0])));
+    let gateway = gateway(silent);
+    assert_eq!(outcome(&mut ask(&gateway, "/ws", WEBSOCKET)), (504, Some("BACKEND_TIMEOUT".to_owned())));
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_101_that_nobody_asked_for_is_a_broken_answer() {
+    let gateway = gateway(saying(SWITCHING));
+    for (path, headers) in [
+        ("/api/a", ""),
+        ("/api/a", WEBSOCKET),
+        ("/api/a", "Connection: Upgrade\r\nUpgrade: other\r\n"),
+        ("/ws", ""),
+        ("/ws", "Upgrade: websocket\r\n"),
+        ("/ws", "Connection: Upgrade\r\nUpgrade: other\r\n"),
+    ] {
+        assert_eq!(outcome(&mut ask(&gateway, path, headers)), unavailable(), "{path} {headers}");
+    }
+    let stream = tokio::net::TcpStream::connect(gateway.address("public")).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for path in ["api/a", "ws"] {
+        let request = http::Request::get(format!("http://a/{path}")).body(()).unwrap();
+        assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 502, "{path}");
+    }
+}
+
+#[test]
+fn an_upgrade_that_is_not_made_changes_nothing_about_the_connection() {
+    let gateway = gateway(saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    for path in ["/api/a", "/ws"] {
+        let mut raw = Raw::connect(gateway.address("public"));
+        let next = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        raw.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{WEBSOCKET}\r\n{next}{next}"));
+        for _ in 0..3 {
+            let answer = raw.answer();
+            assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]), "{path}");
+        }
+    }
+}
 
 const HOPS: &str = "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nProxy-Authenticate: x\r\nTE: trailers\r\nTrailer: X-T\r\nUpgrade: h2c\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok";
 

@@ -75,6 +75,19 @@ fn a_body_that_breaks_off_is_no_fault_of_ours() {
 }
 
 #[test]
+fn a_body_that_stalls_is_a_408() {
+    let backend = echo();
+    let gateway = Gateway::start(&yaml(&backend));
+    for path in ["/api/a", "/read", "/brief"] {
+        for (framing, body) in [("Content-Length: 9", "{"), (CHUNKED, "1\r\n{\r\n")] {
+            let answer = post(&gateway, path, framing).send(body).answer();
+            assert_eq!(outcome(&answer), (408, "REQUEST_TIMEOUT".to_owned()), "{path} {framing}");
+        }
+    }
+    assert!(!gateway.has_logged("ERROR"));
+}
+
+#[test]
 fn a_command_with_a_broken_body_is_refused_in_its_own_protocol() {
     let backend = echo();
     let gateway = Gateway::start(&edge_yaml(&backend).replace("drain:", "connections: { body_idle: 300ms }\ndrain:"));
@@ -91,6 +104,49 @@ fn a_command_with_a_broken_body_is_refused_in_its_own_protocol() {
         assert!(String::from_utf8_lossy(&detail).contains(reason), "{error}");
     }
     assert!(!gateway.has_logged("ERROR"));
+}
+
+#[test]
+fn an_upload_may_pause_longer_than_a_backend_may_be_silent() {
+    let backend = echo();
+    let gateway = Gateway::start(&yaml(&backend));
+    let mut raw = post(&gateway, "/api/a", "Content-Length: 4");
+    for piece in ["{\"", "\"}"] {
+        // Longer than the backend's `read`, shorter than `body_idle`.
+        std::thread::sleep(Duration::from_millis(500));
+        raw.send(piece);
+    }
+    assert_eq!(raw.answer().json()["length"], 4);
+}
+
+#[tokio::test]
+async fn an_h2_upload_may_pause_and_may_not_stall() {
+    let backend = echo();
+    let gateway = Gateway::start(&yaml(&backend));
+    let stream = tokio::net::TcpStream::connect(gateway.address("public")).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for (is_finished, status) in [(true, 200), (false, 408)] {
+        let request = http::Request::post("http://a/api/a").body(()).unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        body.send_data("{".into(), false).unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if is_finished {
+            body.send_data("}".into(), true).unwrap();
+        }
+        assert_eq!(answer.await.unwrap().status(), status);
+    }
+}
+
+#[test]
+fn a_backend_is_held_to_its_own_time_once_the_upload_has_ended() {
+    let backend = Backend::start(|_| Reply::json(200, "{}").after(Duration::from_secs(60)));
+    let gateway = Gateway::start(&yaml(&backend).replace("body_idle: 1s", "body_idle: 30s"));
+    let started = Instant::now();
+    let answer = post(&gateway, "/api/a", CHUNKED).send("2\r\n{}\r\n0\r\n\r\n").answer();
+    assert_eq!(outcome(&answer), (504, "BACKEND_TIMEOUT".to_owned()));
+    // By `read`, not by `request`.
+    assert!(started.elapsed() < Duration::from_secs(8));
 }
 
 #[test]
