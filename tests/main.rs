@@ -10,6 +10,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod answers;
 mod cli;
 mod commands;
 mod forwards;
@@ -18,3 +19,4 @@ mod kit;
 mod life;
 mod protocols;
 mod unread;
+mod uploads;

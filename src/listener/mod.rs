@@ -28,5 +28,5 @@ pub use guard::Guard;
 pub use refuse::{Hooks, Refused};
 pub use rules::{Bindings, ConnectionRules, Endpoint, ListenerId, ListenerRules};
 pub use service::service;
-pub use stream::GuardedStream;
+pub use stream::{GuardedStream, Overdue};
 pub use tls::{Tls, TlsProblem};

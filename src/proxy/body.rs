@@ -2,13 +2,16 @@
 
 use bytes::{Bytes, BytesMut};
 use filters::api::{Reason, Refusal};
-use http::{HeaderMap, header::CONTENT_LENGTH};
-use pingora_core::Result;
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, EXPECT},
+};
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use std::time::Duration;
+use std::{io, time::Duration};
 
 /// Reads a body of at most `bytes_max`, within `deadline`. A longer one is refused with `too_large`, before a
-/// byte of it is read where its length is announced.
+/// byte of it is read where its length is announced; one that stalls or is framed wrongly is refused as well.
 ///
 /// # Errors
 /// Where the client has gone.
@@ -21,20 +24,46 @@ pub(crate) async fn read_body(
     if content_length(&session.req_header().headers).is_some_and(|length| length > bytes_max) {
         return Ok(Err(Refusal::new(too_large)));
     }
+    invite(session).await?;
     let reading = async {
         let mut body = BytesMut::new();
-        while let Some(piece) = session.read_request_body().await? {
+        while let Some(piece) = session.read_request_body().await.map_err(Error::into_down)? {
             if (body.len() + piece.len()) as u64 > bytes_max {
                 return Ok(Err(Refusal::new(too_large)));
             }
             body.extend_from_slice(&piece);
         }
-        Ok(Ok(body.freeze()))
+        Ok::<_, Box<Error>>(Ok(body.freeze()))
     };
-    match tokio::time::timeout(deadline, reading).await {
-        Ok(outcome) => outcome,
-        Err(_) => Ok(Err(Refusal::new(Reason::RequestTimeout))),
+    let refusal = match tokio::time::timeout(deadline, reading).await {
+        Ok(Err(error)) if *error.etype() == ErrorType::ReadTimedout => Refusal::new(Reason::RequestTimeout),
+        Ok(Err(error)) if is_malformed(&error) => Refusal::new(Reason::RequestMalformed),
+        Ok(outcome) => return outcome,
+        Err(_) => Refusal::new(Reason::RequestTimeout),
+    };
+    // Where the body ends, nobody knows any more.
+    session.set_keepalive(None);
+    Ok(Err(refusal))
+}
+
+/// Tells a client that waits with its body to send it (RFC 9110 section 10.1.1). The backend is not to do so
+/// again: the body has come when it sees the request.
+async fn invite(session: &mut Session) -> Result<()> {
+    if session.req_header().headers.contains_key(EXPECT) {
+        if !session.is_body_done() {
+            session.write_continue_response().await.map_err(Error::into_down)?;
+        }
+        session.req_header_mut().remove_header(&EXPECT);
+        session.set_ignore_info_resp(true);
     }
+    Ok(())
+}
+
+/// Whether a body could not be read because its framing is broken. The guard says so: Pingora's reader never sees
+/// what it would trip over.
+pub(super) fn is_malformed(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 /// The announced length of a body.

@@ -43,6 +43,14 @@ pub struct RequestContext {
     pub backend_took: Duration,
     /// Body bytes that came.
     pub bytes_in: u64,
+    /// Whether the client was still sending when it was proxied, and still is.
+    pub is_receiving: bool,
+    /// Whether the client's body ended while it was proxied.
+    pub has_streamed: bool,
+    /// Whether the backend is asked for a WebSocket.
+    pub asks_upgrade: bool,
+    /// Whether the head of the backend's answer has come.
+    pub is_answered: bool,
     /// Whether the connection was upgraded: then no deadline holds for the whole.
     pub is_upgraded: bool,
     _in_flight: InFlight,
@@ -77,6 +85,10 @@ impl RequestContext {
             chain_took: Duration::ZERO,
             backend_took: Duration::ZERO,
             bytes_in: 0,
+            is_receiving: false,
+            has_streamed: false,
+            asks_upgrade: false,
+            is_answered: false,
             is_upgraded: false,
             _in_flight: InFlight(in_flight.clone()),
         }

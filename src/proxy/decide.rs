@@ -85,6 +85,9 @@ impl Gateway {
     }
 
     async fn forward(&self, session: &mut Session, ctx: &mut RequestContext, route: &Arc<Route>) -> Result<bool> {
+        // RFC 9110 section 15.2: HTTP/1.0 has no informational answers.
+        let is_http10 = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(is_http10);
         let listener_max = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
         if content_length(&session.req_header().headers).is_some_and(|length| length > listener_max) {
             return Box::pin(self.refuse(session, ctx, &Refusal::new(Reason::BodyTooLarge))).await;
@@ -117,7 +120,8 @@ impl Gateway {
         self.refuse_as(session, ctx, refusal.reason.http_status(), refusal).await
     }
 
-    async fn refuse_as(
+    /// The same, with a status of its own.
+    pub(super) async fn refuse_as(
         &self,
         session: &mut Session,
         ctx: &mut RequestContext,
@@ -229,7 +233,14 @@ fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Resul
         headers: &header.headers,
     };
     match listener.table.find(asked) {
-        Found::Route(index) => plan.routes.get(index).cloned().ok_or_else(unknown),
+        Found::Route(index) => {
+            let route = plan.routes.get(index).ok_or_else(unknown)?;
+            // A backend that answers it shows what the gateway has added to a request (RFC 9110 section 9.3.8).
+            if header.method == Method::TRACE && route.matcher.methods.is_empty() {
+                return Err(HeadRefusal::unserved("TRACE is not served here"));
+            }
+            Ok(Arc::clone(route))
+        }
         Found::Nothing => Err(unknown()),
         Found::OtherMethods(methods) => {
             let names: Vec<&str> = methods.iter().map(Method::as_str).collect();

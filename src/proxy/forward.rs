@@ -1,6 +1,11 @@
 //! A proxied request: what of it changes on the way, and what its failures mean to the client.
 
-use super::{client_ip, context::RequestContext};
+use super::{
+    body::is_malformed,
+    client_ip,
+    context::RequestContext,
+    waits::{self, ANSWER_TOO_LATE, BODY_TOO_LATE},
+};
 use crate::plan::Forward;
 use filters::api::{Reason, Refusal};
 use http::{
@@ -9,23 +14,34 @@ use http::{
 };
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result,
+    protocols::TcpKeepalive,
     upstreams::peer::{H1UpgradePolicy, HttpPeer, HttpUpstreamRequestPolicy},
 };
 use pingora_http::RequestHeader;
-use std::{mem, time::Instant};
+use pingora_proxy::Session;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 /// What is added to a request, with room for a few edits: the map grows once.
 const ADDED_HEADERS: usize = 8;
 /// More than the route's limit came while the body was streamed.
 pub const BODY_TOO_LARGE: ErrorType = ErrorType::new("body too large");
-/// The answer did not end within the upstream's total time.
-pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
+/// A backend that vanished without a word is noticed after a minute and a half, by tunnels above all.
+const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    count: 3,
+    #[cfg(target_os = "linux")]
+    user_timeout: Duration::ZERO,
+};
 
 /// Where this request goes, with every time-out set.
 ///
 /// # Errors
 /// Where the endpoint's name does not resolve.
-pub async fn peer(ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
+pub async fn peer(session: &Session, ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
     let options = forward.upstream.options();
     let endpoint = forward.upstream.pick().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
     let address = endpoint
@@ -37,9 +53,10 @@ pub async fn peer(ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
     let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.connection_timeout = Some(options.connect.min(left));
     peer.options.total_connection_timeout = Some(options.connect.min(left));
-    peer.options.read_timeout = Some(options.read.min(left));
+    peer.options.read_timeout = Some(waits::read_timeout(session, ctx, forward, left));
     peer.options.write_timeout = Some(options.write.min(left));
     peer.options.idle_timeout = Some(options.idle_timeout);
+    peer.options.tcp_keepalive = Some(TCP_KEEPALIVE);
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy {
         h1_upgrade: if forward.websocket { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny },
         ..HttpUpstreamRequestPolicy::standard()
@@ -107,17 +124,6 @@ fn set_path(parts: &mut http::request::Parts, canonical: &str) -> Result<()> {
     Ok(())
 }
 
-/// Holds a streamed answer to the upstream's total time. A tunnel has none.
-///
-/// # Errors
-/// Where the time is over.
-pub fn check_deadline(ctx: &RequestContext, forward: &Forward) -> Result<()> {
-    if !ctx.is_upgraded && ctx.started.elapsed() > forward.upstream.options().request {
-        return Err(Error::new_up(ANSWER_TOO_LATE));
-    }
-    Ok(())
-}
-
 /// Whether a failed attempt may be made again: only where nothing was sent, and the method may be repeated.
 #[must_use]
 pub fn may_retry(method: &Method, error: &Error, started: Instant, forward: &Forward) -> bool {
@@ -128,9 +134,10 @@ pub fn may_retry(method: &Method, error: &Error, started: Instant, forward: &For
     nothing_sent && method.is_idempotent() && started.elapsed() < forward.upstream.options().request
 }
 
-/// What a failure is to the client: a status and a refusal, or nothing where the client has gone.
+/// What a failure is to the client: a status and a refusal, or nothing where the client has gone. While the
+/// client is still sending, a silent backend is only waiting for it.
 #[must_use]
-pub fn refusal_for(error: &Error) -> Option<(u16, Refusal)> {
+pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> {
     use ErrorType::{
         ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidHTTPHeader, ReadError,
         ReadTimedout, SocketError, WriteError, WriteTimedout,
@@ -139,6 +146,11 @@ pub fn refusal_for(error: &Error) -> Option<(u16, Refusal)> {
     match (error.esource(), error.etype()) {
         (_, kind) if *kind == BODY_TOO_LARGE => with(413, Reason::BodyTooLarge),
         (_, kind) if *kind == ANSWER_TOO_LATE => with(504, Reason::BackendTimeout),
+        (_, kind) if *kind == BODY_TOO_LATE => with(408, Reason::RequestTimeout),
+        (ErrorSource::Upstream, ReadTimedout) if is_receiving => with(408, Reason::RequestTimeout),
+        _ if waits::is_overdue(error) && is_receiving => with(408, Reason::RequestTimeout),
+        _ if waits::is_overdue(error) => with(504, Reason::BackendTimeout),
+        (ErrorSource::Downstream, _) if is_malformed(error) => with(400, Reason::RequestMalformed),
         (ErrorSource::Upstream, ReadTimedout | WriteTimedout) => with(504, Reason::BackendTimeout),
         (ErrorSource::Upstream, ConnectError | ConnectNoRoute | ConnectRefused | ConnectTimedout | SocketError) => {
             with(503, Reason::BackendUnavailable)

@@ -5,7 +5,9 @@ pub mod client_ip;
 pub mod context;
 mod decide;
 mod forward;
+mod hops;
 pub mod reply;
+mod waits;
 
 pub(crate) use body::read_body;
 
@@ -20,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use context::RequestContext;
 use filters::api::{Clock, Reason};
+use http::StatusCode;
 use pingora_core::{Error, ErrorType, Result, modules::http::HttpModules, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -59,14 +62,15 @@ impl ProxyHttp for Gateway {
         self.decide(session, ctx).await
     }
 
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
+        waits::begin(session, ctx);
         let forward = ctx.forward().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        Ok(Box::new(forward::peer(ctx, forward).await?))
+        Ok(Box::new(forward::peer(session, ctx, forward).await?))
     }
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         ctx: &mut Self::CTX,
@@ -82,15 +86,16 @@ impl ProxyHttp for Gateway {
         if !ctx.is_upgraded && max.is_some_and(|max| ctx.bytes_in > max) {
             return Err(Error::new_down(forward::BODY_TOO_LARGE));
         }
-        Ok(())
+        waits::body_has_come(session, ctx, end_of_stream)
     }
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        waits::head_is_sent(session, ctx, request);
         match ctx.forward() {
             Some(forward) => forward::rewrite(ctx, forward, request),
             None => Err(Error::new_in(ErrorType::InternalError)),
@@ -99,13 +104,12 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
-        ctx.is_upgraded = answer.status == http::StatusCode::SWITCHING_PROTOCOLS;
-        Ok(())
+        waits::head_has_come(session, ctx, answer)
     }
 
     fn upstream_response_body_filter(
@@ -115,14 +119,16 @@ impl ProxyHttp for Gateway {
         _: bool,
         ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
-        match ctx.forward() {
-            Some(forward) => forward::check_deadline(ctx, forward).map(|()| None),
-            None => Ok(None),
-        }
+        waits::check_total(ctx).map(|()| None)
     }
 
-    async fn response_filter(&self, _: &mut Session, answer: &mut ResponseHeader, ctx: &mut Self::CTX) -> Result<()> {
-        reply::finish(&ctx.facts, answer)
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        reply::pass_on(session, ctx, answer)
     }
 
     fn fail_to_connect(
@@ -167,17 +173,19 @@ impl ProxyHttp for Gateway {
 
 impl Gateway {
     async fn fail(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> u16 {
-        let Some((status, refusal)) = forward::refusal_for(error) else { return 0 };
+        let Some((status, refusal)) = forward::refusal_for(error, ctx.is_receiving) else { return 0 };
         ctx.refused = Some(refusal.reason);
         if refusal.reason == Reason::Internal {
             tracing::error!(%error, "a request failed");
         } else {
             tracing::debug!(%error, "a request could not be proxied");
         }
-        // Of an answer that has begun nothing can be taken back: the connection ends short of its length.
-        if session.response_written().is_none_or(|written| written.status.is_informational()) {
+        // Of an answer that has begun nothing can be taken back: the connection ends short of its length. What
+        // follows a 101 is a tunnel's, and no HTTP.
+        let is_open = |status: StatusCode| status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        if session.response_written().is_none_or(|written| is_open(written.status)) {
             session.set_keepalive(None);
-            if let Err(error) = reply::refuse(session, ctx, status, &refusal).await {
+            if let Err(error) = self.refuse_as(session, ctx, status, &refusal).await {
                 tracing::debug!(%error, "the client had gone");
             }
         }

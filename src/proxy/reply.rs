@@ -1,12 +1,12 @@
 //! Answers that the gateway writes itself on plain HTTP, refusals first of all.
 
-use super::context::RequestContext;
+use super::{context::RequestContext, hops};
 use crate::listener::problem;
 use bytes::Bytes;
 use filters::api::{Facts, Refusal};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING},
 };
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
@@ -36,12 +36,39 @@ pub fn add_common(facts: &Facts, headers: &mut HeaderMap) {
 /// # Errors
 /// Where its reason phrase is none.
 pub fn finish(facts: &Facts, answer: &mut ResponseHeader) -> Result<()> {
+    edit(answer, |headers| add_common(facts, headers))
+}
+
+/// Makes a backend's answer ours.
+///
+/// # Errors
+/// Where its reason phrase is none.
+pub fn pass_on(session: &mut Session, ctx: &RequestContext, answer: &mut ResponseHeader) -> Result<()> {
+    if answer.status.is_informational() && !ctx.is_upgraded {
+        return Ok(());
+    }
+    let is_http10 = session.req_header().version == Version::HTTP_10;
+    if is_http10 && answer.headers.contains_key(TRANSFER_ENCODING) {
+        // RFC 9112 section 6.1: such a client would take chunk sizes for content. The answer ends with the
+        // connection instead.
+        session.set_keepalive(None);
+    }
+    edit(answer, |headers| {
+        hops::strip(headers, ctx.is_upgraded);
+        if is_http10 {
+            headers.remove(TRANSFER_ENCODING);
+        }
+        add_common(&ctx.facts, headers);
+    })
+}
+
+fn edit(answer: &mut ResponseHeader, change: impl FnOnce(&mut HeaderMap)) -> Result<()> {
     let canonical = answer.status.canonical_reason();
     let own_reason = answer.get_reason_phrase().filter(|reason| Some(*reason) != canonical).map(str::to_owned);
     // Plain parts, because each insertion through Pingora's type keeps the name's spelling in a second map.
     let empty = ResponseHeader::build_no_case(answer.status, Some(0))?;
     let mut parts = http::response::Parts::from(mem::replace(answer, empty));
-    add_common(facts, &mut parts.headers);
+    change(&mut parts.headers);
     *answer = ResponseHeader::from(parts);
     match own_reason {
         Some(reason) => answer.set_reason_phrase(Some(&reason)),

@@ -117,7 +117,12 @@ impl Gateway {
 
     /// Whether anything in it panicked so far.
     pub fn has_panicked(&self) -> bool {
-        self.stderr.lock().unwrap().iter().any(|line| line.contains("panicked"))
+        self.has_logged("panicked")
+    }
+
+    /// Whether a line of its log has this in it.
+    pub fn has_logged(&self, text: &str) -> bool {
+        self.stderr.lock().unwrap().iter().any(|line| line.contains(text))
     }
 
     /// Sends a signal by its name, such as `TERM`.

@@ -3,7 +3,8 @@
 use super::PATIENCE;
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::Duration,
 };
 
 /// A connection.
@@ -48,6 +49,22 @@ impl Raw {
             None => Vec::new(),
         };
         Some(RawAnswer { status, head, body })
+    }
+
+    /// Ends what is sent; what comes can still be read.
+    pub fn close_write(&mut self) -> &mut Self {
+        drop(self.0.shutdown(Shutdown::Write));
+        self
+    }
+
+    /// What comes within a time, for tests that nothing does.
+    pub fn silent_for(&mut self, time: Duration) -> Vec<u8> {
+        let mut bytes = vec![0; 4096];
+        self.0.set_read_timeout(Some(time)).expect("a time-out can be set");
+        let read = self.0.read(&mut bytes).unwrap_or(0);
+        self.0.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+        bytes.truncate(read);
+        bytes
     }
 
     /// Everything until the peer closes.

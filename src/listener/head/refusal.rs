@@ -51,7 +51,13 @@ impl HeadRefusal {
     /// 405: CONNECT. This is no forward proxy, and no route could be one.
     #[must_use]
     pub fn connect() -> Self {
-        let mut refusal = Refusal::because(Reason::MethodNotAllowed, "CONNECT is not served");
+        Self::unserved("CONNECT is not served")
+    }
+
+    /// 405: a method that is not served unless a route says so.
+    #[must_use]
+    pub fn unserved(detail: &'static str) -> Self {
+        let mut refusal = Refusal::because(Reason::MethodNotAllowed, detail);
         refusal.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned());
         Self { status: 405, refusal }
     }

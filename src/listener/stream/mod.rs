@@ -1,6 +1,9 @@
 //! The stream that Pingora is given: it yields one request and nothing of the next.
 
+mod lent;
 mod transport;
+
+pub use lent::Overdue;
 
 use super::{
     caps::Slot,
@@ -9,6 +12,7 @@ use super::{
     rules::ListenerId,
 };
 use bytes::{Buf, BytesMut};
+use lent::Lent;
 use pingora_core::protocols::Stream;
 use std::{
     future::poll_fn,
@@ -44,8 +48,9 @@ pub struct GuardedStream {
     /// How many bytes at the beginning of `ahead` are the current request's head.
     head: usize,
     body: Window,
-    /// What comes after the body when the client asked for another protocol: everything.
-    opens: bool,
+    /// Whether the client asked for another protocol after this request.
+    may_switch: bool,
+    lent: Lent,
     listener: ListenerId,
     _slot: Option<Slot>,
 }
@@ -53,10 +58,8 @@ pub struct GuardedStream {
 /// What may still be handed out after the head.
 #[derive(Debug)]
 enum Window {
-    /// Everything. `used` says whether anything was.
-    Open {
-        used: bool,
-    },
+    /// Everything.
+    Open,
     Length(u64),
     Chunked(Chunked),
 }
@@ -64,7 +67,8 @@ enum Window {
 impl GuardedStream {
     pub(super) fn new(inner: Stream, listener: ListenerId, slot: Option<Slot>) -> Self {
         let body = Window::Length(0);
-        Self { inner, ahead: BytesMut::new(), head: 0, body, opens: false, listener, _slot: slot }
+        let (ahead, lent) = (BytesMut::new(), Lent::new());
+        Self { inner, ahead, head: 0, body, may_switch: false, lent, listener, _slot: slot }
     }
 
     /// The listener that this connection came in on.
@@ -91,7 +95,8 @@ impl GuardedStream {
     pub(super) fn admit(&mut self, head: &Head) {
         self.ahead.advance(head.bytes.start);
         self.head = head.bytes.len();
-        self.opens = head.upgrade;
+        self.may_switch = head.upgrade;
+        self.lent.reset();
         self.body = match head.body {
             Body::None => Window::Length(0),
             Body::Length(bytes) => Window::Length(bytes),
@@ -101,7 +106,7 @@ impl GuardedStream {
 
     /// Hands out everything from now on: what HTTP/2 needs, which frames its requests itself.
     pub(super) fn open(&mut self) {
-        self.body = Window::Open { used: true };
+        self.body = Window::Open;
     }
 
     /// After a request: whether its last byte was handed out, so that what is ahead is the next request.
@@ -109,8 +114,7 @@ impl GuardedStream {
         if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
             self.ahead = BytesMut::new();
         }
-        // A protocol change that was asked for and not made leaves an ordinary connection.
-        self.head == 0 && (self.body.is_spent() || matches!(self.body, Window::Open { used: false }))
+        self.head == 0 && self.body.is_spent()
     }
 
     /// Reads on for a moment after the answer to a request that was not read to its end: closing a socket with
@@ -129,14 +133,8 @@ impl GuardedStream {
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.body {
-            Window::Open { used } if self.ahead.is_empty() => {
-                let before = buf.filled().len();
-                let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-                *used |= buf.filled().len() > before;
-                polled
-            }
-            Window::Open { used } => {
-                *used = true;
+            Window::Open if self.ahead.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buf),
+            Window::Open => {
                 let bytes = self.ahead.len().min(buf.remaining());
                 hand_out(&mut self.ahead, bytes, buf);
                 Poll::Ready(Ok(()))
@@ -186,7 +184,7 @@ impl GuardedStream {
 impl Window {
     fn is_spent(&self) -> bool {
         match self {
-            Self::Open { .. } => false,
+            Self::Open => false,
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_done(),
         }
@@ -214,11 +212,14 @@ impl AsyncRead for GuardedStream {
             this.head -= bytes;
             return Poll::Ready(Ok(()));
         }
+        if let Poll::Ready(overdue) = this.lent.poll_due(cx) {
+            return Poll::Ready(Err(overdue));
+        }
         if this.body.is_spent() {
-            if !this.opens {
+            if !this.lent.has_switched() {
                 return this.poll_end(cx);
             }
-            this.body = Window::Open { used: false };
+            this.body = Window::Open;
         }
         this.poll_body(cx, buf)
     }

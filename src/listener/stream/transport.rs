@@ -45,7 +45,7 @@ impl AsyncWrite for GuardedStream {
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
         self.inner.shutdown().await;
-        let is_open = matches!(self.body, Window::Open { .. });
+        let is_open = matches!(self.body, Window::Open);
         if !is_open && (!self.body.is_spent() || !self.ahead.is_empty()) {
             self.linger().await;
         }

@@ -1,0 +1,82 @@
+//! Headers of an answer that speak of the backend's connection, and end here (RFC 9110 section 7.6.1).
+//!
+//! Pingora strips them from requests only.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+};
+
+/// `Trailer` too: Pingora 0.9.1 passes no trailers on. `Upgrade` is looked at by itself.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    TE,
+    TRAILER,
+];
+
+/// Strips them. `Transfer-Encoding` stays: it is Pingora's word for how the answer is framed from here on. Of an
+/// answer that switches protocols `Upgrade` stays as well.
+pub fn strip(headers: &mut HeaderMap, switches: bool) {
+    for name in nominated(headers) {
+        headers.remove(&name);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if switches {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    } else {
+        headers.remove(CONNECTION);
+        headers.remove(UPGRADE);
+    }
+}
+
+/// What `Connection` names, but for what is treated by itself. Mostly it only says `keep-alive` or `close`.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let kept = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| !kept.contains(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_speaks_of_the_backends_connection_stays_here() {
+        let stripped = |switches: bool| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("connection", "keep-alive, X-Hop, content-length"),
+                ("connection", "upgrade"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("proxy-connection", "close"),
+                ("proxy-authenticate", "Basic"),
+                ("te", "trailers"),
+                ("trailer", "x-t"),
+                ("upgrade", "websocket"),
+                ("content-length", "3"),
+                ("x-kept", "1"),
+            ] {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            strip(&mut headers, switches);
+            let mut names: Vec<String> =
+                headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(stripped(false), ["content-length: 3", "x-kept: 1"]);
+        assert_eq!(stripped(true), ["connection: Upgrade", "content-length: 3", "upgrade: websocket", "x-kept: 1"]);
+    }
+}

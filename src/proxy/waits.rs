@@ -1,0 +1,146 @@
+//! How long is waited for a backend, and for a client that is still sending.
+//!
+//! Pingora 0.9.1 knows one read time-out for a backend, which runs from the moment that the request's head is
+//! sent: it would blame the backend for a slow upload, and cut a tunnel that is idle. So it is set wide where
+//! one of the two is possible, and [`GuardedStream::set_due`] holds the backend to its own time meanwhile. An
+//! HTTP/2 stream has nothing like that: its backend may take the client's time too, once the upload has ended.
+
+use super::context::RequestContext;
+use crate::{
+    listener::{GuardedStream, Overdue},
+    plan::Forward,
+};
+use http::{Version, header::UPGRADE};
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+/// More came while the upstream's total time was over.
+pub const BODY_TOO_LATE: ErrorType = ErrorType::new("body too late");
+/// The answer did not end within the upstream's total time.
+pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
+/// How long a tunnel may be silent both ways. Peers that vanished are found by TCP keep-alive long before.
+const TUNNEL_IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// Takes down whether the client is still sending while the request is proxied.
+pub fn begin(session: &mut Session, ctx: &mut RequestContext) {
+    ctx.is_receiving = !session.is_body_done();
+}
+
+/// Pingora's time-out for a read from the backend; `left` is what is left of the total.
+#[must_use]
+pub fn read_timeout(session: &Session, ctx: &RequestContext, forward: &Forward, left: Duration) -> Duration {
+    let read = forward.upstream.options().read;
+    if forward.websocket && session.req_header().headers.contains_key(UPGRADE) {
+        TUNNEL_IDLE
+    } else if ctx.is_receiving {
+        read.max(ctx.plan.loaded.config.connections.body_idle.get()).min(left)
+    } else {
+        read.min(left)
+    }
+}
+
+/// The backend's head is about to be sent. Only a client that properly asked for a WebSocket gets one: Pingora
+/// does not look for `Connection: upgrade` (RFC 9110 section 7.8).
+pub fn head_is_sent(session: &Session, ctx: &mut RequestContext, request: &mut RequestHeader) {
+    if request.headers.contains_key(UPGRADE) {
+        ctx.asks_upgrade = stream(session).is_some_and(GuardedStream::may_switch);
+        if !ctx.asks_upgrade {
+            request.remove_header(&UPGRADE);
+            request.remove_header(&http::header::CONNECTION);
+        }
+    }
+    if ctx.is_receiving {
+        set_due(session, total(ctx));
+    } else if ctx.asks_upgrade {
+        set_due(session, answer_due(ctx));
+    }
+}
+
+/// A piece of the request's body has come, perhaps its last.
+///
+/// # Errors
+/// Where the total time is over.
+pub fn body_has_come(session: &Session, ctx: &mut RequestContext, is_last: bool) -> Result<()> {
+    if !ctx.is_receiving || ctx.is_upgraded {
+        return Ok(());
+    }
+    if is_last {
+        ctx.is_receiving = false;
+        ctx.has_streamed = true;
+        if !ctx.is_answered {
+            set_due(session, answer_due(ctx));
+        }
+        return Ok(());
+    }
+    if is_total_over(ctx) { Err(Error::new_down(BODY_TOO_LATE)) } else { Ok(()) }
+}
+
+/// The head of an answer has come.
+///
+/// # Errors
+/// Where it switches to a protocol that nobody asked for: what followed would reach the client unchecked, and
+/// the client's next requests the backend.
+pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &ResponseHeader) -> Result<()> {
+    if answer.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        if !ctx.asks_upgrade || answer.version != Version::HTTP_11 {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that nobody asked for").into_up());
+        }
+        ctx.is_upgraded = true;
+        session.set_read_timeout(Some(TUNNEL_IDLE));
+        if let Some(stream) = stream(session) {
+            stream.set_due(None);
+            stream.switch();
+        }
+    } else if !answer.status.is_informational() {
+        ctx.is_answered = true;
+        if ctx.asks_upgrade || ctx.has_streamed {
+            set_due(session, total(ctx));
+        }
+    }
+    Ok(())
+}
+
+/// Holds a streamed answer to the upstream's total time. A tunnel has none.
+///
+/// # Errors
+/// Where the time is over.
+pub fn check_total(ctx: &RequestContext) -> Result<()> {
+    if !ctx.is_upgraded && is_total_over(ctx) { Err(Error::new_up(ANSWER_TOO_LATE)) } else { Ok(()) }
+}
+
+/// Whether a failure is that [`GuardedStream::set_due`]'s time was over.
+#[must_use]
+pub fn is_overdue(error: &Error) -> bool {
+    let io = error.root_cause().downcast_ref::<io::Error>();
+    io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Overdue>())
+}
+
+fn is_total_over(ctx: &RequestContext) -> bool {
+    ctx.forward().is_some_and(|forward| ctx.started.elapsed() > forward.upstream.options().request)
+}
+
+fn total(ctx: &RequestContext) -> Option<Instant> {
+    ctx.started.checked_add(ctx.forward()?.upstream.options().request)
+}
+
+/// When the head of the answer must have come, from now on.
+fn answer_due(ctx: &RequestContext) -> Option<Instant> {
+    let read = Instant::now().checked_add(ctx.forward()?.upstream.options().read);
+    read.into_iter().chain(total(ctx)).min()
+}
+
+fn set_due(session: &Session, due: Option<Instant>) {
+    if let Some(stream) = stream(session) {
+        stream.set_due(due.map(tokio::time::Instant::from_std));
+    }
+}
+
+/// The client's connection, where it is HTTP/1.
+fn stream(session: &Session) -> Option<&GuardedStream> {
+    session.as_downstream().stream()?.as_any().downcast_ref()
+}
