@@ -249,3 +249,39 @@ async fn what_is_no_command_is_refused_in_the_callers_protocol() {
     let get = raw.send("GET /edge.v1.Gateway/ExecuteCommand HTTP/1.1\r\nHost: a\r\n\r\n").answer();
     assert_eq!((get.status, get.header("allow").as_deref()), (405, Some("POST")));
 }
+
+/// A backend that answers each request and then closes the connection without having said so.
+fn closing_backend() -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).unwrap_or(0);
+            let target = String::from_utf8_lossy(&buffer[..read]).split(' ').nth(1).unwrap_or_default().to_owned();
+            let seen = crate::kit::backend::Seen {
+                method: "GET".to_owned(),
+                target,
+                headers: http::HeaderMap::new(),
+                body: bytes::Bytes::new(),
+            };
+            let body = answer(&seen).body;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            drop(stream.write_all(&[head.as_bytes(), &body].concat()));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_backend_that_drops_its_connections_costs_no_command_that_may_be_repeated() {
+    let named = backend();
+    let yaml = edge_yaml(&named).replace(&named.address.to_string(), &closing_backend().to_string());
+    let gateway = Gateway::start(&yaml);
+    for number in 0..60 {
+        let request = device(&format!("session-{number}")).sign(&command("user.account.get", ""));
+        let outcome = send(&gateway, (Protocol::Connect, Codec::Proto), &request).await;
+        assert!(outcome.is_ok(), "{number}: {outcome:?}");
+    }
+}

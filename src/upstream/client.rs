@@ -62,7 +62,8 @@ pub enum CallFault {
     },
 }
 
-/// An attempt that failed, and the request where it can be sent again because no byte of it went out.
+/// An attempt that failed, and the request where it can be sent again: no byte of it went out, or a kept
+/// connection turned out to be closed and the method is idempotent.
 struct Failed {
     fault: CallFault,
     unsent: Option<Request<Full<Bytes>>>,
@@ -71,7 +72,8 @@ struct Failed {
 impl Upstream {
     /// Sends `request` (path and query in its URI, no `Host`) and reads the whole answer.
     ///
-    /// Tried a second time only where nothing was sent and the method is idempotent (RFC 9110 section 9.2.2).
+    /// A POST or PATCH is sent once. An idempotent call is tried a second time where nothing was sent, or where a
+    /// kept connection was closed before a byte of the answer came (RFC 9110 section 9.2.2).
     ///
     /// # Errors
     /// Where no complete answer came before `deadline` or the upstream's own limit.
@@ -105,18 +107,21 @@ impl Upstream {
     }
 
     async fn attempt(&self, endpoint: &Endpoint, mut request: Request<Full<Bytes>>) -> Result<Answer, Failed> {
-        let mut sender = match self.sender(endpoint).await {
+        let (mut sender, is_reused) = match self.sender(endpoint).await {
             Ok(sender) => sender,
             Err(fault) => return Err(Failed { fault, unsent: Some(request) }),
         };
         if let Ok(host) = HeaderValue::from_str(endpoint.authority()) {
             request.headers_mut().insert(HOST, host);
         }
+        // A backend may close a kept connection at the very moment at which it is used again: what may be repeated
+        // is then sent once more (RFC 9110 section 9.2.2).
+        let spare = (is_reused && request.method().is_idempotent()).then(|| request.clone());
         let sent = sender.try_send_request(request);
         let response = match timeout(self.options().read, sent).await {
             Ok(Ok(response)) => response,
             Ok(Err(mut error)) => {
-                let unsent = error.take_message();
+                let unsent = error.take_message().or_else(|| spare.filter(|_| !error.error().is_parse()));
                 return Err(Failed { fault: broken(endpoint, error.error()), unsent });
             }
             Err(_) => return Err(Failed { fault: self.late(endpoint), unsent: None }),
@@ -126,9 +131,10 @@ impl Upstream {
         Ok(answer)
     }
 
-    async fn sender(&self, endpoint: &Endpoint) -> Result<Sender, CallFault> {
+    /// A connection, and whether it was used before.
+    async fn sender(&self, endpoint: &Endpoint) -> Result<(Sender, bool), CallFault> {
         if let Some(sender) = Pool::take(&endpoint.pool, self.options().idle_timeout) {
-            return Ok(sender);
+            return Ok((sender, true));
         }
         let unreachable = |cause: String| CallFault::Unreachable { endpoint: endpoint.authority().to_owned(), cause };
         let connecting = async {
@@ -149,7 +155,7 @@ impl Upstream {
             .map_err(|error| unreachable(error.to_string()))?;
         // The connection's own errors reach the caller through the sender.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(sender)
+        Ok((sender, false))
     }
 
     async fn read(&self, endpoint: &Endpoint, response: http::Response<Incoming>) -> Result<Answer, CallFault> {
