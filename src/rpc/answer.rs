@@ -38,7 +38,11 @@ pub async fn write(session: &mut Session, caller: Option<Caller>, response: Resp
 
 /// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers. connectrpc writes the
 /// status both ahead and behind, and clients that take the first for the whole would miss the details.
-async fn write_trailers_only(session: &mut Session, mut answer: ResponseHeader, mut body: ConnectRpcBody) -> Result<()> {
+async fn write_trailers_only(
+    session: &mut Session,
+    mut answer: ResponseHeader,
+    mut body: ConnectRpcBody,
+) -> Result<()> {
     while let Some(Ok(frame)) = body.frame().await {
         for (name, value) in frame.into_trailers().iter().flatten() {
             answer.insert_header(name.clone(), value.clone())?;
