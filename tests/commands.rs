@@ -51,6 +51,32 @@ async fn a_payload_becomes_path_query_or_body_and_a_4xx_is_signed() {
     assert_eq!((seen.method.as_str(), &seen.body[..]), ("PATCH", &br#"{"name":""}"#[..]));
 }
 
+#[tokio::test]
+async fn numbers_reach_the_backend_as_they_were_written() {
+    let (gateway, backend) = gateway();
+    let request = device("session-1")
+        .sign(&command("user.games.report", r#"{"game_id":18446744073709551616,"v":1.50,"e":1e2,"z":-0}"#));
+    send(&gateway, (Protocol::Connect, Codec::Proto), &request).await.unwrap();
+    let seen = backend.seen_at("/api/v1/user/games").pop().unwrap();
+    assert_eq!(seen.target, "/api/v1/user/games/18446744073709551616/report?e=1e2&v=1.50&z=-0");
+}
+
+#[tokio::test]
+async fn a_call_without_a_body_says_so_where_its_method_has_one() {
+    let (gateway, backend) = gateway();
+    for (message_type, path, expected) in [
+        ("user.account.rename", "/api/v1/user/account", Some("0")),
+        ("test.moved", "/api/v1/test/moved", Some("0")),
+        ("user.account.get", "/api/v1/user/account", None),
+    ] {
+        let request = device("session-1").sign(&command(message_type, ""));
+        drop(send(&gateway, (Protocol::Connect, Codec::Proto), &request).await);
+        let seen = backend.seen_at(path).pop().unwrap();
+        assert_eq!(seen.header("content-length"), expected, "{message_type}");
+        assert_eq!((seen.header("transfer-encoding"), seen.header("content-type")), (None, None), "{message_type}");
+    }
+}
+
 /// A way to spoil a good request.
 type Spoil = fn(&Device, &mut ExecuteCommandRequest);
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod expand;
+mod file;
 mod leaf;
 mod mask;
 mod nearest;

@@ -2,6 +2,7 @@
 
 use super::{
     expand::Env,
+    file,
     source::{Secret, Tls},
 };
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
@@ -13,7 +14,7 @@ use rustls::{
     },
     sign::CertifiedKey,
 };
-use std::{fs::File, io, io::Read, path::Path};
+use std::{io, path::Path};
 
 /// A certificate chain has a few kilobytes, a key less than one.
 const FILE_MAX: u64 = 256 << 10;
@@ -134,10 +135,9 @@ pub fn is_world_readable(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SecretFault> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
-    let length = read.map_err(|source| SecretFault::Unreadable { path: path.display().to_string(), source })?;
-    if length as u64 > FILE_MAX {
+    let read = file::read(path, FILE_MAX);
+    let bytes = read.map_err(|source| SecretFault::Unreadable { path: path.display().to_string(), source })?;
+    if bytes.len() as u64 > FILE_MAX {
         return Err(SecretFault::TooLarge(path.display().to_string()));
     }
     Ok(bytes)

@@ -1,7 +1,10 @@
 //! From a file to a text that is worth parsing.
 
-use super::problem::{Position, Problem};
-use std::{fs::File, io::Read, path::Path};
+use super::{
+    file,
+    problem::{Position, Problem},
+};
+use std::path::Path;
 
 /// A configuration of a thousand routes has a tenth of this.
 const TEXT_MAX: usize = 1 << 20;
@@ -9,8 +12,7 @@ const TEXT_MAX: usize = 1 << 20;
 /// Reads a file, at most a little more than a configuration may have. On failure with the text to show, as far
 /// as there is one.
 pub(super) fn read(path: &Path) -> Result<String, (Box<Problem>, String)> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(TEXT_MAX as u64 + 1).read_to_end(&mut bytes)).map_err(|error| {
+    let bytes = file::read(path, TEXT_MAX as u64).map_err(|error| {
         let remedy = "check the path and that this user may read it";
         (problem(Position::START, format!("the file cannot be read: {error}"), remedy), String::new())
     })?;

@@ -1,5 +1,6 @@
 //! How a command becomes a REST call.
 
+use super::payload::{Field, Fields};
 use crate::{
     config::source::Call,
     upstream::{Upstream, encode_value},
@@ -7,7 +8,6 @@ use crate::{
 use bytes::Bytes;
 use filters::api::{MessageTypes, Reason, Refusal};
 use http::Method;
-use serde_json::{Map, Value};
 use std::{collections::HashMap, sync::Arc};
 
 /// The commands of one route: an upstream, and the REST call of each message_type.
@@ -39,6 +39,8 @@ pub struct RestCall {
     pub method: Method,
     /// Path and query.
     pub target: String,
+    /// Whether the method gives a body a meaning, an empty one too.
+    pub takes_body: bool,
     /// The JSON body; empty where there is none.
     pub body: Bytes,
 }
@@ -87,47 +89,47 @@ impl CallTemplate {
     pub fn fill(&self, payload: &Bytes) -> Result<RestCall, Refusal> {
         let takes_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
         let fields_used = self.pieces.iter().any(|piece| matches!(piece, Piece::Field(_)));
-        let json = match payload.is_empty() {
-            true => Value::Object(Map::new()),
-            false => filters::body::json::parse(payload).map_err(invalid)?,
-        };
-        let fields = match json {
-            Value::Object(fields) => fields,
-            // A body may be any JSON; only fields need an object.
-            _ if takes_body && !fields_used => Map::new(),
-            _ => return Err(invalid("payload: must be a JSON object")),
+        let fields = match payload.is_empty() {
+            true => Fields::default(),
+            false => match Fields::read(payload).map_err(invalid)? {
+                Some(fields) => fields,
+                // A body may be any JSON; only fields need an object.
+                None if takes_body && !fields_used => Fields::default(),
+                None => return Err(invalid("payload: must be a JSON object")),
+            },
         };
         let mut target = self.path(&fields)?;
         if !takes_body {
             self.append_query(&mut target, &fields)?;
         }
         let body = if takes_body { payload.clone() } else { Bytes::new() };
-        Ok(RestCall { method: self.method.clone(), target, body })
+        Ok(RestCall { method: self.method.clone(), target, takes_body, body })
     }
 
-    fn path(&self, fields: &Map<String, Value>) -> Result<String, Refusal> {
+    fn path(&self, fields: &Fields<'_>) -> Result<String, Refusal> {
         let mut path = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => path.push_str(text),
-                Piece::Field(name) => path.push_str(&encode_value(&path_value(name, fields.get(name))?)),
+                Piece::Field(name) => path.push_str(&encode_value(path_value(name, fields.get(name))?)),
             }
         }
         Ok(path)
     }
 
-    fn append_query(&self, target: &mut String, fields: &Map<String, Value>) -> Result<(), Refusal> {
-        let in_path =
-            |name: &String| self.pieces.iter().any(|piece| matches!(piece, Piece::Field(used) if used == name));
+    fn append_query(&self, target: &mut String, fields: &Fields<'_>) -> Result<(), Refusal> {
+        let in_path = |name: &str| self.pieces.iter().any(|piece| matches!(piece, Piece::Field(used) if used == name));
         let mut separator = if target.contains('?') { '&' } else { '?' };
-        for (name, value) in fields.iter().filter(|(name, _)| !in_path(name)) {
-            let Some(value) = scalar(value).map_err(|()| invalid(format!("payload.{name}: must be a scalar")))? else {
-                continue;
+        for (name, field) in fields.iter().filter(|(name, _)| !in_path(name)) {
+            let value = match field {
+                Field::Null => continue,
+                Field::Scalar(value) => value,
+                Field::Composite => return Err(invalid(format!("payload.{name}: must be a scalar"))),
             };
             target.push(separator);
             target.push_str(&encode_value(name));
             target.push('=');
-            target.push_str(&encode_value(&value));
+            target.push_str(&encode_value(value));
             separator = '&';
         }
         Ok(())
@@ -151,24 +153,16 @@ fn pieces(path: &str) -> Vec<Piece> {
     pieces
 }
 
-/// A scalar as text; nothing for null.
-fn scalar(value: &Value) -> Result<Option<String>, ()> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Bool(value) => Ok(Some(value.to_string())),
-        Value::Number(value) => Ok(Some(value.to_string())),
-        Value::String(value) => Ok(Some(value.clone())),
-        Value::Array(_) | Value::Object(_) => Err(()),
-    }
-}
-
 /// A value that may stand as one segment of a path: `.` and `..` would climb, controls would split a log
 /// line or a header further on.
-fn path_value(name: &str, value: Option<&Value>) -> Result<String, Refusal> {
+fn path_value<'a>(name: &str, field: Option<&'a Field<'_>>) -> Result<&'a str, Refusal> {
     let problem = |what: &str| invalid(format!("payload.{name}: {what}"));
-    let text = scalar(value.unwrap_or(&Value::Null)).map_err(|()| problem("must be a scalar"))?;
-    let text = text.ok_or_else(|| problem("is required"))?;
-    if matches!(text.as_str(), "" | "." | "..") {
+    let text = match field {
+        Some(Field::Scalar(text)) => text.as_ref(),
+        Some(Field::Composite) => return Err(problem("must be a scalar")),
+        Some(Field::Null) | None => return Err(problem("is required")),
+    };
+    if matches!(text, "" | "." | "..") {
         return Err(problem("must not be empty, `.` or `..`"));
     }
     if text.chars().any(char::is_control) {
@@ -183,7 +177,9 @@ mod tests {
 
     fn fill(call: &Call, payload: &str) -> String {
         match CallTemplate::new(call).fill(&Bytes::copy_from_slice(payload.as_bytes())) {
-            Ok(RestCall { method, target, body }) => format!("{method} {target} {}", String::from_utf8_lossy(&body)),
+            Ok(RestCall { method, target, body, .. }) => {
+                format!("{method} {target} {}", String::from_utf8_lossy(&body))
+            }
             Err(refusal) => format!("{} {}", refusal.reason.as_str(), refusal.detail),
         }
     }
@@ -197,6 +193,11 @@ mod tests {
             (get("/a"), r#"{"x":1,"y":"b c&d","z":null,"t":true}"#, "GET /a?t=true&x=1&y=b%20c%26d "),
             (get("/a/{payload.id}/r"), r#"{"id":"x/y?","page":2}"#, "GET /a/x%2Fy%3F/r?page=2 "),
             (get("/a/{payload.id}"), r#"{"id":7}"#, "GET /a/7 "),
+            (
+                get("/a/{payload.id}"),
+                r#"{"id":18446744073709551616,"v":1.50,"e":1e2,"z":-0}"#,
+                "GET /a/18446744073709551616?e=1e2&v=1.50&z=-0 ",
+            ),
             (Call::Delete("/a/{payload.id}".to_owned()), r#"{"id":"é"}"#, "DELETE /a/%C3%A9 "),
             (post("/a"), r#"{"b":[1]}"#, r#"POST /a {"b":[1]}"#),
             (post("/a"), "[1]", "POST /a [1]"),

@@ -4,6 +4,7 @@ mod build;
 pub mod commands;
 pub mod identity;
 pub mod path;
+mod payload;
 pub mod route;
 pub mod signer;
 

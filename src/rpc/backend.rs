@@ -8,7 +8,10 @@ use crate::{
 use bytes::Bytes;
 use connectrpc::RequestContext as RpcContext;
 use filters::api::{Reason, Refusal, SessionRecord};
-use http::{HeaderValue, Request, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Request,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body_util::Full;
 use proto::edge::v1::ExecuteCommandRequest;
 use serde::Deserialize;
@@ -71,6 +74,9 @@ fn request(
         .header("accept", "application/json");
     if !call.body.is_empty() {
         request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    } else if call.takes_body {
+        // RFC 9110 section 8.6: some backends answer 411 to a POST that does not say that it has no body.
+        request = request.header(CONTENT_LENGTH, 0);
     }
     request.body(Full::new(call.body))
 }

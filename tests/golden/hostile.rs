@@ -101,6 +101,21 @@ fn a_file_that_is_not_there_or_not_readable_is_refused() {
 }
 
 #[test]
+fn what_is_no_file_is_refused_without_waiting_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null")] {
+        let (code, printed) = check_file(path, Format::Text);
+        assert_eq!(code, EXIT_PROBLEMS);
+        assert!(printed.contains(":1:1: the file cannot be read: it is not a regular file"), "{printed}");
+    }
+    let text = format!("{WHOLE}signing: {{ keys: {{ main: {{ file: pipe.yaml }} }}, active: main }}\n");
+    let report = config::parse(&text, "gateway.yaml", folder.path(), &super::env).unwrap_err().to_string();
+    assert!(report.contains("pipe.yaml` cannot be read: it is not a regular file"), "{report}");
+}
+
+#[test]
 fn a_secret_that_others_can_read_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("signer.pem");
