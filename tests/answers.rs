@@ -74,6 +74,24 @@ fn a_tunnel_lives_while_it_is_idle_and_carries_nothing_but_its_own() {
     assert_eq!(raw.send("late.").until(b".").as_deref(), Some(&b"LATE."[..]));
 }
 
+/// A Pingora race: a 101 that came fast enough ended the tunnel that it began, one time in fifty.
+#[test]
+fn every_one_of_many_tunnels_stays_open() {
+    let backend = scripted(|stream, _| {
+        drop(stream.write_all(SWITCHING.as_bytes()));
+        let mut buffer = [0; 100];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            drop(stream.write_all(&buffer[..read]));
+        }
+    });
+    let gateway = gateway(backend);
+    for turn in 0..300 {
+        let mut raw = ask(&gateway, "/ws", WEBSOCKET);
+        assert_eq!(raw.answer().status, 101);
+        assert_eq!(raw.send("ping").until(b"ping").as_deref(), Some(&b"ping"[..]), "{turn}");
+    }
+}
+
 #[test]
 fn a_tunnel_that_breaks_is_closed_without_a_word() {
     let backend = scripted(|stream, _| {

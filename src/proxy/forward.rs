@@ -4,6 +4,7 @@ use super::{
     body::is_malformed,
     client_ip,
     context::RequestContext,
+    dial::Dial,
     waits::{self, ANSWER_TOO_LATE, BODY_TOO_LATE},
 };
 use crate::plan::Forward;
@@ -21,6 +22,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::{
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,8 @@ use std::{
 const ADDED_HEADERS: usize = 8;
 /// More than the route's limit came while the body was streamed.
 pub const BODY_TOO_LARGE: ErrorType = ErrorType::new("body too large");
+/// Sets tunnels apart in Pingora's pool.
+const TUNNELS: u64 = 1;
 /// A backend that vanished without a word is noticed after a minute and a half, by tunnels above all.
 const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
     idle: Duration::from_secs(60),
@@ -57,6 +61,13 @@ pub async fn peer(session: &Session, ctx: &RequestContext, forward: &Forward) ->
     peer.options.write_timeout = Some(options.write.min(left));
     peer.options.idle_timeout = Some(options.idle_timeout);
     peer.options.tcp_keepalive = Some(TCP_KEEPALIVE);
+    if waits::may_tunnel(session, forward) {
+        peer.options.custom_l4 = Some(Arc::new(Dial));
+        // Such a connection has no file descriptor to be known by in the pool: it is neither taken from there nor
+        // given back.
+        peer.group_key = TUNNELS;
+        peer.options.idle_timeout = Some(Duration::ZERO);
+    }
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy {
         h1_upgrade: if forward.websocket { H1UpgradePolicy::WebSocketOnly } else { H1UpgradePolicy::Deny },
         ..HttpUpstreamRequestPolicy::standard()

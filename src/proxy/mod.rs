@@ -4,6 +4,7 @@ mod body;
 pub mod client_ip;
 pub mod context;
 mod decide;
+mod dial;
 mod forward;
 mod hops;
 pub mod reply;

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// More came while the upstream's total time was over.
+/// More of the body came when the upstream's total time was over.
 pub const BODY_TOO_LATE: ErrorType = ErrorType::new("body too late");
 /// The answer did not end within the upstream's total time.
 pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
@@ -31,11 +31,17 @@ pub fn begin(session: &mut Session, ctx: &mut RequestContext) {
     ctx.is_receiving = !session.is_body_done();
 }
 
+/// Whether the answer may be a tunnel.
+#[must_use]
+pub fn may_tunnel(session: &Session, forward: &Forward) -> bool {
+    forward.websocket && session.req_header().headers.contains_key(UPGRADE)
+}
+
 /// Pingora's time-out for a read from the backend; `left` is what is left of the total.
 #[must_use]
 pub fn read_timeout(session: &Session, ctx: &RequestContext, forward: &Forward, left: Duration) -> Duration {
     let read = forward.upstream.options().read;
-    if forward.websocket && session.req_header().headers.contains_key(UPGRADE) {
+    if may_tunnel(session, forward) {
         TUNNEL_IDLE
     } else if ctx.is_receiving {
         read.max(ctx.plan.loaded.config.connections.body_idle.get()).min(left)
