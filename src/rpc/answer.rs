@@ -1,27 +1,31 @@
 //! Writes connectrpc's response to the client.
 
-use super::{Caller, Response, is_framing, text};
+use super::{Caller, Response, text};
 use bytes::Bytes;
 use connectrpc::ConnectRpcBody;
 use http::{
-    HeaderMap, HeaderValue, Version,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use http_body_util::BodyExt as _;
 use pingora_core::{Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+/// What of a response's headers is Pingora's to say.
+const FRAMING: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
+
 /// Writes a response: one that is whole with its length, a stream as it comes.
 ///
 /// # Errors
 /// Where the client has gone.
 pub async fn write(session: &mut Session, caller: Option<Caller>, response: Response) -> Result<()> {
-    let (head, body) = response.into_parts();
-    let mut answer = ResponseHeader::build(head.status, Some(head.headers.len() + 4))?;
-    for (name, value) in head.headers.iter().filter(|(name, _)| !is_framing(name)) {
-        answer.append_header(name.clone(), value.clone())?;
+    let (mut head, body) = response.into_parts();
+    for name in FRAMING {
+        head.headers.remove(name);
     }
+    // Moved whole, without a second map of how names are spelled: their case says nothing (RFC 9110 section 5.1).
+    let mut answer = ResponseHeader::from(head);
     if let Some(Caller::GrpcWebText { is_json }) = caller {
         let codec = if is_json { "application/grpc-web-text+json" } else { "application/grpc-web-text+proto" };
         answer.insert_header(CONTENT_TYPE, HeaderValue::from_static(codec))?;
@@ -67,21 +71,22 @@ async fn write_whole(
     mut body: ConnectRpcBody,
     is_text: bool,
 ) -> Result<()> {
-    let mut whole = Vec::new();
+    let mut whole = Bytes::new();
     let mut trailers = None;
     while let Some(Ok(frame)) = body.frame().await {
         match frame.into_data() {
-            Ok(data) => whole.extend_from_slice(&data),
+            Ok(data) if whole.is_empty() => whole = data,
+            Ok(data) => whole = [whole, data].concat().into(),
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    let whole = if is_text { text::encode(&whole).into_bytes() } else { whole };
+    let whole = if is_text { text::encode(&whole).into() } else { whole };
     if trailers.is_none() {
         answer.insert_header(CONTENT_LENGTH, whole.len())?;
     }
     session.write_response_header(Box::new(answer), whole.is_empty() && trailers.is_none()).await?;
     if !whole.is_empty() {
-        session.write_response_body(Some(Bytes::from(whole)), trailers.is_none()).await?;
+        session.write_response_body(Some(whole), trailers.is_none()).await?;
     }
     write_trailers(session, trailers).await
 }

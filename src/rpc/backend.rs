@@ -9,14 +9,20 @@ use bytes::Bytes;
 use connectrpc::RequestContext as RpcContext;
 use filters::api::{Reason, Refusal, SessionRecord};
 use http::{
-    HeaderValue, Request,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    HeaderName, HeaderValue, Request, Uri,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body_util::Full;
 use proto::edge::v1::ExecuteCommandRequest;
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
+
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_DEVICE_SESSION_ID: HeaderName = HeaderName::from_static("x-device-session-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What is signed of a backend's answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,21 +70,25 @@ fn request(
     session: &SessionRecord,
     context: &RpcContext,
 ) -> Result<Request<Full<Bytes>>, http::Error> {
-    let mut request = Request::builder()
-        .method(call.method)
-        .uri(call.target)
-        .header("x-user-id", session.user_id.as_str())
-        .header("x-device-session-id", session.device_session_id.as_str())
-        .header("x-request-id", command.request_id.as_str())
-        .header("traceparent", traceparent(text_of(context.headers(), "traceparent")))
-        .header("accept", "application/json");
-    if !call.body.is_empty() {
-        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let has_body = !call.body.is_empty();
+    let mut request = Request::new(Full::new(call.body));
+    *request.method_mut() = call.method;
+    *request.uri_mut() = Uri::try_from(call.target)?;
+    let headers = request.headers_mut();
+    // With room for the host too.
+    headers.reserve(8);
+    headers.insert(X_USER_ID, session.user_id.as_str().try_into()?);
+    headers.insert(X_DEVICE_SESSION_ID, session.device_session_id.as_str().try_into()?);
+    headers.insert(X_REQUEST_ID, command.request_id.as_str().try_into()?);
+    headers.insert(TRACEPARENT, traceparent(text_of(context.headers(), "traceparent")).try_into()?);
+    headers.insert(ACCEPT, JSON);
+    if has_body {
+        headers.insert(CONTENT_TYPE, JSON);
     } else if call.takes_body {
         // RFC 9110 section 8.6: some backends answer 411 to a POST that does not say that it has no body.
-        request = request.header(CONTENT_LENGTH, 0);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    request.body(Full::new(call.body))
+    Ok(request)
 }
 
 /// The client's `traceparent` where it is valid (W3C Trace Context section 3.2), otherwise a new one.

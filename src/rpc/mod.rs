@@ -169,12 +169,6 @@ fn request(header: &RequestHeader, ctx: &RequestContext, body: Bytes) -> http::R
 /// A response of connectrpc, before it is written.
 type Response = http::Response<connectrpc::ConnectRpcBody>;
 
-/// Whether a header may be handed on from connectrpc's response: framing is Pingora's.
-fn is_framing(name: &http::HeaderName) -> bool {
-    use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-    [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
-}
-
 /// The client's value of a header, where it is text.
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()

@@ -15,6 +15,7 @@ def start(port: int) -> Daemon:
     gateways.SCRATCH.mkdir(parents=True, exist_ok=True)
     printed = signed_load("print", "sessions", str(SESSIONS))
     keys = "".join(f'        {session} "{key}";\n' for session, key in map(str.split, printed.splitlines()))
+    gateways.SESSIONS_FILE.write_text(printed)
     (gateways.SCRATCH / "signer.pem").write_text(signed_load("print", "signer"))
     settings = {"BACKEND_PORT": port, "DIRECTORY": gateways.SCRATCH, "SESSION_KEYS": keys, "BODY": BODY}
     config = gateways.fill("backend.conf", settings)

@@ -5,6 +5,7 @@ import statistics
 
 from .measure import Sample
 
+TOGETHER = "all in one process"
 PARTS = ("cryptography", "session call", "backend call", "local answer")
 
 
@@ -61,6 +62,7 @@ def ratios(rounds: Rounds) -> list[Ratio]:
         ("pass-through / Envoy", [("pass", "portcullis")], [("pass", "envoy")], 0.75),
         ("per-IP budget / Envoy", [("budget", "portcullis")], [("budget", "envoy")], 0.75),
         ("signed command / sum of its parts", [("signed", "portcullis")], [("part", part) for part in PARTS], 1.25),
+        ("signed command / its parts in one process", [("signed", "portcullis")], [("part", TOGETHER)], 1.25),
     )
     found = []
     for what, over, under, most in bounds:

@@ -14,6 +14,7 @@ CONFIGS = HERE / "configs"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
 RELEASE = TARGET / "release"
 SCRATCH = TARGET / "bench" / "run"
+SESSIONS_FILE = SCRATCH / "sessions"
 
 PORTCULLIS = RELEASE / "portcullis"
 BARE_PROXY = RELEASE / "examples" / "bare_proxy"
@@ -68,6 +69,9 @@ GATEWAYS = (
 )
 
 BARE_ANSWER = Gateway("bare answer", (BARE_PROXY, "answer", "127.0.0.1:{port}"))
+BARE_COMMAND = Gateway(
+    "bare command", (BARE_PROXY, "command", "127.0.0.1:{port}", "127.0.0.1:{backend}", SESSIONS_FILE)
+)
 
 
 def command(gateway: Gateway, work: str, port: int, backend: int, limit: int = LIMIT_NEVER_REACHED) -> list[str]:

@@ -97,9 +97,11 @@ def parts(backend: int, seconds: int) -> list[Sample]:
     target = ("--target", f"127.0.0.1:{backend}", "--connections", load.CONNECTIONS)
     calls = ("--count", CALLS_PER_SECOND * seconds)
     answer = signed(gateways.BARE_ANSWER, "part", backend, seconds, "--fixed-answers")
+    together = signed(gateways.BARE_COMMAND, "part", backend, seconds, "--fixed-answers")
     return [
         part("cryptography", "crypto", "--count", CRYPTO_PER_SECOND * seconds, "--sessions", SESSIONS),
         part("session call", "calls", *target, *calls, "--path", "/api/v1/internal/sessions/bench-{n}"),
         part("backend call", "calls", *target, *calls, "--path", "/api/v1/user/account"),
         dataclasses.replace(answer, name="local answer"),
+        dataclasses.replace(together, name="all in one process"),
     ]

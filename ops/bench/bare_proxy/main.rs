@@ -1,13 +1,19 @@
 //! Pingora with nothing around it: the base that the gateway's own cost is held against.
 //!
 //! `bare_proxy forward LISTEN UPSTREAM` passes every request through; `bare_proxy answer LISTEN` reads each
-//! body whole and answers it here, as a command handler does, with a message of a usual answer's size. Both
-//! take the allocator and the runtime that the gateway has, so that a difference is the gateway's work.
+//! body whole and answers it here, as a command handler does, with a message of a usual answer's size;
+//! `bare_proxy command LISTEN BACKEND SESSIONS` takes signed commands, with a file of what `signed_load print
+//! sessions` prints. All take the allocator and the runtime that the gateway has, so that a difference is the
+//! gateway's work.
+
+mod command;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use command::Commands;
 use pingora::{
-    Result,
+    ErrorType::InternalError,
+    OrErr as _, Result,
     http::ResponseHeader,
     modules::http::HttpModules,
     proxy::{ProxyHttp, Session, http_proxy_service},
@@ -16,7 +22,9 @@ use pingora::{
 };
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandResponse;
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, error::Error, fs, net::SocketAddr};
+
+const USAGE: &str = "usage: bare_proxy forward LISTEN UPSTREAM | answer LISTEN | command LISTEN BACKEND SESSIONS";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,6 +33,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Target {
     Upstream(SocketAddr),
     Here(Bytes),
+    /// Here, as a signed command.
+    Commands(Box<Commands>),
 }
 
 #[async_trait]
@@ -37,20 +47,32 @@ impl ProxyHttp for Target {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, (): &mut ()) -> Result<bool> {
-        let Self::Here(answer) = self else { return Ok(false) };
-        while session.read_request_body().await?.is_some() {}
+        if matches!(self, Self::Upstream(_)) {
+            return Ok(false);
+        }
+        let mut body = BytesMut::new();
+        while let Some(part) = session.read_request_body().await? {
+            body.extend_from_slice(&part);
+        }
+        let answer = match self {
+            Self::Here(answer) => answer.clone(),
+            Self::Commands(commands) => commands.execute(body.freeze()).await.or_err(InternalError, "a command")?,
+            Self::Upstream(_) => return Ok(false),
+        };
         let mut head = ResponseHeader::build(200, Some(2))?;
         head.insert_header("content-type", "application/proto")?;
         head.insert_header("content-length", answer.len())?;
         session.write_response_header(Box::new(head), false).await?;
-        session.write_response_body(Some(answer.clone()), true).await?;
+        session.write_response_body(Some(answer), true).await?;
         Ok(true)
     }
 
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> Result<Box<HttpPeer>> {
         match self {
             Self::Upstream(address) => Ok(Box::new(HttpPeer::new(*address, false, String::new()))),
-            Self::Here(_) => Err(pingora::Error::new_str("every request was answered ahead of this")),
+            Self::Here(_) | Self::Commands(_) => {
+                Err(pingora::Error::new_str("every request was answered ahead of this"))
+            }
         }
     }
 }
@@ -77,7 +99,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (listen, target) = match arguments.as_slice() {
         ["forward", listen, upstream] => (*listen, Target::Upstream(upstream.parse()?)),
         ["answer", listen] => (*listen, Target::Here(answer())),
-        _ => return Err("usage: bare_proxy forward LISTEN UPSTREAM | bare_proxy answer LISTEN".into()),
+        ["command", listen, backend, sessions] => {
+            let commands = Commands::new(backend.parse()?, &fs::read_to_string(sessions)?);
+            (*listen, Target::Commands(Box::new(commands.map_err(|error| error.to_string())?)))
+        }
+        _ => return Err(USAGE.into()),
     };
     let settings = ServerConf { grace_period_seconds: Some(0), ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, settings);
