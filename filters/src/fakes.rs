@@ -1,10 +1,11 @@
 //! What filters need, without a proxy, a network or a store: for tests.
 
 use crate::api::{
-    CommandState, Exchange, Facts, Filter, Halt, Head, LookupFault, MessageTypes, Outcome, Parts, Reason, ReplayKey,
-    ReplayStore, Reserved, SessionLookup, SessionRecord, SessionStatus, Step, StoreFault,
+    Charge, Claim, Claimed, CommandState, Exchange, Exhausted, Facts, Filter, Grant, Halt, Head, LookupFault,
+    MessageTypes, Outcome, Parts, RateState, Reason, Receipt, ReplayClaim, ReplayKey, SessionLookup, SessionRecord,
+    SessionStatus, Step, Store, StoreFault,
 };
-use crate::memory::MemoryBudgets;
+use crate::{budget::Budget, memory::MemoryBudgets};
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -90,11 +91,17 @@ pub(crate) fn parts() -> Parts {
         clock: Arc::<FakeClock>::clone(&clock),
         markers: Markers::default(),
         sessions: BTreeMap::new(),
-        replay_stores: BTreeMap::new(),
-        budget_stores: BTreeMap::new(),
-        instance_budgets: Arc::new(MemoryBudgets::new(clock, 1000)),
+        stores: BTreeMap::new(),
+        instance: Arc::new(MemoryBudgets::new(clock, 1000)),
         budgets: BTreeMap::new(),
     }
+}
+
+/// Adds a budget as it is written.
+pub(crate) fn add_budget(parts: &mut Parts, name: &str, yaml: &str) -> Arc<Budget> {
+    let budget = Arc::new(Budget::new(name, &serde_yaml::from_str(yaml).unwrap()).unwrap());
+    parts.budgets.insert(name.to_owned(), Arc::clone(&budget));
+    budget
 }
 
 /// A lookup with one answer.
@@ -106,34 +113,80 @@ impl SessionLookup for FakeSessions {
     }
 }
 
-/// A replay store with one answer.
-pub(crate) struct FakeReplay {
-    pub(crate) answer: Result<Reserved, StoreFault>,
+/// What a [`FakeStore`] says to every claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Granted, with so much left of every charge.
+    Granted(u64),
+    Replayed,
+    /// The first charge is exhausted, for 42 s.
+    Exhausted,
+    Down,
+}
+
+/// A store with one answer, which may take a moment, and four instances.
+pub(crate) struct FakeStore {
+    pub(crate) says: Says,
     pub(crate) is_slow: bool,
-    pub(crate) reserved: Mutex<Vec<(ReplayKey, i64, Duration)>>,
+    pub(crate) claims: Mutex<Vec<Claim>>,
     pub(crate) released: Mutex<Vec<ReplayKey>>,
+    pub(crate) refunded: Mutex<Vec<Vec<Charge>>>,
 }
 
-impl Default for FakeReplay {
-    fn default() -> Self {
-        Self { answer: Ok(Reserved::First), is_slow: false, reserved: Mutex::default(), released: Mutex::default() }
+impl FakeStore {
+    pub(crate) fn new(says: Says, is_slow: bool) -> Arc<Self> {
+        let (claims, released, refunded) = Default::default();
+        Arc::new(Self { says, is_slow, claims, released, refunded })
     }
-}
 
-impl ReplayStore for FakeReplay {
-    fn reserve(&self, key: &ReplayKey, timestamp_ms: i64, keep: Duration) -> Step<'_, Result<Reserved, StoreFault>> {
-        self.reserved.lock().unwrap().push((key.clone(), timestamp_ms, keep));
+    fn answer<T: Send + 'static>(&self, answer: T) -> Step<'_, T> {
         if !self.is_slow {
-            return Step::Ready(self.answer.clone());
+            return Step::Ready(answer);
         }
         Step::later(async {
             tokio::task::yield_now().await;
-            self.answer.clone()
+            answer
+        })
+    }
+}
+
+impl Store for FakeStore {
+    fn claim(&self, claim: &Claim) -> Step<'_, Result<Claimed, StoreFault>> {
+        self.claims.lock().unwrap().push(claim.clone());
+        let rate = |charge: &Charge, remaining| RateState { limit: charge.limit, remaining, reset_seconds: 1 };
+        self.answer(match self.says {
+            Says::Granted(remaining) => Ok(Claimed::Granted(Grant {
+                rates: claim.charges.iter().map(|charge| rate(charge, remaining)).collect(),
+                over: Vec::new(),
+                receipt: Receipt(Duration::from_secs(7)),
+            })),
+            Says::Replayed => Ok(Claimed::Replayed),
+            Says::Exhausted => Ok(Claimed::Exhausted(Exhausted {
+                charge: 0,
+                rate: rate(&claim.charges[0], 0),
+                retry_after_seconds: 42,
+            })),
+            Says::Down => Err(StoreFault("down".to_owned())),
+        })
+    }
+
+    fn is_replayed(&self, _: &ReplayClaim) -> Step<'_, Result<bool, StoreFault>> {
+        self.answer(match self.says {
+            Says::Down => Err(StoreFault("down".to_owned())),
+            says => Ok(says == Says::Replayed),
         })
     }
 
     fn release(&self, key: &ReplayKey) {
         self.released.lock().unwrap().push(key.clone());
+    }
+
+    fn refund(&self, charges: &[Charge], _: Receipt) {
+        self.refunded.lock().unwrap().push(charges.to_vec());
+    }
+
+    fn instances(&self) -> u64 {
+        4
     }
 }
 
@@ -152,6 +205,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) client_ip: IpAddr,
+    pub(crate) cost: u64,
     pub(crate) body: Option<Bytes>,
     pub(crate) facts: Facts,
 }
@@ -163,6 +217,7 @@ impl Request {
             path: path.to_owned(),
             headers: HeaderMap::new(),
             client_ip: [192, 0, 2, 1].into(),
+            cost: 1,
             body: None,
             facts: Facts::default(),
         }
@@ -189,6 +244,7 @@ impl Request {
                 headers: &self.headers,
                 client_ip: self.client_ip,
                 route: "route-1",
+                cost: self.cost,
             },
             body: self.body.as_ref(),
             message_types: Some(&FakeTypes),

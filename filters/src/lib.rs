@@ -11,6 +11,7 @@ pub mod api;
 pub mod body;
 pub mod budget;
 pub mod chain;
+mod claims;
 pub mod cors;
 pub mod envelope;
 #[cfg(test)]

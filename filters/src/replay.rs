@@ -17,14 +17,14 @@
 //! - replay: { store: main, keep: 2m }
 //! ```
 
-use crate::api::{
-    BuildFault, Check, ConfigProblem, Configured, Exchange, Filter, Halt, Named, OnFault, Outcome, Parts, Reason,
-    Reference, Refusal, ReplayKey, ReplayStore, Reservation, Reserved, Step, StoreFault, units::Duration,
+use crate::{
+    api::{BuildFault, ConfigProblem, Configured, Filter, Named, OnFault, Parts, Reference, units::Duration},
+    claims::{Claims, ReplayRule},
+    freshness,
 };
-use crate::freshness;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time};
+use std::time;
 
 /// How much longer than the freshness window an id is kept where nothing is configured: what the monotonic
 /// clock, by which ids expire, and the wall clock, by which commands do, may drift apart in that time.
@@ -51,16 +51,9 @@ impl Config {
         self.keep.map_or(window + KEEP_MARGIN, Duration::get)
     }
 
-    /// The filter, in a chain with this freshness window.
-    ///
-    /// # Errors
-    /// Where the store is not among the parts.
-    pub fn build_for(&self, window: time::Duration, parts: &Parts) -> Result<Box<dyn Filter>, BuildFault> {
-        let store = parts.replay_stores.get(&self.store).ok_or_else(|| BuildFault {
-            filter: Self::NAME,
-            what: format!("there is no store `{}` for replay ids", self.store),
-        })?;
-        Ok(Box::new(Replay { store: Arc::clone(store), keep: self.keep_for(window) }))
+    /// What is asked of the store, in a chain with this freshness window.
+    pub(crate) fn rule(&self, window: time::Duration) -> ReplayRule<'_> {
+        ReplayRule { store: &self.store, keep: self.keep_for(window) }
     }
 }
 
@@ -85,46 +78,7 @@ impl Configured for Config {
     }
 
     fn build(&self, parts: &Parts) -> Result<Box<dyn Filter>, BuildFault> {
-        self.build_for(freshness::Config::default().window(), parts)
-    }
-}
-
-struct Replay {
-    store: Arc<dyn ReplayStore>,
-    keep: time::Duration,
-}
-
-impl Filter for Replay {
-    fn name(&self) -> &'static str {
-        Config::NAME
-    }
-
-    fn check<'f, 'x: 'f>(&'f self, exchange: &'f mut Exchange<'x>) -> Check<'f> {
-        let Some(command) = exchange.facts.command.decoded() else {
-            return Step::Ready(Err(Halt::misplaced(Config::NAME)));
-        };
-        let key =
-            ReplayKey { device_session_id: command.device_session_id.clone(), request_id: command.request_id.clone() };
-        match self.store.reserve(&key, command.timestamp_ms, self.keep) {
-            Step::Ready(reserved) => Step::Ready(self.settle(key, &reserved, exchange)),
-            Step::Later(reserving) => Step::later(async move {
-                let reserved = reserving.await;
-                self.settle(key, &reserved, exchange)
-            }),
-        }
-    }
-}
-
-impl Replay {
-    fn settle(&self, key: ReplayKey, reserved: &Result<Reserved, StoreFault>, exchange: &mut Exchange<'_>) -> Outcome {
-        match reserved {
-            Ok(Reserved::First) => {
-                exchange.facts.reservation = Some(Reservation::new(Arc::clone(&self.store), key));
-                Ok(())
-            }
-            Ok(Reserved::Replayed) => Err(Refusal::new(Reason::RequestReplayed).into()),
-            Err(StoreFault(_)) => Err(Halt::Faulted(Refusal::new(Reason::ReplayStoreUnavailable))),
-        }
+        Ok(Box::new(Claims::new(Some(self.rule(freshness::Config::default().window())), &[], parts)?))
     }
 }
 
@@ -132,17 +86,15 @@ impl Replay {
 mod tests {
     use super::*;
     use crate::{
-        api::CommandState,
-        fakes::{FakeReplay, NOW_MS, Request, command, parts, reason},
+        api::{CommandState, Reason, ReplayClaim, ReplayKey},
+        fakes::{FakeStore, NOW_MS, Request, Says, command, parts, reason},
     };
+    use std::sync::Arc;
 
-    async fn refused(
-        answer: Result<Reserved, StoreFault>,
-        is_slow: bool,
-    ) -> (Option<Reason>, Request, Arc<FakeReplay>) {
-        let store = Arc::new(FakeReplay { answer, is_slow, ..FakeReplay::default() });
+    async fn refused(says: Says, is_slow: bool) -> (Option<Reason>, Request, Arc<FakeStore>) {
+        let store = FakeStore::new(says, is_slow);
         let mut parts = parts();
-        parts.replay_stores.insert("main".to_owned(), Arc::<FakeReplay>::clone(&store));
+        parts.stores.insert("main".to_owned(), Arc::<FakeStore>::clone(&store));
         let config: Config = serde_yaml::from_str("{ store: main }").unwrap();
         let filter = config.build(&parts).unwrap();
         let mut request = Request::with_command(CommandState::Decoded(command().into()));
@@ -153,11 +105,13 @@ mod tests {
     #[tokio::test]
     async fn the_first_passes_and_holds_a_reservation() {
         for is_slow in [false, true] {
-            let (reason, request, store) = refused(Ok(Reserved::First), is_slow).await;
+            let (reason, request, store) = refused(Says::Granted(0), is_slow).await;
             assert_eq!(reason, None);
             let key = ReplayKey { device_session_id: "session-1".to_owned(), request_id: "req-1".to_owned() };
-            assert_eq!(*store.reserved.lock().unwrap(), [(key.clone(), NOW_MS, time::Duration::from_secs(95))]);
-            assert!(store.released.lock().unwrap().is_empty());
+            let claim = store.claims.lock().unwrap()[0].clone();
+            let keep = time::Duration::from_secs(95);
+            assert_eq!(claim.replay, Some(ReplayClaim { key: key.clone(), timestamp_ms: NOW_MS, keep }));
+            assert!(claim.charges.is_empty() && store.released.lock().unwrap().is_empty());
             drop(request);
             assert_eq!(*store.released.lock().unwrap(), [key], "a request that goes away gives its id back");
         }
@@ -165,12 +119,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_replay_and_a_fault_are_refused() {
-        for (answer, reason) in [
-            (Ok(Reserved::Replayed), Reason::RequestReplayed),
-            (Err(StoreFault("down".to_owned())), Reason::ReplayStoreUnavailable),
-        ] {
-            let (refused, request, store) = refused(answer, false).await;
-            assert_eq!(refused, Some(reason));
+        for (says, reason) in [(Says::Replayed, Reason::RequestReplayed), (Says::Down, Reason::ReplayStoreUnavailable)]
+        {
+            let (refused, request, store) = refused(says, false).await;
+            assert_eq!((refused, request.facts.stopped_by), (Some(reason), Some("replay")));
             drop(request);
             assert!(store.released.lock().unwrap().is_empty(), "another's reservation must stay");
         }

@@ -1,7 +1,7 @@
 //! How a filter comes out of its configuration.
 
-use super::{BudgetStore, Clock, Filter, ReplayStore, SessionLookup};
-use crate::budget::BudgetConfig;
+use super::{Clock, Filter, SessionLookup, Store};
+use crate::{budget::Budget, memory::MemoryBudgets};
 use proto::signing::Markers;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -48,14 +48,12 @@ pub struct Parts {
     pub markers: Markers,
     /// The session lookups.
     pub sessions: BTreeMap<String, Arc<dyn SessionLookup>>,
-    /// The stores, as replay stores.
-    pub replay_stores: BTreeMap<String, Arc<dyn ReplayStore>>,
-    /// The stores, as budget stores.
-    pub budget_stores: BTreeMap<String, Arc<dyn BudgetStore>>,
-    /// What counts the `instance` rules of every budget.
-    pub instance_budgets: Arc<dyn BudgetStore>,
+    /// The stores.
+    pub stores: BTreeMap<String, Arc<dyn Store>>,
+    /// What this instance counts by itself.
+    pub instance: Arc<MemoryBudgets>,
     /// The budgets.
-    pub budgets: BTreeMap<String, BudgetConfig>,
+    pub budgets: BTreeMap<String, Arc<Budget>>,
 }
 
 /// A name without its thing. The configuration's checks find these first; this is for those who build

@@ -1,6 +1,6 @@
 //! What a filter sees of a request, and what filters leave for those behind them.
 
-use super::{HeaderEdits, RateState, ReplayKey, ReplayStore, SessionRecord};
+use super::{HeaderEdits, RateState, ReplayKey, SessionRecord, Store};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use proto::edge::v1::ExecuteCommandRequest;
@@ -21,6 +21,8 @@ pub struct Head<'a> {
     pub client_ip: IpAddr,
     /// The route's name in the configuration.
     pub route: &'a str,
+    /// What a request to the route costs in every budget, at least 1.
+    pub cost: u64,
 }
 
 /// Whether a message_type is one that the route serves.
@@ -60,7 +62,7 @@ pub type Session = Arc<SessionRecord>;
 /// Dropped before that, by a budget that refuses or by a client that goes away, it gives the id back: only a
 /// request that was let through burns its id.
 pub struct Reservation {
-    store: Arc<dyn ReplayStore>,
+    store: Arc<dyn Store>,
     key: ReplayKey,
     is_kept: bool,
 }
@@ -68,7 +70,7 @@ pub struct Reservation {
 impl Reservation {
     /// Remembers where `key` was reserved.
     #[must_use]
-    pub fn new(store: Arc<dyn ReplayStore>, key: ReplayKey) -> Self {
+    pub fn new(store: Arc<dyn Store>, key: ReplayKey) -> Self {
         Self { store, key, is_kept: false }
     }
 

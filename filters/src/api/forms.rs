@@ -14,13 +14,13 @@ pub(crate) struct Forms<L, M, T> {
     expected: &'static str,
     name: fn(String) -> T,
     list: Option<fn(L) -> T>,
-    map: fn(M) -> T,
+    map: Option<fn(M) -> T>,
 }
 
 impl<L, M, T> Forms<L, M, T> {
     /// A name or a list or a map; `expected` completes "invalid type: …, expected …".
     pub(crate) fn new(expected: &'static str, name: fn(String) -> T, list: fn(L) -> T, map: fn(M) -> T) -> Self {
-        Self { expected, name, list: Some(list), map }
+        Self { expected, name, list: Some(list), map: Some(map) }
     }
 
     /// Reads whichever form it is.
@@ -36,7 +36,14 @@ impl<L, M, T> Forms<L, M, T> {
 impl<M, T> Forms<(), M, T> {
     /// A name or a map.
     pub(crate) fn without_list(expected: &'static str, name: fn(String) -> T, map: fn(M) -> T) -> Self {
-        Self { expected, name, list: None, map }
+        Self { expected, name, list: None, map: Some(map) }
+    }
+}
+
+impl<L, T> Forms<L, serde::de::IgnoredAny, T> {
+    /// A name or a list.
+    pub(crate) fn without_map(expected: &'static str, name: fn(String) -> T, list: fn(L) -> T) -> Self {
+        Self { expected, name, list: Some(list), map: None }
     }
 }
 
@@ -59,6 +66,9 @@ impl<'de, L: Deserialize<'de>, M: Deserialize<'de>, T> Visitor<'de> for Forms<L,
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        M::deserialize(value::MapAccessDeserializer::new(map)).map(self.map)
+        let Some(from_map) = self.map else {
+            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+        };
+        M::deserialize(value::MapAccessDeserializer::new(map)).map(from_map)
     }
 }

@@ -61,23 +61,15 @@ pub struct ReplayKey {
     pub request_id: String,
 }
 
-/// The store's answer to a reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reserved {
-    /// Nobody had the id before.
-    First,
-    /// It was reserved before, or the store cannot know that it was not.
-    Replayed,
-}
-
-/// Remembers which requests were accepted.
-pub trait ReplayStore: Send + Sync {
-    /// Reserves `key` for at least `keep`. Of any number of concurrent calls with one key, one gets `First`.
-    /// `timestamp_ms` is the request's own: one from before the store's memory begins is `Replayed`.
-    fn reserve(&self, key: &ReplayKey, timestamp_ms: i64, keep: Duration) -> Step<'_, Result<Reserved, StoreFault>>;
-
-    /// Takes a reservation back, best effort.
-    fn release(&self, key: &ReplayKey);
+/// A reservation that a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayClaim {
+    /// What is to be reserved.
+    pub key: ReplayKey,
+    /// The request's own timestamp, Unix milliseconds.
+    pub timestamp_ms: i64,
+    /// How long it is kept at least.
+    pub keep: Duration,
 }
 
 /// One caller's share of one budget rule, to be spent. The charges of one call are of different rules.
@@ -88,40 +80,81 @@ pub struct Charge {
     pub rule: Arc<str>,
     /// The rule and the caller in one string: what is counted.
     pub key: String,
-    /// Requests per window.
+    /// What may be spent in a window.
     pub limit: u64,
     /// The window's length.
     pub window: Duration,
+    /// What the request costs, at least 1.
+    pub cost: u64,
+    /// The rule only watches: it counts what fits, and never refuses.
+    pub is_observed: bool,
 }
 
 /// When something was spent, in the store's own time. A store takes back only what it can find by this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt(pub Duration);
 
-/// The outcome of spending.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spent {
-    /// Every charge was within its limit, and all were spent.
-    All {
-        /// One state per charge, in order.
-        rates: Vec<super::RateState>,
-        /// To take it back with.
-        receipt: Receipt,
-    },
-    /// At least one was over its limit, and nothing was spent.
-    Refused {
-        /// The exhausted rule that takes longest to recover.
-        rate: super::RateState,
-        /// Seconds until every rule would let the request pass, at least 1.
-        retry_after_seconds: u64,
-    },
+/// What one request asks of a store: to be granted whole, or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// An id to be reserved.
+    pub replay: Option<ReplayClaim>,
+    /// What is to be spent. The charges of one claim are of different rules.
+    pub charges: Vec<Charge>,
 }
 
-/// Counts what callers have spent.
-pub trait BudgetStore: Send + Sync {
-    /// Spends one from every charge, or nothing at all.
-    fn spend(&self, charges: &[Charge]) -> Step<'_, Result<Spent, StoreFault>>;
+/// A store's answer to a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The id is reserved, and every charge that may refuse is spent.
+    Granted(Grant),
+    /// The id was reserved before, or the store cannot know that it was not. Nothing was spent.
+    Replayed,
+    /// A charge is over its limit. Nothing was spent or reserved.
+    Exhausted(Exhausted),
+}
 
-    /// Gives back what was spent on these charges, best effort: another store refused the same request.
+/// What was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// One state for each charge, in order.
+    pub rates: Vec<super::RateState>,
+    /// The places of observed charges that were over their limit.
+    pub over: Vec<usize>,
+    /// To take it back with.
+    pub receipt: Receipt,
+}
+
+/// What refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The place of the exhausted charge that takes longest to recover.
+    pub charge: usize,
+    /// Its state.
+    pub rate: super::RateState,
+    /// Seconds until every charge would fit, at least 1.
+    pub retry_after_seconds: u64,
+}
+
+/// Remembers which requests were accepted, and counts what callers have spent.
+///
+/// Of any number of concurrent claims on one id, one is granted, and no rule ever grants more than its limit in
+/// any stretch of time as long as its window. Every call has a deadline.
+pub trait Store: Send + Sync {
+    /// Reserves and spends: all of it, or nothing. A replay is told ahead of an exhausted budget.
+    fn claim(&self, claim: &Claim) -> Step<'_, Result<Claimed, StoreFault>>;
+
+    /// Whether a claim on this id would be a replay. Reserves nothing.
+    fn is_replayed(&self, replay: &ReplayClaim) -> Step<'_, Result<bool, StoreFault>>;
+
+    /// Takes a reservation back, best effort.
+    fn release(&self, key: &ReplayKey);
+
+    /// Gives back what was spent on these charges, best effort: something else refused the same request.
     fn refund(&self, charges: &[Charge], receipt: Receipt);
+
+    /// How many instances use it, this one included: the last that was known, where it is out of reach.
+    fn instances(&self) -> u64 {
+        1
+    }
 }

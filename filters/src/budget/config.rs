@@ -24,6 +24,43 @@ pub struct BudgetConfig {
     /// The store of the shared rules; may be left out where there is only one.
     #[serde(default)]
     pub store: Option<String>,
+    /// Whether the rules refuse, or only watch.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What holds while the store is out of reach.
+    #[serde(default)]
+    pub on_store_error: OnStoreError,
+    /// The rate of a caller, on one instance, up to which the store is not asked. It saves the round trip for
+    /// all who are far from their limit; what passes so is not counted in the store, so that each instance may
+    /// grant as much more.
+    #[serde(default)]
+    pub ask_above: Option<Rate>,
+}
+
+/// Whether rules refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They do. The default.
+    #[default]
+    Enforce,
+    /// They count what they would have refused, and refuse nothing. The admin listener's `/budgets` says the
+    /// limit that would have refused one caller in a thousand.
+    Observe,
+}
+
+/// What holds while the store of a budget's shared rules is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStoreError {
+    /// Requests pass, as far as the instance's own rules allow.
+    Allow,
+    /// Requests are refused with `BUDGET_STORE_UNAVAILABLE`.
+    Deny,
+    /// Each instance holds callers to its part: the limit divided by the instances that were alive, and at
+    /// least 1. What the instance has granted before is counted. The default.
+    #[default]
+    LocalShare,
 }
 
 impl BudgetConfig {
@@ -58,6 +95,13 @@ impl BudgetConfig {
                 "add `shared` rules, or leave the store out",
             );
         }
+        if self.shared.is_empty() && self.ask_above.is_some() {
+            problem(
+                "/ask_above".to_owned(),
+                "no rule is counted in the store, so it is never asked",
+                "add `shared` rules, or leave it out",
+            );
+        }
         for (list, rates) in [("instance", &self.instance), ("shared", &self.shared)] {
             for (index, rate) in rates.iter().enumerate() {
                 if rates.iter().take(index).any(|earlier| earlier == rate) {
@@ -82,6 +126,8 @@ mod tests {
             ("{ key: [], instance: ['1/1s'] }", &["/key"]),
             ("{ key: [route, client.ipp], shared: ['1/1s'] }", &["/key/1"]),
             ("{ key: [route], instance: ['1/1s'], store: main }", &["/store"]),
+            ("{ key: [route], instance: ['1/1s'], ask_above: 1/1s }", &["/ask_above"]),
+            ("{ key: [route], shared: ['9/1s'], ask_above: 1/1s, mode: observe, on_store_error: deny }", &[]),
             (
                 "{ key: [route], instance: ['1/1s', '60/1m', '1/1000ms'], shared: ['2/2s', '2/2s'] }",
                 &["/instance/2", "/shared/1"],

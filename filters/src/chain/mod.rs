@@ -2,7 +2,8 @@
 
 use crate::api::{BodyNeed, BuildFault, Exchange, Filter, Halt, OnFault, Parts, Refusal};
 use crate::order::freshness_window;
-use crate::table::FilterConfig;
+use crate::{claims::Claims, freshness, table::FilterConfig};
+use std::time::Duration;
 
 /// Filters in their order.
 ///
@@ -77,7 +78,8 @@ async fn run(filters: &[Box<dyn Filter>], exchange: &mut Exchange<'_>) -> Result
             Err(Halt::Faulted(refusal) | Halt::Refused(refusal)) => Stop::Refused(refusal),
             Err(Halt::Answered(status)) => Stop::Answered(status),
         };
-        exchange.facts.stopped_by = Some(filter.name());
+        // A filter that stands for several says itself which of them it was.
+        exchange.facts.stopped_by.get_or_insert(filter.name());
         // Dropped, it gives its id back: what is refused burns none.
         exchange.facts.reservation = None;
         return Err(stop);
@@ -86,18 +88,39 @@ async fn run(filters: &[Box<dyn Filter>], exchange: &mut Exchange<'_>) -> Result
 }
 
 /// A chain of these filters in this order. What one takes from another is set here: `replay` keeps ids as long
-/// as `freshness` takes commands.
+/// as `freshness` takes commands, and with the budgets next to it asks its store once.
 ///
 /// # Errors
 /// Where a name that a filter uses is not among the parts. What is wrong with the order is said by
 /// [`crate::order::problems`], which must have been asked before.
 pub fn build_chain(filters: &[&FilterConfig], parts: &Parts) -> Result<Chain, BuildFault> {
-    let window = freshness_window(filters);
-    let build = |filter: &&FilterConfig| match (filter, window) {
-        (FilterConfig::replay(config), Some(window)) => config.build_for(window, parts),
-        _ => filter.build(parts),
-    };
-    filters.iter().map(build).collect::<Result<_, _>>().map(Chain::new)
+    let window = freshness_window(filters).unwrap_or_else(|| freshness::Config::default().window());
+    let mut built: Vec<Box<dyn Filter>> = Vec::new();
+    for run in filters.chunk_by(|one, next| asks_stores(one) && asks_stores(next)) {
+        match run {
+            [filter] if !asks_stores(filter) => built.push(filter.build(parts)?),
+            run => built.push(Box::new(claims(run, window, parts)?)),
+        }
+    }
+    Ok(Chain::new(built))
+}
+
+fn asks_stores(filter: &FilterConfig) -> bool {
+    matches!(filter, FilterConfig::replay(_) | FilterConfig::budget(_))
+}
+
+/// The one filter that a run of `replay` and budgets becomes.
+fn claims(run: &[&FilterConfig], window: Duration, parts: &Parts) -> Result<Claims, BuildFault> {
+    let mut replay = None;
+    let mut budgets = Vec::new();
+    for filter in run {
+        match filter {
+            FilterConfig::replay(config) => replay = Some(config.rule(window)),
+            FilterConfig::budget(config) => budgets.extend_from_slice(config.names()),
+            _ => {}
+        }
+    }
+    Claims::new(replay, &budgets, parts)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::{Check, CommandState, Facts, Reason, ReplayKey, Reservation, SessionStatus, Step},
-    fakes::{FakeReplay, FakeSessions, Request, command, parts, session},
+    fakes::{FakeSessions, FakeStore, Request, Says, add_budget, command, parts, session},
     table::ChainEntry,
 };
 use std::sync::Arc;
@@ -37,18 +37,18 @@ const EDGE: &str = "[request_id, { budget: by_ip }, envelope, { session: devices
                     freshness, { replay: { store: main } }, { budget: by_user }]";
 
 /// Parts for the chain `EDGE`, in which a user may send one command an hour.
-fn edge_parts() -> (Parts, Arc<FakeReplay>) {
-    let (mut parts, replay) = (parts(), Arc::<FakeReplay>::default());
-    parts.replay_stores.insert("main".to_owned(), Arc::<FakeReplay>::clone(&replay));
+fn edge_parts() -> (Parts, Arc<FakeStore>) {
+    let (mut parts, store) = (parts(), FakeStore::new(Says::Granted(9), false));
+    parts.stores.insert("main".to_owned(), Arc::<FakeStore>::clone(&store));
     let record = Arc::new(session(SessionStatus::Active));
     parts.sessions.insert("devices".to_owned(), Arc::new(FakeSessions(Ok(Some(record)))));
     for (name, yaml) in [
         ("by_ip", "{ key: [client.ip], instance: ['100/1h'] }"),
         ("by_user", "{ key: [session.user_id], instance: ['1/1h'] }"),
     ] {
-        parts.budgets.insert(name.to_owned(), serde_yaml::from_str(yaml).unwrap());
+        add_budget(&mut parts, name, yaml);
     }
-    (parts, replay)
+    (parts, store)
 }
 
 fn signed() -> Request {
@@ -57,27 +57,42 @@ fn signed() -> Request {
 
 #[tokio::test]
 async fn a_signed_command_passes_and_keeps_its_id() {
-    let (parts, replay) = edge_parts();
+    let (parts, store) = edge_parts();
     let chain = chain(EDGE, &parts);
     let mut request = signed();
     assert_eq!(run_all(&chain, &mut request).await, Ok(()));
     assert_eq!(request.facts.session.as_ref().unwrap().user_id, "user-1");
     assert_eq!(request.facts.rate.unwrap().remaining, 0, "the tightest of all budgets speaks");
     drop(request);
-    assert!(replay.released.lock().unwrap().is_empty());
+    assert!(store.released.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_budget_that_refuses_gives_the_id_back() {
-    let (parts, replay) = edge_parts();
-    let chain = chain(EDGE, &parts);
+async fn what_stands_together_asks_once_and_says_who_refused() {
+    let (mut parts, store) = edge_parts();
+    add_budget(&mut parts, "everywhere", "{ key: [session.id], shared: ['5/1h', '9/1d'] }");
+    let together = "{ replay: { store: main } }, { budget: by_user }, { budget: [everywhere] }";
+    let chain = chain(&EDGE.replace("{ replay: { store: main } }, { budget: by_user }", together), &parts);
+    assert_eq!(chain.names().last(), Some("replay"));
     assert_eq!(run_all(&chain, &mut signed()).await, Ok(()));
+    let claims = store.claims.lock().unwrap().clone();
+    assert_eq!(
+        claims.iter().map(|claim| (claim.replay.is_some(), claim.charges.len())).collect::<Vec<_>>(),
+        [(true, 2)]
+    );
     let mut request = signed();
     assert_eq!(reason(run_all(&chain, &mut request).await), Some(Reason::BudgetExhausted));
     assert_eq!(request.facts.stopped_by, Some("budget"));
+    assert_eq!(store.claims.lock().unwrap().len(), 1, "the instance's own rule spares the store");
+}
+
+#[tokio::test]
+async fn a_filter_behind_that_refuses_gives_the_id_back() {
+    let (parts, store) = edge_parts();
+    let chain = chain(&EDGE.replace("{ budget: by_user }]", "{ ip: { deny: [192.0.2.0/24] } }]"), &parts);
+    assert_eq!(reason(run_all(&chain, &mut signed()).await), Some(Reason::AddressForbidden));
     let key = ReplayKey { device_session_id: "session-1".to_owned(), request_id: "req-1".to_owned() };
-    assert_eq!(*replay.released.lock().unwrap(), [key]);
-    assert_eq!(replay.reserved.lock().unwrap().len(), 2);
+    assert_eq!(*store.released.lock().unwrap(), [key]);
 }
 
 #[tokio::test]
@@ -113,7 +128,8 @@ fn ids_are_kept_for_the_chains_own_window() {
         let chain = chain(&format!("[{freshness}, {{ replay: {replay} }}]"), &parts);
         let mut request = signed();
         futures_util::FutureExt::now_or_never(run_all(&chain, &mut request)).unwrap().unwrap();
-        assert_eq!(store.reserved.lock().unwrap()[0].2.as_secs(), seconds);
+        let claims = store.claims.lock().unwrap();
+        assert_eq!(claims[0].replay.as_ref().unwrap().keep.as_secs(), seconds);
     }
 }
 
@@ -167,9 +183,9 @@ async fn on_fault_is_for_faults_only() {
 
 #[test]
 fn a_reservation_is_given_back_unless_it_is_kept() {
-    let store = Arc::<FakeReplay>::default();
+    let store = FakeStore::new(Says::Granted(1), false);
     let key = ReplayKey { device_session_id: "s".to_owned(), request_id: "r".to_owned() };
-    let reserve = || Reservation::new(Arc::<FakeReplay>::clone(&store), key.clone());
+    let reserve = || Reservation::new(Arc::<FakeStore>::clone(&store), key.clone());
     reserve().keep();
     assert!(store.released.lock().unwrap().is_empty());
     drop(Facts { reservation: Some(reserve()), ..Facts::default() });

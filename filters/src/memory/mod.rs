@@ -3,16 +3,20 @@
 mod budgets;
 mod clock;
 mod replay;
+mod store;
 mod window;
 
 pub use budgets::MemoryBudgets;
 pub use clock::SystemClock;
 pub use replay::MemoryReplay;
+pub use store::MemoryStore;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// How many locks a store of so many entries is spread over. A small store needs none of that, and with one
 /// lock its bound is exact.

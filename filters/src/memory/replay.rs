@@ -1,7 +1,7 @@
 //! Replay ids in this process.
 
 use super::{lock, nanos, shard_count};
-use crate::api::{Clock, ReplayKey, ReplayStore, Reserved, Step, StoreFault};
+use crate::api::{Clock, ReplayClaim, ReplayKey, StoreFault};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -9,7 +9,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 /// How many ids that are over are let go with each call at most, so that none has to wait for all of them.
@@ -69,9 +68,13 @@ impl MemoryReplay {
         self.shards.get(usize::from(*first) % self.shards.len().max(1))
     }
 
-    fn reserve_now(&self, key: &ReplayKey, timestamp_ms: i64, keep: Duration) -> Result<Reserved, StoreFault> {
-        let id = id(key);
-        let keep = self.keep_longest.fetch_max(nanos(keep), Relaxed).max(nanos(keep));
+    /// Whether the id was free and is now reserved. Of any number of concurrent calls with one key, one is told so.
+    ///
+    /// # Errors
+    /// Where all ids that fit are live.
+    pub fn reserve(&self, claim: &ReplayClaim) -> Result<bool, StoreFault> {
+        let id = id(&claim.key);
+        let keep = self.keep_longest.fetch_max(nanos(claim.keep), Relaxed).max(nanos(claim.keep));
         let shard = self.shard_of(&id).ok_or_else(|| StoreFault("the store has no shards".to_owned()))?;
         let mut ids = lock(shard);
         let now = nanos(self.clock.monotonic());
@@ -79,10 +82,27 @@ impl MemoryReplay {
             self.epoch_ms.fetch_max(newest_ms.saturating_add(1), Relaxed);
         }
         // Behind the forgetting and under the same lock: the id is either still known or behind the epoch.
-        if timestamp_ms < self.epoch_ms.load(Relaxed) {
-            return Ok(Reserved::Replayed);
+        if claim.timestamp_ms < self.epoch_ms.load(Relaxed) {
+            return Ok(false);
         }
-        ids.reserve(id, timestamp_ms, now.saturating_add(keep))
+        ids.reserve(id, claim.timestamp_ms, now.saturating_add(keep))
+    }
+
+    /// Whether a reservation would be refused as a replay.
+    #[must_use]
+    pub fn is_replayed(&self, claim: &ReplayClaim) -> bool {
+        let id = id(&claim.key);
+        let is_live = self.shard_of(&id).is_some_and(|shard| lock(shard).live.contains_key(&id));
+        is_live || claim.timestamp_ms < self.epoch_ms.load(Relaxed)
+    }
+
+    /// Takes a reservation back.
+    pub fn release(&self, key: &ReplayKey) {
+        let id = id(key);
+        let Some(mut ids) = self.shard_of(&id).map(lock) else { return };
+        if let Some(expiry) = ids.live.remove(&id) {
+            ids.by_expiry.remove(&expiry);
+        }
     }
 }
 
@@ -99,9 +119,9 @@ impl Ids {
         newest_ms
     }
 
-    fn reserve(&mut self, id: Id, timestamp_ms: i64, expires: u64) -> Result<Reserved, StoreFault> {
+    fn reserve(&mut self, id: Id, timestamp_ms: i64, expires: u64) -> Result<bool, StoreFault> {
         let is_full = self.live.len() >= self.ids_max;
-        let Entry::Vacant(vacant) = self.live.entry(id) else { return Ok(Reserved::Replayed) };
+        let Entry::Vacant(vacant) = self.live.entry(id) else { return Ok(false) };
         if is_full {
             return Err(StoreFault("all replay ids that fit are live".to_owned()));
         }
@@ -109,21 +129,7 @@ impl Ids {
         let expiry = (expires, self.reserved_ever);
         vacant.insert(expiry);
         self.by_expiry.insert(expiry, (id, timestamp_ms));
-        Ok(Reserved::First)
-    }
-}
-
-impl ReplayStore for MemoryReplay {
-    fn reserve(&self, key: &ReplayKey, timestamp_ms: i64, keep: Duration) -> Step<'_, Result<Reserved, StoreFault>> {
-        Step::Ready(self.reserve_now(key, timestamp_ms, keep))
-    }
-
-    fn release(&self, key: &ReplayKey) {
-        let id = id(key);
-        let Some(mut ids) = self.shard_of(&id).map(lock) else { return };
-        if let Some(expiry) = ids.live.remove(&id) {
-            ids.by_expiry.remove(&expiry);
-        }
+        Ok(true)
     }
 }
 
@@ -141,7 +147,7 @@ fn id(key: &ReplayKey) -> Id {
 mod tests {
     use super::*;
     use crate::fakes::{FakeClock, NOW_MS};
-    use std::thread;
+    use std::{thread, time::Duration};
 
     const KEEP: Duration = Duration::from_secs(95);
 
@@ -154,20 +160,28 @@ mod tests {
         (MemoryReplay::new(Arc::<FakeClock>::clone(&clock), ids_max), clock)
     }
 
-    fn reserve(store: &MemoryReplay, request_id: &str, timestamp_ms: i64) -> Result<Reserved, StoreFault> {
-        store.reserve_now(&key(request_id), timestamp_ms, KEEP)
+    fn claim(key: &ReplayKey, timestamp_ms: i64, keep: Duration) -> ReplayClaim {
+        ReplayClaim { key: key.clone(), timestamp_ms, keep }
+    }
+
+    fn reserve_key(store: &MemoryReplay, key: &ReplayKey, keep: Duration) -> Result<bool, StoreFault> {
+        store.reserve(&claim(key, NOW_MS, keep))
+    }
+
+    fn reserve(store: &MemoryReplay, request_id: &str, timestamp_ms: i64) -> Result<bool, StoreFault> {
+        store.reserve(&claim(&key(request_id), timestamp_ms, KEEP))
     }
 
     #[test]
     fn an_id_is_reserved_once_in_its_session() {
         let (store, _) = store(10);
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::First));
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::Replayed));
-        assert_eq!(reserve(&store, "a", NOW_MS + 1), Ok(Reserved::Replayed), "the timestamp is no part of the id");
-        assert_eq!(reserve(&store, "b", NOW_MS), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(true));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(false));
+        assert_eq!(reserve(&store, "a", NOW_MS + 1), Ok(false), "the timestamp is no part of the id");
+        assert_eq!(reserve(&store, "b", NOW_MS), Ok(true));
         for (session, request) in [("session-2", "a"), ("session-", "1a"), ("session-1a", "")] {
             let other = ReplayKey { device_session_id: session.to_owned(), request_id: request.to_owned() };
-            assert_eq!(store.reserve_now(&other, NOW_MS, KEEP), Ok(Reserved::First), "{session} {request}");
+            assert_eq!(reserve_key(&store, &other, KEEP), Ok(true), "{session} {request}");
         }
     }
 
@@ -175,52 +189,52 @@ mod tests {
     fn an_id_is_kept_while_its_command_can_be_fresh() {
         let (store, clock) = store(10);
         // Signed by a clock that is 30 s ahead, so fresh until 90 s from now.
-        assert_eq!(reserve(&store, "a", NOW_MS + 30_000), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "a", NOW_MS + 30_000), Ok(true));
         clock.set(Duration::from_secs(90));
-        assert_eq!(reserve(&store, "a", NOW_MS + 30_000), Ok(Reserved::Replayed));
+        assert_eq!(reserve(&store, "a", NOW_MS + 30_000), Ok(false));
         clock.set(KEEP);
-        assert_eq!(reserve(&store, "a", NOW_MS + 30_000), Ok(Reserved::Replayed), "forgotten, so behind the epoch");
-        assert_eq!(reserve(&store, "a", NOW_MS + 35_000), Ok(Reserved::First), "as old as a fresh command can be");
+        assert_eq!(reserve(&store, "a", NOW_MS + 30_000), Ok(false), "forgotten, so behind the epoch");
+        assert_eq!(reserve(&store, "a", NOW_MS + 35_000), Ok(true), "as old as a fresh command can be");
     }
 
     #[test]
     fn what_came_before_the_store_is_taken_for_replayed() {
         let (store, _) = store(10);
-        assert_eq!(reserve(&store, "a", NOW_MS - 1), Ok(Reserved::Replayed));
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "a", NOW_MS - 1), Ok(false));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(true));
     }
 
     #[test]
     fn a_wall_clock_that_is_set_back_opens_nothing() {
         let (store, clock) = store(10);
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(true));
         clock.set(KEEP);
         clock.step_wall(-95_000);
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::Replayed));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(false));
     }
 
     #[test]
     fn the_longest_keep_holds_for_all() {
         let (store, clock) = store(10);
-        assert_eq!(store.reserve_now(&key("long"), NOW_MS, Duration::from_secs(300)), Ok(Reserved::First));
-        assert_eq!(store.reserve_now(&key("short"), NOW_MS, Duration::from_secs(10)), Ok(Reserved::First));
+        assert_eq!(reserve_key(&store, &key("long"), Duration::from_secs(300)), Ok(true));
+        assert_eq!(reserve_key(&store, &key("short"), Duration::from_secs(10)), Ok(true));
         clock.set(Duration::from_secs(299));
-        assert_eq!(store.reserve_now(&key("short"), NOW_MS, Duration::from_secs(300)), Ok(Reserved::Replayed));
-        assert_eq!(store.reserve_now(&key("late"), NOW_MS, Duration::from_secs(300)), Ok(Reserved::First));
+        assert_eq!(reserve_key(&store, &key("short"), Duration::from_secs(300)), Ok(false));
+        assert_eq!(reserve_key(&store, &key("late"), Duration::from_secs(300)), Ok(true));
     }
 
     #[test]
     fn a_full_store_fails_until_ids_are_over() {
         let (store, clock) = store(2);
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::First));
-        assert_eq!(reserve(&store, "b", NOW_MS), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(true));
+        assert_eq!(reserve(&store, "b", NOW_MS), Ok(true));
         assert!(reserve(&store, "c", NOW_MS).is_err());
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::Replayed), "a live id is known also then");
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(false), "a live id is known also then");
         store.release(&key("b"));
-        assert_eq!(reserve(&store, "c", NOW_MS), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "c", NOW_MS), Ok(true));
         clock.set(KEEP);
         for id in ["d", "e"] {
-            assert_eq!(reserve(&store, id, NOW_MS + 95_000), Ok(Reserved::First));
+            assert_eq!(reserve(&store, id, NOW_MS + 95_000), Ok(true));
         }
     }
 
@@ -229,11 +243,11 @@ mod tests {
         let (store, clock) = store(2);
         for second in 0..100 {
             clock.set(Duration::from_millis(second));
-            assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::First));
+            assert_eq!(reserve(&store, "a", NOW_MS), Ok(true));
             store.release(&key("a"));
             store.release(&key("never reserved"));
         }
-        assert_eq!(reserve(&store, "a", NOW_MS), Ok(Reserved::First));
+        assert_eq!(reserve(&store, "a", NOW_MS), Ok(true));
         let ids = lock(&store.shards[0]);
         assert_eq!((ids.live.len(), ids.by_expiry.len()), (1, 1));
     }
@@ -245,7 +259,7 @@ mod tests {
             let firsts: usize = thread::scope(|scope| {
                 let reserve_all = || {
                     let reserved = (0..100).map(|id| reserve(&store, &id.to_string(), NOW_MS));
-                    reserved.filter(|reserved| *reserved == Ok(Reserved::First)).count()
+                    reserved.filter(|reserved| *reserved == Ok(true)).count()
                 };
                 let threads: Vec<_> = (0..8).map(|_| scope.spawn(reserve_all)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).sum()

@@ -1,7 +1,7 @@
 //! A sliding window: what one caller spent under one rule.
 
-use super::nanos;
-use crate::api::{Charge, RateState};
+use super::{NANOS_PER_SECOND, nanos};
+use crate::api::RateState;
 use std::{collections::VecDeque, time::Duration};
 
 /// Spends are kept in slots that each span at most this part of the window.
@@ -9,7 +9,6 @@ use std::{collections::VecDeque, time::Duration};
 /// At most 32 slots are live at once: those that opened within the last window lie at least a 31st of it
 /// apart, so they are at most 31, and before them one may have been opened earlier but joined since.
 const SLOTS_PER_WINDOW: u64 = 31;
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Spends that were made close together. Times are nanoseconds of the store's monotonic clock.
 #[derive(Debug, Clone, Copy)]
@@ -28,13 +27,12 @@ struct Slot {
 pub(super) struct Window {
     slots: VecDeque<Slot>,
     spent: u64,
-    limit: u64,
     length: u64,
 }
 
 impl Window {
-    pub(super) fn new(charge: &Charge) -> Self {
-        Self { slots: VecDeque::with_capacity(1), spent: 0, limit: charge.limit, length: nanos(charge.window) }
+    pub(super) fn new(length: Duration) -> Self {
+        Self { slots: VecDeque::with_capacity(1), spent: 0, length: nanos(length) }
     }
 
     /// Lets go of what was spent a window ago.
@@ -50,51 +48,58 @@ impl Window {
         self.slots.back().is_none_or(|newest| newest.last.saturating_add(self.length) <= now)
     }
 
-    /// Whether one more may be spent, given that what is over was released.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.spent >= self.limit
+    /// Whether so much more may be spent, given that what is over was released.
+    pub(super) fn fits(&self, cost: u64, limit: u64) -> bool {
+        self.spent.saturating_add(cost) <= limit
     }
 
-    /// Spends one. `now` is never before that of an earlier call.
-    pub(super) fn spend(&mut self, now: u64) {
+    /// Spends so much. `now` is never before that of an earlier call.
+    pub(super) fn spend(&mut self, now: u64, cost: u64) {
         let span = self.length.div_ceil(SLOTS_PER_WINDOW);
         match self.slots.back_mut() {
             Some(newest) if now.saturating_sub(newest.first) < span => {
                 newest.last = now;
-                newest.count += 1;
+                newest.count = newest.count.saturating_add(cost);
             }
-            _ => self.slots.push_back(Slot { first: now, last: now, count: 1 }),
+            _ => self.slots.push_back(Slot { first: now, last: now, count: cost }),
         }
-        self.spent += 1;
+        self.spent = self.spent.saturating_add(cost);
     }
 
-    /// Takes back one that was spent at `at`; false where there is none. Taken from any other slot, what
+    /// Takes back what was spent at `at`; false where there is nothing of it. Taken from any other slot, what
     /// remains would be released too early.
-    pub(super) fn refund(&mut self, at: u64) -> bool {
+    pub(super) fn refund(&mut self, at: u64, cost: u64) -> bool {
         let Some(index) = self.slots.iter().position(|slot| slot.first <= at && at <= slot.last) else { return false };
         let Some(slot) = self.slots.get_mut(index) else { return false };
-        slot.count -= 1;
+        let returned = cost.min(slot.count);
+        slot.count -= returned;
         if slot.count == 0 {
             self.slots.remove(index);
         }
-        self.spent = self.spent.saturating_sub(1);
+        self.spent = self.spent.saturating_sub(returned);
         true
     }
 
-    pub(super) fn rate(&self, now: u64) -> RateState {
+    pub(super) fn rate(&self, now: u64, limit: u64) -> RateState {
         let whole_at = self.slots.back().map_or(now, |newest| newest.last.saturating_add(self.length));
-        RateState {
-            limit: self.limit,
-            remaining: self.limit.saturating_sub(self.spent),
-            reset_seconds: seconds_until(whole_at, now),
-        }
+        RateState { limit, remaining: limit.saturating_sub(self.spent), reset_seconds: seconds_until(whole_at, now) }
     }
 
-    /// How long until one more may be spent.
-    pub(super) fn wait(&self, now: u64) -> Duration {
-        let free_at =
-            if self.is_exhausted() { self.slots.front().map(|oldest| oldest.last + self.length) } else { None };
-        Duration::from_nanos(free_at.unwrap_or(now).saturating_sub(now))
+    /// How long until so much more may be spent: a whole window where it never may.
+    pub(super) fn wait(&self, now: u64, cost: u64, limit: u64) -> Duration {
+        let mut spent = self.spent;
+        let mut free_at = now;
+        for slot in &self.slots {
+            if spent.saturating_add(cost) <= limit {
+                break;
+            }
+            spent = spent.saturating_sub(slot.count);
+            free_at = slot.last.saturating_add(self.length);
+        }
+        if cost > limit {
+            free_at = now.saturating_add(self.length);
+        }
+        Duration::from_nanos(free_at.saturating_sub(now))
     }
 }
 
@@ -109,23 +114,22 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn window(limit: u64, length_ms: u64) -> Window {
-        let window = Duration::from_millis(length_ms);
-        Window::new(&Charge { rule: "r".into(), key: "r|k".to_owned(), limit, window })
+    fn window(length_ms: u64) -> Window {
+        Window::new(Duration::from_millis(length_ms))
     }
 
-    fn try_spend(window: &mut Window, now: u64) -> bool {
+    fn try_spend(window: &mut Window, now: u64, cost: u64, limit: u64) -> bool {
         window.release(now);
-        let spends = !window.is_exhausted();
+        let spends = window.fits(cost, limit);
         if spends {
-            window.spend(now);
+            window.spend(now, cost);
         }
         spends
     }
 
     #[test]
     fn a_burst_is_released_exactly_one_window_after_it() {
-        let mut window = window(3, 1000);
+        let mut window = window(1000);
         for (at_ms, spends) in [
             (0, true),
             (0, true),
@@ -138,36 +142,38 @@ mod tests {
             (1999, false),
             (2000, true),
         ] {
-            assert_eq!(try_spend(&mut window, at_ms * MS), spends, "{at_ms}");
+            assert_eq!(try_spend(&mut window, at_ms * MS, 1, 3), spends, "{at_ms}");
         }
     }
 
     #[test]
     fn it_says_what_is_left_and_when() {
-        let mut window = window(2, 10_000);
+        let mut window = window(10_000);
         let state = |limit, remaining, reset_seconds| RateState { limit, remaining, reset_seconds };
-        assert_eq!((window.rate(0), window.wait(0)), (state(2, 2, 0), Duration::ZERO));
-        window.spend(0);
-        assert_eq!(window.rate(1), state(2, 1, 10));
-        window.spend(4_000 * MS);
-        assert_eq!(window.rate(4_000 * MS), state(2, 0, 10));
-        assert_eq!(window.wait(4_000 * MS), Duration::from_secs(6));
+        assert_eq!((window.rate(0, 2), window.wait(0, 1, 2)), (state(2, 2, 0), Duration::ZERO));
+        window.spend(0, 1);
+        assert_eq!(window.rate(1, 2), state(2, 1, 10));
+        window.spend(4_000 * MS, 1);
+        assert_eq!(window.rate(4_000 * MS, 2), state(2, 0, 10));
+        assert_eq!(window.wait(4_000 * MS, 1, 2), Duration::from_secs(6));
+        assert_eq!(window.wait(4_000 * MS, 2, 2), Duration::from_secs(10), "both must be over");
+        assert_eq!(window.wait(4_000 * MS, 3, 2), Duration::from_secs(10), "it never fits");
         window.release(10_000 * MS);
-        assert_eq!((window.rate(10_000 * MS), window.wait(10_000 * MS)), (state(2, 1, 4), Duration::ZERO));
+        assert_eq!((window.rate(10_000 * MS, 2), window.wait(10_000 * MS, 1, 2)), (state(2, 1, 4), Duration::ZERO));
         assert!(!window.is_over(13_999 * MS));
         assert!(window.is_over(14_000 * MS));
     }
 
     #[test]
     fn a_refund_is_taken_where_it_was_spent() {
-        let mut window = window(2, 1000);
-        window.spend(0);
-        window.spend(500 * MS);
-        assert!(window.refund(500 * MS));
-        assert!(!window.refund(500 * MS), "it is gone already");
-        assert!(try_spend(&mut window, 600 * MS));
-        assert!(!try_spend(&mut window, 999 * MS));
-        assert!(try_spend(&mut window, 1000 * MS));
+        let mut window = window(1000);
+        window.spend(0, 1);
+        window.spend(500 * MS, 3);
+        assert!(window.refund(500 * MS, 3));
+        assert!(!window.refund(500 * MS, 3), "it is gone already");
+        assert!(try_spend(&mut window, 600 * MS, 1, 2));
+        assert!(!try_spend(&mut window, 999 * MS, 1, 2));
+        assert!(try_spend(&mut window, 1000 * MS, 1, 2));
     }
 
     /// Counts every spend one by one.
@@ -189,28 +195,28 @@ mod tests {
             length_ms in 1_u64..2000,
             steps in proptest::collection::vec((0_u64..400, 0_u8..8), 1..300),
         ) {
-            let (mut window, mut reference) = (window(limit, length_ms), Reference { spends: Vec::new() });
+            let (mut window, mut reference) = (window(length_ms), Reference { spends: Vec::new() });
             let length = length_ms * MS;
             let mut now = 0;
             for (step_ms, kind) in steps {
                 // Steps of every scale, from the same instant to more than a window.
                 now += if kind == 0 { step_ms * length / 100 } else { step_ms * length / 10_000 };
                 if kind == 7 && let Some(at) = reference.spends.pop() {
-                    if !window.refund(at) {
+                    if !window.refund(at, 1) {
                         reference.spends.push(at);
                     }
                     continue;
                 }
-                if try_spend(&mut window, now) {
+                if try_spend(&mut window, now, 1, limit) {
                     reference.spends.push(now);
                 } else {
                     // Never stricter than a 31st of the window: all that count were spent that recently.
                     let from = now.saturating_sub(length + length.div_ceil(SLOTS_PER_WINDOW));
                     let counting = reference.spends.iter().filter(|at| **at >= from).count();
                     prop_assert!(counting as u64 >= limit, "refused with {} of {} spent", counting, limit);
-                    let free_at = now + window.wait(now).as_nanos() as u64;
+                    let free_at = now + window.wait(now, 1, limit).as_nanos() as u64;
                     window.release(free_at);
-                    prop_assert!(!window.is_exhausted(), "the wait is too short");
+                    prop_assert!(window.fits(1, limit), "the wait is too short");
                     now = free_at;
                 }
                 prop_assert!(window.slots.len() <= 32);

@@ -97,7 +97,7 @@ fn ids_are_kept_as_long_as_commands_are_fresh() {
 fn budgets_have_something_to_read() {
     check("[{ budget: by_email }]", &["0 : the key of `by_email` has a field of the body"]);
     check("[{ body: { max: 1KiB } }, { budget: [by_ip, by_email] }]", &["1 /1: the key of `by_email`"]);
-    check("[{ budget: { of: [by_user] } }]", &["0 /of/0: the key of `by_user` has the session"]);
+    check("[{ budget: [by_user] }]", &["0 /0: the key of `by_user` has the session"]);
     check("[{ budget: by_type }, envelope]", &["0 : the key of `by_type` has the message type"]);
     check("[{ budget: unknown }]", &[]);
 }

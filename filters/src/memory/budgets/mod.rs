@@ -1,7 +1,7 @@
 //! Budgets in this process.
 
-use super::{lock, nanos, shard_count, window::Window};
-use crate::api::{BudgetStore, Charge, Clock, RateState, Receipt, Spent, Step, StoreFault};
+use super::{NANOS_PER_SECOND, lock, nanos, shard_count, window::Window};
+use crate::api::{Charge, Clock, Exhausted, Grant, Receipt};
 use indexmap::IndexMap;
 use std::{
     hash::{BuildHasher, RandomState},
@@ -55,7 +55,7 @@ impl Shard {
             return None;
         }
         self.owed += SWEEP_KEYS;
-        Some(self.windows.insert_full(key.into(), Window::new(charge)).0)
+        Some(self.windows.insert_full(key.into(), Window::new(charge.window)).0)
     }
 
     /// Looks at so many keys, in turn over all calls, and lets go of those that are over.
@@ -97,7 +97,11 @@ impl MemoryBudgets {
         (self.hasher.hash_one(key) % callers.max(1)) as usize
     }
 
-    fn spend_now(&self, charges: &[Charge]) -> Spent {
+    /// Spends every charge, or nothing. Observed charges never refuse: what does not fit is named.
+    ///
+    /// # Errors
+    /// Where a charge is over its limit.
+    pub fn spend(&self, charges: &[Charge]) -> Result<Grant, Exhausted> {
         let (mut held, homes) = self.hold(charges);
         // Read under the locks: in every window, time goes forward only.
         let monotonic = self.clock.monotonic();
@@ -108,18 +112,27 @@ impl MemoryBudgets {
         // Nothing is removed from here to the end, so places stay valid.
         let places: Vec<Place> =
             charges.iter().zip(homes).map(|(charge, home)| place(&mut held, home, charge)).collect();
-        let spent = refusal(&mut held, &places, now).unwrap_or_else(|| {
-            let rates = places.iter().filter_map(|place| {
-                let window = window_at(&mut held, *place)?;
-                window.spend(now);
-                Some(window.rate(now))
-            });
-            Spent::All { rates: rates.collect(), receipt: Receipt(monotonic) }
-        });
+        let spent = match exhausted(&mut held, charges, &places, now) {
+            Some(exhausted) => Err(exhausted),
+            None => Ok(spend_all(&mut held, charges, &places, monotonic)),
+        };
         for shard in &mut held {
             shard.pay_owed(now);
         }
         spent
+    }
+
+    /// Gives back what was spent on these charges.
+    pub fn refund(&self, charges: &[Charge], receipt: Receipt) {
+        let at = nanos(receipt.0);
+        for charge in charges {
+            let refund = |shard: Option<&Mutex<Shard>>, key: &str| {
+                let refund = |window: &mut Window| window.refund(at, charge.cost);
+                shard.is_some_and(|shard| lock(shard).windows.get_mut(key).is_some_and(refund))
+            };
+            let _ = refund(self.shards.get(self.shard_of(&charge.key)), &charge.key)
+                || refund(self.shards.last(), &charge.rule);
+        }
     }
 
     /// Locks every shard that the charges touch, and says which of the held ones each charge belongs to. Where
@@ -140,23 +153,6 @@ impl MemoryBudgets {
     }
 }
 
-impl BudgetStore for MemoryBudgets {
-    fn spend(&self, charges: &[Charge]) -> Step<'_, Result<Spent, StoreFault>> {
-        Step::Ready(Ok(self.spend_now(charges)))
-    }
-
-    fn refund(&self, charges: &[Charge], receipt: Receipt) {
-        let at = nanos(receipt.0);
-        for charge in charges {
-            let refund = |shard: Option<&Mutex<Shard>>, key: &str| {
-                shard.is_some_and(|shard| lock(shard).windows.get_mut(key).is_some_and(|window| window.refund(at)))
-            };
-            let _ = refund(self.shards.get(self.shard_of(&charge.key)), &charge.key)
-                || refund(self.shards.last(), &charge.rule);
-        }
-    }
-}
-
 /// The window of a charge, made where there is none: in its own shard, or shared where that is full.
 fn place(held: &mut [MutexGuard<'_, Shard>], home: usize, charge: &Charge) -> Place {
     if let Some(index) = held.get_mut(home).and_then(|shard| shard.claim(&charge.key, charge)) {
@@ -170,20 +166,38 @@ fn window_at<'a>(held: &'a mut [MutexGuard<'_, Shard>], (shard, index): Place) -
     held.get_mut(shard)?.windows.get_index_mut(index).map(|(_, window)| window)
 }
 
-/// The refusal, where any window is exhausted: that of the one which takes longest.
-fn refusal(held: &mut [MutexGuard<'_, Shard>], places: &[Place], now: u64) -> Option<Spent> {
-    let mut longest: Option<(Duration, RateState)> = None;
-    for place in places {
+/// What refuses, where anything does: the charge that takes longest to fit.
+fn exhausted(held: &mut [MutexGuard<'_, Shard>], charges: &[Charge], places: &[Place], now: u64) -> Option<Exhausted> {
+    let mut longest: Option<(Duration, Exhausted)> = None;
+    for (index, (charge, place)) in charges.iter().zip(places).enumerate() {
         let Some(window) = window_at(held, *place) else { continue };
         window.release(now);
-        let wait = window.wait(now);
-        if window.is_exhausted() && longest.is_none_or(|(known, _)| wait > known) {
-            longest = Some((wait, window.rate(now)));
+        if charge.is_observed || window.fits(charge.cost, charge.limit) {
+            continue;
+        }
+        let wait = window.wait(now, charge.cost, charge.limit);
+        if longest.is_none_or(|(known, _)| wait > known) {
+            let retry_after_seconds = nanos(wait).div_ceil(NANOS_PER_SECOND).max(1);
+            let rate = window.rate(now, charge.limit);
+            longest = Some((wait, Exhausted { charge: index, rate, retry_after_seconds }));
         }
     }
-    let (wait, rate) = longest?;
-    let retry_after_seconds = nanos(wait).div_ceil(1_000_000_000).max(1);
-    Some(Spent::Refused { rate, retry_after_seconds })
+    longest.map(|(_, exhausted)| exhausted)
+}
+
+fn spend_all(held: &mut [MutexGuard<'_, Shard>], charges: &[Charge], places: &[Place], monotonic: Duration) -> Grant {
+    let now = nanos(monotonic);
+    let mut grant = Grant { rates: Vec::with_capacity(charges.len()), over: Vec::new(), receipt: Receipt(monotonic) };
+    for (index, (charge, place)) in charges.iter().zip(places).enumerate() {
+        let Some(window) = window_at(held, *place) else { continue };
+        if window.fits(charge.cost, charge.limit) {
+            window.spend(now, charge.cost);
+        } else {
+            grant.over.push(index);
+        }
+        grant.rates.push(window.rate(now, charge.limit));
+    }
+    grant
 }
 
 #[cfg(test)]

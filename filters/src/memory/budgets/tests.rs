@@ -1,12 +1,19 @@
 use super::*;
-use crate::{fakes::FakeClock, memory::SystemClock};
+use crate::{api::RateState, fakes::FakeClock, memory::SystemClock};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,
 };
 
 fn charge(rule: &str, caller: &str, limit: u64, window_ms: u64) -> Charge {
-    Charge { rule: rule.into(), key: format!("{rule}|{caller}"), limit, window: Duration::from_millis(window_ms) }
+    Charge {
+        rule: rule.into(),
+        key: format!("{rule}|{caller}"),
+        limit,
+        window: Duration::from_millis(window_ms),
+        cost: 1,
+        is_observed: false,
+    }
 }
 
 fn store(keys_max: usize) -> (MemoryBudgets, Arc<FakeClock>) {
@@ -15,7 +22,7 @@ fn store(keys_max: usize) -> (MemoryBudgets, Arc<FakeClock>) {
 }
 
 fn spends(store: &MemoryBudgets, charges: &[Charge]) -> bool {
-    matches!(store.spend_now(charges), Spent::All { .. })
+    store.spend(charges).is_ok()
 }
 
 #[test]
@@ -25,11 +32,11 @@ fn a_refusal_spends_nothing_and_names_the_slowest_rule() {
     assert!(spends(&store, &[tight.clone(), slow.clone()]));
     clock.set(Duration::from_millis(500));
     for _ in 0..10 {
-        let refused = store.spend_now(&[wide.clone(), tight.clone(), slow.clone()]);
+        let refused = store.spend(&[wide.clone(), tight.clone(), slow.clone()]);
         let rate = RateState { limit: 1, remaining: 0, reset_seconds: 60 };
-        assert_eq!(refused, Spent::Refused { rate, retry_after_seconds: 60 });
+        assert_eq!(refused, Err(Exhausted { charge: 2, rate, retry_after_seconds: 60 }));
     }
-    let Spent::All { rates, .. } = store.spend_now(&[wide]) else { panic!("refusals have spent") };
+    let rates = store.spend(&[wide]).unwrap().rates;
     assert_eq!(rates, [RateState { limit: 5, remaining: 4, reset_seconds: 1 }]);
     assert!(!spends(&store, std::slice::from_ref(&tight)));
     clock.set(Duration::from_millis(1000));
@@ -49,7 +56,7 @@ fn callers_and_rules_are_counted_apart() {
 fn a_refund_gives_back_what_was_spent() {
     let (store, clock) = store(100);
     let charges = [charge("a", "x", 1, 1000), charge("b", "x", 1, 1000)];
-    let Spent::All { receipt, .. } = store.spend_now(&charges) else { panic!("refused") };
+    let receipt = store.spend(&charges).unwrap().receipt;
     assert!(!spends(&store, &charges));
     store.refund(&charges, receipt);
     assert!(spends(&store, &charges));

@@ -1,0 +1,52 @@
+//! Changes to a budget at run time.
+
+use super::config::Mode;
+use crate::api::units::Rate;
+use serde::{Deserialize, Serialize};
+
+/// What is to be changed of a budget; what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Whether its rules refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The rules that each instance counts for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Vec<Rate>>,
+    /// The rules that every instance on the same store counts together. Each instance is changed for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Vec<Rate>>,
+}
+
+/// Why a budget cannot be changed so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeProblem {
+    /// It would hold nobody to anything.
+    #[error("the budget would have no rule")]
+    NoRule,
+    /// A chain that is built without a store cannot ask one.
+    #[error("the budget has no shared rules, so it has no store: add shared rules in the configuration")]
+    NoStore,
+    /// Two rules that are the same.
+    #[error("the rule {0} is there twice")]
+    Twice(Rate),
+}
+
+impl Change {
+    pub(super) fn check(&self, instance: &[Rate], shared: &[Rate], has_store: bool) -> Result<(), ChangeProblem> {
+        if instance.is_empty() && shared.is_empty() {
+            return Err(ChangeProblem::NoRule);
+        }
+        if !shared.is_empty() && !has_store {
+            return Err(ChangeProblem::NoStore);
+        }
+        for rates in [instance, shared] {
+            let twice = rates.iter().enumerate().find(|(index, rate)| rates.iter().take(*index).any(|r| r == *rate));
+            if let Some((_, rate)) = twice {
+                return Err(ChangeProblem::Twice(*rate));
+            }
+        }
+        Ok(())
+    }
+}
