@@ -20,3 +20,4 @@ mod life;
 mod protocols;
 mod unread;
 mod uploads;
+mod vectors;
