@@ -15,6 +15,7 @@ mod cli;
 mod commands;
 mod forwards;
 mod golden;
+mod keys;
 mod kit;
 mod life;
 mod protocols;
