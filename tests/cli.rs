@@ -27,18 +27,21 @@ fn routes_are_printed_in_the_order_in_which_they_are_tried() {
 version: 1
 listeners: { public: { bind: "127.0.0.1:0" } }
 upstreams: { backend: { endpoints: ["http://127.0.0.1:1"] } }
+signing: { keys: { main: { env: PORTCULLIS_SIGNING_KEY } }, active: main }
 routes:
   - { name: rest, match: { path: "/*" }, forward: backend }
   - { name: one, match: { path: "/a/{id}" }, forward: backend }
   - { name: exact, match: { path: /a/b, method: [GET, POST] }, chain: request_id, forward: backend }
+  - { name: keys, match: { path: /keys }, publish: signing_keys }
   - { name: host, match: { host: api.example.com }, forward: backend }
 "#;
     fs::write(&file, yaml).unwrap();
     let printed = run(&["routes", file.to_str().unwrap()]);
     let lines = text(&printed.stdout);
     let names: Vec<&str> = lines.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    assert_eq!(names, ["host", "exact", "one", "rest"], "{lines}");
+    assert_eq!(names, ["host", "exact", "one", "keys", "rest"], "{lines}");
     assert!(lines.contains("GET,POST */a/b  [request_id]  → forward backend"), "{lines}");
+    assert!(lines.contains("* */keys  []  → publish signing_keys"), "{lines}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `portcullis call`: one signed command from the shell.
 
 use crate::client::{
-    Answer, CallError, Client, Codec, Command, Device, DeviceFile, Dialect, Endpoint, HttpVersion, Protocol, Trust,
-    parse_public_key, unix_ms,
+    Answer, CallError, Client, Codec, Command, Device, DeviceFile, Dialect, Endpoint, HttpVersion, KeysUrl, Protocol,
+    Trust, parse_public_key, unix_ms,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -49,6 +49,9 @@ pub struct CallArgs {
     /// Verify answers with this key instead of those in the device file
     #[arg(long, value_name = "BASE64|FILE")]
     gateway_key: Option<String>,
+    /// Verify answers with the keys that the gateway publishes here instead of those in the device file
+    #[arg(long, value_name = "URL", conflicts_with = "gateway_key")]
+    gateway_keys: Option<KeysUrl>,
     /// PEM file of the authorities to trust on https:// instead of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -129,13 +132,22 @@ pub async fn run(args: CallArgs) -> ExitCode {
 }
 
 async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<Outcome> {
-    let (device, payload, client) = match given(args) {
+    let (mut device, payload, client) = match given(args) {
         Ok(given) => given,
         Err(fault) => {
             writeln!(err, "{}", json!({ "usage": fault.to_string() }))?;
             return Ok(Outcome::Usage);
         }
     };
+    if let Some(url) = &args.gateway_keys {
+        match client.gateway_keys(url).await {
+            Ok(keys) => device.gateway_keys = keys,
+            Err(fault) => {
+                writeln!(err, "{}", json!({ "failed": fault.to_string() }))?;
+                return Ok(Outcome::Failed);
+            }
+        }
+    }
     let dialect = Dialect { protocol: args.protocol, codec: args.codec, http: args.http };
     let mut worst = Outcome::Verified;
     let mut request = None;
@@ -168,7 +180,7 @@ fn given(args: &CallArgs) -> Result<(Device, Bytes, Client), Box<dyn Error>> {
     }
     let trust = match &args.ca {
         Some(file) => Trust::in_file(file)?,
-        None if args.to.is_tls() => Trust::of_the_system()?,
+        None if args.to.is_tls() || args.gateway_keys.as_ref().is_some_and(KeysUrl::is_tls) => Trust::of_the_system()?,
         None => Trust::nobody(),
     };
     let payload = payload(args.payload.as_deref().unwrap_or_default())?;

@@ -3,9 +3,10 @@
 use super::{
     expand::Env,
     file,
-    source::{Secret, Tls},
+    source::{Key, Secret, Tls},
 };
-use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
+use ed25519_dalek::{SigningKey, VerifyingKey, pkcs8::DecodePrivateKey};
+use filters::signature::{KeyFault, parse_key};
 use rustls::{
     crypto::ring,
     pki_types::{
@@ -47,6 +48,12 @@ pub enum SecretFault {
         /// What the parser says.
         why: String,
     },
+    /// A public half is no key.
+    #[error(transparent)]
+    PublicHalf(#[from] KeyFault),
+    /// A public half is a key that strict verification never takes.
+    #[error("the key has small order or is not canonical, so that nothing verifies with it")]
+    VerifiesNothing,
     /// Certificate and key are not of one pair.
     #[error("the key in `{key}` is not the one of the certificate in `{certificate}`")]
     Mismatch {
@@ -80,6 +87,17 @@ pub fn signing_key(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<Si
         Some(("PRIVATE KEY", _)) => SigningKey::from_pkcs8_pem(pem.trim()).map_err(|error| not_a(&error)),
         Some((label, _)) if label.len() <= 40 => Err(not_a(&format!("it is a {label}"))),
         _ => Err(not_a(&"its PEM section is damaged")),
+    }
+}
+
+/// The public half of a signing key, of which it may be all that is given.
+///
+/// # Errors
+/// Where the key cannot be read or is something else, or nothing verifies with it.
+pub fn verifying_key(key: &Key, base_dir: &Path, env: &Env<'_>) -> Result<VerifyingKey, SecretFault> {
+    match key {
+        Key::Private(secret) => Ok(signing_key(secret, base_dir, env)?.verifying_key()),
+        Key::Public(half) => parse_key(&half.public)?.ok_or(SecretFault::VerifiesNothing),
     }
 }
 

@@ -55,6 +55,7 @@ impl Paste {
             ),
             ("a signed command, good for a minute, and once", signed_curl(edge, device)?),
             ("signed anew each time, the answer verified", format!("{call} user.account.get")),
+            ("the keys that answers verify with", format!("curl -s {public}/.well-known/jwks.json")),
             ("over gRPC, with a payload", format!("{call} --protocol grpc user.games.open '{{\"title\":\"Go\"}}'")),
             ("the same request twice", format!("{call} --repeat-id user.account.get")),
             ("a flood", format!("{call} --times 60 user.account.get")),

@@ -4,15 +4,15 @@ use super::{
     CommandTarget, Forward, Plan, PlannedListener, Route, Target,
     commands::Commands,
     identity::IdentityHeaders,
+    keys::Keys,
     path::Shut,
     route::{MatchProblem, Matcher, RouteTable},
-    signer::Signer,
 };
 use crate::{
     config::{
         Config, Env, Loaded,
-        secrets::{self, SecretFault},
-        source,
+        secrets::SecretFault,
+        source::{self, Publish},
     },
     listener::head::HeadLimits,
     telemetry::metrics::Metrics,
@@ -61,7 +61,7 @@ pub enum BuildProblem {
         name: String,
     },
     /// A route has no target, or two.
-    #[error("route `{0}` needs exactly one target: `forward` or `commands`")]
+    #[error("route `{0}` needs exactly one target: `forward`, `commands` or `publish`")]
     Target(String),
     /// A secret could not be read.
     #[error("signing key `{key_id}`: {fault}")]
@@ -92,9 +92,9 @@ pub enum BuildProblem {
 pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem> {
     let config = &loaded.config;
     let upstreams = upstreams(config)?;
-    let signer = config.signing.as_ref().map(|signing| signer(&loaded, signing, outside)).transpose()?.map(Arc::new);
-    let parts = parts(config, &upstreams, outside, signer.as_deref())?;
-    let builder = Builder { config, upstreams: &upstreams, signer: signer.as_ref(), parts: &parts };
+    let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
+    let parts = parts(config, &upstreams, outside, keys.as_ref())?;
+    let builder = Builder { config, upstreams: &upstreams, keys: keys.as_ref(), parts: &parts };
     let routes =
         config.routes.iter().map(|written| builder.route(written, outside.metrics)).collect::<Result<Vec<_>, _>>()?;
     let matchers: Vec<Matcher> = routes.iter().map(|route| route.matcher.clone()).collect();
@@ -121,21 +121,11 @@ fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
     config.upstreams.iter().map(upstream).collect()
 }
 
-fn signer(loaded: &Loaded, signing: &source::Signing, outside: &Outside<'_>) -> Result<Signer, BuildProblem> {
-    let key_id = &signing.active;
-    let missing = || BuildProblem::Missing { user: "signing".to_owned(), kind: "key", name: key_id.clone() };
-    let secret = signing.keys.get(key_id).ok_or_else(missing)?;
-    let key = secrets::signing_key(secret, &loaded.base_dir, outside.env)
-        .map_err(|fault| BuildProblem::Secret { key_id: key_id.clone(), fault })?;
-    let source::Markers { request, response, event } = signing.markers.clone();
-    Ok(Signer::new(key_id, key, proto::signing::Markers { request, response, event }))
-}
-
 fn parts(
     config: &Config,
     upstreams: &BTreeMap<String, Arc<Upstream>>,
     outside: &Outside<'_>,
-    signer: Option<&Signer>,
+    keys: Option<&Keys>,
 ) -> Result<Parts, BuildProblem> {
     let mut sessions: BTreeMap<String, Arc<dyn SessionLookup>> = BTreeMap::new();
     for (name, written) in &config.sessions {
@@ -152,7 +142,7 @@ fn parts(
     }
     Ok(Parts {
         clock: Arc::clone(&outside.clock),
-        markers: signer.map(|signer| signer.markers.clone()).unwrap_or_default(),
+        markers: keys.map(|keys| keys.signer.markers.clone()).unwrap_or_default(),
         sessions,
         replay_stores,
         budget_stores,
@@ -195,7 +185,7 @@ fn find<'a, T>(
 struct Builder<'a> {
     config: &'a Config,
     upstreams: &'a BTreeMap<String, Arc<Upstream>>,
-    signer: Option<&'a Arc<Signer>>,
+    keys: Option<&'a Keys>,
     parts: &'a Parts,
 }
 
@@ -204,9 +194,12 @@ impl Builder<'_> {
         let fault = |fault| BuildProblem::Filter { route: written.name.clone(), fault };
         let mut filters = Vec::new();
         self.expand(&written.chain, 0, &mut filters);
-        let target = match (&written.forward, &written.commands) {
-            (Some(forward), None) => Target::Forward(self.forward(&written.name, forward)?),
-            (None, Some(commands)) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
+        let target = match (&written.forward, &written.commands, written.publish) {
+            (Some(forward), None, None) => Target::Forward(self.forward(&written.name, forward)?),
+            (None, Some(commands), None) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
+            (None, None, Some(Publish::SigningKeys)) => {
+                Target::Publish(Arc::clone(&self.keys(&written.name)?.published))
+            }
             _ => return Err(BuildProblem::Target(written.name.clone())),
         };
         Ok(Arc::new(Route {
@@ -244,15 +237,18 @@ impl Builder<'_> {
     }
 
     fn commands(&self, route: &str, name: &str) -> Result<CommandTarget, BuildProblem> {
-        let user = || format!("route `{route}`");
-        let written = find(&self.config.commands, name, "commands", user)?;
+        let written = find(&self.config.commands, name, "commands", || format!("route `{route}`"))?;
         let upstream = find(self.upstreams, &written.upstream, "upstream", || format!("commands `{name}`"))?;
-        let signer = self.signer.ok_or_else(|| BuildProblem::Missing {
-            user: user(),
+        let signer = Arc::clone(&self.keys(route)?.signer);
+        let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
+        Ok(CommandTarget { commands: Arc::new(commands), signer })
+    }
+
+    fn keys(&self, route: &str) -> Result<&Keys, BuildProblem> {
+        self.keys.ok_or_else(|| BuildProblem::Missing {
+            user: format!("route `{route}`"),
             kind: "signing key",
             name: "signing.active".to_owned(),
-        })?;
-        let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
-        Ok(CommandTarget { commands: Arc::new(commands), signer: Arc::clone(signer) })
+        })
     }
 }

@@ -3,8 +3,10 @@
 mod build;
 pub mod commands;
 pub mod identity;
+mod keys;
 pub mod path;
 mod payload;
+pub mod published;
 pub mod route;
 pub mod signer;
 
@@ -17,6 +19,7 @@ use http::HeaderValue;
 use identity::IdentityHeaders;
 use ipnet::IpNet;
 use path::Shut;
+use published::PublishedKeys;
 use route::{Matcher, RouteTable};
 use signer::Signer;
 use std::sync::Arc;
@@ -71,6 +74,8 @@ pub enum Target {
     Forward(Forward),
     /// It is a call of `edge.v1.Gateway`.
     Commands(Arc<CommandTarget>),
+    /// It is answered with the public keys.
+    Publish(Arc<PublishedKeys>),
 }
 
 /// How a request is proxied.
@@ -98,6 +103,7 @@ impl Route {
         match &self.target {
             Target::Forward(forward) => format!("forward {}", forward.upstream.name()),
             Target::Commands(target) => format!("commands {}", target.commands.name),
+            Target::Publish(_) => "publish signing_keys".to_owned(),
         }
     }
 }

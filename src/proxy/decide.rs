@@ -53,7 +53,13 @@ impl Gateway {
         };
         ctx.route = Some(Arc::clone(&route));
         match &route.target {
-            Target::Forward(_) => self.forward(session, ctx, &route).await,
+            Target::Forward(_) => {
+                // RFC 9110 section 15.2: HTTP/1.0 has no informational answers.
+                let is_http10 = session.req_header().version == Version::HTTP_10;
+                session.set_ignore_info_resp(is_http10);
+                self.pass(session, ctx, &route).await
+            }
+            Target::Publish(keys) => Box::pin(self.publish(session, ctx, &route, keys)).await.map(|()| true),
             Target::Commands(target) => Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true),
         }
     }
@@ -84,10 +90,8 @@ impl Gateway {
         }
     }
 
-    async fn forward(&self, session: &mut Session, ctx: &mut RequestContext, route: &Arc<Route>) -> Result<bool> {
-        // RFC 9110 section 15.2: HTTP/1.0 has no informational answers.
-        let is_http10 = session.req_header().version == Version::HTTP_10;
-        session.set_ignore_info_resp(is_http10);
+    /// Runs a route's chain over a plain request. `Ok(true)` says that it was answered there.
+    pub(super) async fn pass(&self, session: &mut Session, ctx: &mut RequestContext, route: &Route) -> Result<bool> {
         let listener_max = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
         if content_length(&session.req_header().headers).is_some_and(|length| length > listener_max) {
             return Box::pin(self.refuse(session, ctx, &Refusal::new(Reason::BodyTooLarge))).await;

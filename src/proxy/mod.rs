@@ -7,6 +7,7 @@ mod decide;
 mod dial;
 mod forward;
 mod hops;
+mod publish;
 pub mod reply;
 mod waits;
 

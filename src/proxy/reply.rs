@@ -123,7 +123,10 @@ pub async fn answer(session: &mut Session, ctx: &RequestContext, status: StatusC
 /// Where the client has gone.
 pub async fn write(session: &mut Session, mut answer: ResponseHeader, body: Bytes) -> Result<()> {
     let is_head = session.req_header().method == http::Method::HEAD;
-    answer.insert_header(CONTENT_LENGTH, body.len())?;
+    // RFC 9110 section 8.6: a 204 must not have a length, and a 304 none but that of the 200 in its place.
+    if !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        answer.insert_header(CONTENT_LENGTH, body.len())?;
+    }
     session.set_total_drain_timeout(Some(LINGER));
     let has_body = !body.is_empty() && !is_head;
     session.write_response_header(Box::new(answer), !has_body).await?;

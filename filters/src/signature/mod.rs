@@ -108,3 +108,5 @@ impl SignatureFilter {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

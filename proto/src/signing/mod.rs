@@ -60,6 +60,27 @@ pub struct ResponseFields<'a> {
     pub payload_hash: &'a [u8],
 }
 
+/// The signed fields of an event. None of them says who receives it, so one signature serves every stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventFields<'a> {
+    /// As on the wire.
+    pub protocol_version: &'a str,
+    /// Unique among events.
+    pub event_id: &'a str,
+    /// The event's name.
+    pub event_type: &'a str,
+    /// Unix milliseconds.
+    pub timestamp_ms: i64,
+    /// Of the command that caused it; empty where there is none.
+    pub request_id: &'a str,
+    /// The user that it is addressed to; empty for everybody.
+    pub subject: &'a str,
+    /// Where it stands in the feed.
+    pub position: &'a str,
+    /// SHA-256 of the payload.
+    pub payload_hash: &'a [u8],
+}
+
 impl RequestFields<'_> {
     /// The bytes that a client signs.
     #[must_use]
@@ -85,6 +106,23 @@ impl ResponseFields<'_> {
         input.bytes(self.request_id.as_bytes());
         input.int64(self.timestamp_ms);
         input.bytes(self.result_code.as_bytes());
+        input.bytes(self.payload_hash);
+        input.0
+    }
+}
+
+impl EventFields<'_> {
+    /// The bytes that the gateway signs.
+    #[must_use]
+    pub fn input(&self, marker: &str) -> Vec<u8> {
+        let mut input = Input::with(marker);
+        input.bytes(self.protocol_version.as_bytes());
+        input.bytes(self.event_id.as_bytes());
+        input.bytes(self.event_type.as_bytes());
+        input.int64(self.timestamp_ms);
+        input.bytes(self.request_id.as_bytes());
+        input.bytes(self.subject.as_bytes());
+        input.bytes(self.position.as_bytes());
         input.bytes(self.payload_hash);
         input.0
     }
@@ -116,3 +154,5 @@ impl Input {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -3,7 +3,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-fn unhex(hex: &str) -> Vec<u8> {
+pub(super) fn unhex(hex: &str) -> Vec<u8> {
     let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
     pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
@@ -65,31 +65,38 @@ fn an_int64_is_big_endian() {
     }
 }
 
-/// The signed fields, owned: four texts, a time and a hash.
-type Fields = ([String; 4], i64, Vec<u8>);
+/// The signed fields, owned: some texts, a time and a hash.
+type Fields<const N: usize> = ([String; N], i64, Vec<u8>);
 
-fn request((texts, timestamp_ms, payload_hash): &Fields, marker: &str) -> Vec<u8> {
+fn request((texts, timestamp_ms, payload_hash): &Fields<4>, marker: &str) -> Vec<u8> {
     let [protocol_version, device_session_id, message_type, request_id] = texts;
     let timestamp_ms = *timestamp_ms;
     RequestFields { protocol_version, device_session_id, message_type, timestamp_ms, request_id, payload_hash }
         .input(marker)
 }
 
-fn response((texts, timestamp_ms, payload_hash): &Fields, marker: &str) -> Vec<u8> {
+fn response((texts, timestamp_ms, payload_hash): &Fields<4>, marker: &str) -> Vec<u8> {
     let [protocol_version, device_session_id, request_id, result_code] = texts;
     let timestamp_ms = *timestamp_ms;
     ResponseFields { protocol_version, device_session_id, request_id, timestamp_ms, result_code, payload_hash }
         .input(marker)
 }
 
+fn event((texts, timestamp_ms, payload_hash): &Fields<6>, marker: &str) -> Vec<u8> {
+    let [protocol_version, event_id, event_type, request_id, subject, position] = texts;
+    let timestamp_ms = *timestamp_ms;
+    EventFields { protocol_version, event_id, event_type, timestamp_ms, request_id, subject, position, payload_hash }
+        .input(marker)
+}
+
 /// Fields that are apt to run into each other: short, of few letters, with bytes that look like lengths.
-fn fields() -> impl Strategy<Value = Fields> {
+fn fields<const N: usize>() -> impl Strategy<Value = Fields<N>> {
     let text = "[ab\\x00-\\x03]{0,4}|.{0,140}";
-    (proptest::array::uniform4(text), prop_oneof![0_i64..3, any::<i64>()], proptest::collection::vec(0_u8..4, 0..4))
+    (proptest::array::uniform(text), prop_oneof![0_i64..3, any::<i64>()], proptest::collection::vec(0_u8..4, 0..4))
 }
 
 /// The same fields with a letter moved from one to the next: what an encoding without lengths would not tell.
-fn shifted((mut texts, timestamp_ms, hash): Fields, at: usize) -> Option<Fields> {
+fn shifted<const N: usize>((mut texts, timestamp_ms, hash): Fields<N>, at: usize) -> Option<Fields<N>> {
     let moved = texts[at].pop()?;
     texts[at + 1].insert(0, moved);
     Some((texts, timestamp_ms, hash))
@@ -107,9 +114,20 @@ proptest! {
     }
 
     #[test]
-    fn a_request_is_never_a_response(a in fields(), b in fields()) {
+    fn different_events_give_different_inputs(a in fields(), b in fields(), at in 0_usize..5) {
+        prop_assert_eq!(event(&a, "m") == event(&b, "m"), a == b);
+        if let Some(shifted) = shifted(a.clone(), at) {
+            prop_assert_ne!(event(&a, "m"), event(&shifted, "m"));
+        }
+    }
+
+    #[test]
+    fn no_kind_is_another(a in fields(), b in fields(), c in fields()) {
         let markers = Markers::default();
-        prop_assert_ne!(request(&a, &markers.request), response(&b, &markers.response));
-        prop_assert_ne!(request(&a, &markers.request), request(&a, &markers.event));
+        let inputs = [request(&a, &markers.request), response(&b, &markers.response), event(&c, &markers.event)];
+        prop_assert_ne!(&inputs[0], &inputs[1]);
+        prop_assert_ne!(&inputs[0], &inputs[2]);
+        prop_assert_ne!(&inputs[1], &inputs[2]);
+        prop_assert_ne!(&inputs[0], &request(&a, &markers.event));
     }
 }

@@ -7,6 +7,7 @@ mod names;
 mod paths;
 mod routes;
 mod signing;
+mod targets;
 mod unused;
 mod upstreams;
 

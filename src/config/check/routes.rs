@@ -1,23 +1,14 @@
 use super::{
     super::{
-        nearest::{one_of, quoted},
-        source::{Call, Match, Route},
+        nearest::one_of,
+        source::{Call, Match},
         tree::join,
     },
-    Checks,
-    chains::Placed,
-    paths,
+    Checks, paths,
+    targets::COMMAND_SERVICE,
 };
-use filters::{api::units::Size, table::FilterConfig};
 use http::{HeaderName, HeaderValue, Method};
 use std::collections::{BTreeSet, HashMap};
-
-/// What Pingora 0.9.1 keeps of a body that was read ahead of the proxying, and sends again.
-const FORWARD_REPLAY_MAX: u64 = 64 << 10;
-/// The service whose calls `commands` answers.
-const COMMAND_SERVICE: &str = "edge.v1.Gateway";
-/// What a signed command is held to. Without any one of them it could be forged, replayed or altered.
-const COMMAND_FILTERS: &[&str] = &["envelope", "session", "payload_hash", "signature", "freshness", "replay"];
 
 impl<'a> Checks<'a> {
     pub(super) fn routes(&mut self) {
@@ -112,71 +103,6 @@ impl<'a> Checks<'a> {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             let remedy = "write letters, digits and `-`, such as `x-user-id`";
             self.error(pointer, format!("`{name}` is no header name"), remedy);
-        }
-    }
-
-    fn target(&mut self, pointer: &str, route: &Route) {
-        let config = self.config;
-        match (&route.forward, &route.commands) {
-            (None, None) => {
-                let what = format!("the route `{}` has no target", route.name);
-                self.error(pointer, what, "add `forward: UPSTREAM` or `commands: NAME`");
-            }
-            (Some(_), Some(_)) => {
-                let what = format!("the route `{}` has two targets", route.name);
-                self.error(&format!("{pointer}/commands"), what, "keep `forward` or `commands`");
-            }
-            _ => {}
-        }
-        if let Some(forward) = &route.forward {
-            let whole = format!("{pointer}/forward");
-            let at =
-                if self.tree.find(&format!("{whole}/upstream")).is_whole { format!("{whole}/upstream") } else { whole };
-            self.known(&at, "upstream", forward.upstream(), &config.upstreams);
-        }
-        if let Some(commands) = &route.commands {
-            self.known(&format!("{pointer}/commands"), "command set", commands, &config.commands);
-            if route.r#match.rpc.as_deref() != Some(COMMAND_SERVICE) {
-                let remedy = format!("add `rpc: {COMMAND_SERVICE}` to its `match`");
-                self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
-            }
-        }
-    }
-
-    fn fits_target(&mut self, pointer: &str, route: &Route, placed: &[Placed<'_>]) {
-        let has = |name: &&&str| placed.iter().any(|placed| placed.filter.name() == **name);
-        if route.commands.is_some() {
-            let lacking: Vec<&str> = COMMAND_FILTERS.iter().filter(|name| !has(name)).copied().collect();
-            if !lacking.is_empty() {
-                let what = format!("the chain of commands lacks {}", quoted(&lacking));
-                let remedy = format!("a command passes {}, in this order", quoted(COMMAND_FILTERS));
-                let at =
-                    if route.chain.is_empty() { format!("{pointer}/commands") } else { format!("{pointer}/chain") };
-                self.error(&at, what, remedy);
-            }
-        } else if route.forward.is_some() {
-            let signed: Vec<&str> = COMMAND_FILTERS.iter().filter(has).copied().collect();
-            self.readable(placed);
-            if !signed.is_empty() {
-                let what = format!("{} look into a command, but a `forward` has none", quoted(&signed));
-                self.error(
-                    &format!("{pointer}/chain"),
-                    what,
-                    "serve `commands` on this route, or take them out of its chain",
-                );
-            }
-        }
-    }
-
-    fn readable(&mut self, placed: &[Placed<'_>]) {
-        for Placed { filter, pointer } in placed {
-            let FilterConfig::body(body) = filter.as_ref() else { continue };
-            if body.json && body.max.bytes() > FORWARD_REPLAY_MAX {
-                let what = format!("a `forward` cannot pass on a body of {} that a filter has read", body.max);
-                let remedy =
-                    format!("write `max: {}` or less, or leave `json` out", Size::from_bytes(FORWARD_REPLAY_MAX));
-                self.error(&format!("{pointer}/body/max"), what, remedy);
-            }
         }
     }
 

@@ -1,28 +1,32 @@
 use super::{
     super::{
         secrets::{self, SecretFault},
-        source::Secret,
+        source::{Key, Secret},
         tree::join,
     },
     Checks,
 };
-use std::io::ErrorKind;
+use ed25519_dalek::VerifyingKey;
+use std::{collections::BTreeMap, io::ErrorKind};
 
 impl Checks<'_> {
     pub(super) fn signing(&mut self) {
         let Some(signing) = &self.config.signing else {
-            if let Some(index) = self.config.routes.iter().position(|route| route.commands.is_some()) {
-                let remedy = "add `signing: { keys: { main: { file: signer.pem } }, active: main }`";
-                let what = "commands are answered with a signature, but there is no `signing`";
-                self.error(&format!("/routes/{index}/commands"), what, remedy);
-            }
-            return;
+            return self.no_signing();
         };
         self.known("/signing/active", "signing key", &signing.active, &signing.keys);
-        for (name, secret) in &signing.keys {
+        if let Some(Key::Public(_)) = signing.keys.get(&signing.active) {
+            let what = format!("the active key `{}` cannot sign: only its public half is given", signing.active);
+            self.error("/signing/active", what, "give it by `file` or `env`, or make another key active");
+        }
+        let mut names = BTreeMap::new();
+        for (name, key) in &signing.keys {
             let pointer = join("/signing/keys", name);
-            if self.outside.has_secrets {
-                self.signing_key(&pointer, secret);
+            let Some(key) = self.key(&pointer, key) else { continue };
+            // Whoever changes from one name to the other believes to have changed the key.
+            if let Some(first) = names.insert(key.to_bytes(), name) {
+                let what = format!("`{name}` is the same key as `{first}`");
+                self.error(&pointer, what, "make a new key for each name");
             }
         }
         let markers = [
@@ -44,22 +48,63 @@ impl Checks<'_> {
         }
     }
 
-    fn signing_key(&mut self, pointer: &str, secret: &Secret) {
+    fn no_signing(&mut self) {
+        let routes = self.config.routes.iter().enumerate();
+        let mut users = routes.filter_map(|(index, route)| match (&route.commands, &route.publish) {
+            (Some(_), _) => Some((index, "commands", "commands are answered with a signature")),
+            (None, Some(_)) => Some((index, "publish", "signing keys are to be published")),
+            (None, None) => None,
+        });
+        if let Some((index, target, why)) = users.next() {
+            let remedy = "add `signing: { keys: { main: { file: signer.pem } }, active: main }`";
+            self.error(&format!("/routes/{index}/{target}"), format!("{why}, but there is no `signing`"), remedy);
+        }
+    }
+
+    /// The public half of a key, or a problem. Nothing where the key is not here to be read.
+    fn key(&mut self, pointer: &str, key: &Key) -> Option<VerifyingKey> {
+        match key {
+            Key::Private(secret) if self.outside.has_secrets => self.private_key(pointer, secret),
+            Key::Private(_) => None,
+            Key::Public(_) => {
+                let found = secrets::verifying_key(key, self.outside.base_dir, self.outside.env);
+                found.map_err(|fault| self.no_public_half(&join(pointer, "public"), &fault)).ok()
+            }
+        }
+    }
+
+    fn no_public_half(&mut self, pointer: &str, fault: &SecretFault) {
+        let remedy = "write the standard base64 of the 32 bytes of an Ed25519 public key";
+        self.error(pointer, fault.to_string(), remedy);
+        // What stands there could be the private key, by mistake.
+        if let Some(problem) = self.problems.last_mut() {
+            problem.shows_line = false;
+        }
+    }
+
+    fn private_key(&mut self, pointer: &str, secret: &Secret) -> Option<VerifyingKey> {
         let (field, remedy) = match secret {
             Secret::File(_) => ("file", "make a key with `openssl genpkey -algorithm ed25519 -out signer.pem`"),
             Secret::Env(_) => ("env", "set it to a PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes one"),
         };
         let pointer = join(pointer, field);
-        if let Err(fault) = secrets::signing_key(secret, self.outside.base_dir, self.outside.env) {
-            let remedy = match &fault {
-                SecretFault::Unreadable { source, .. } if source.kind() != ErrorKind::NotFound => {
-                    "name a file that this user may read"
+        match secrets::signing_key(secret, self.outside.base_dir, self.outside.env) {
+            Ok(key) => {
+                if let Secret::File(path) = secret {
+                    self.private_file(&pointer, path);
                 }
-                _ => remedy,
-            };
-            self.error(&pointer, fault.to_string(), remedy);
-        } else if let Secret::File(path) = secret {
-            self.private_file(&pointer, path);
+                Some(key.verifying_key())
+            }
+            Err(fault) => {
+                let remedy = match &fault {
+                    SecretFault::Unreadable { source, .. } if source.kind() != ErrorKind::NotFound => {
+                        "name a file that this user may read"
+                    }
+                    _ => remedy,
+                };
+                self.error(&pointer, fault.to_string(), remedy);
+                None
+            }
         }
     }
 }

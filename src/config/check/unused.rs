@@ -38,6 +38,16 @@ impl<'a> Checks<'a> {
         self.warn_unused("/stores", "store", config.stores.keys(), |name| stores.contains(name));
         self.warn_unused("/upstreams", "upstream", config.upstreams.keys(), |name| upstreams.contains(name));
         self.warn_unused("/commands", "command set", config.commands.keys(), |name| commands.contains(name));
+        if let Some(signing) = &config.signing
+            && config.routes.iter().all(|route| route.publish.is_none())
+        {
+            for name in signing.keys.keys().filter(|name| **name != signing.active) {
+                let what =
+                    format!("nothing uses the signing key `{name}`: it is not active, and no keys are published");
+                let remedy = "add a route with `publish: signing_keys`, or remove the key";
+                self.warning(&join("/signing/keys", name), what, remedy);
+            }
+        }
         if config.routes.is_empty() {
             let remedy = "add one: `routes: [{ name: all, match: { path: /* }, forward: backend }]`";
             self.warning("", "there are no routes, so every request is refused", remedy);

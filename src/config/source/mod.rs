@@ -10,8 +10,8 @@ mod signing;
 pub use backends::{MemoryStore, Pool, Sessions, Store, Timeouts, Upstream};
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
-pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Route};
-pub use signing::{Markers, Secret, Signing};
+pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route};
+pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
 
 use filters::{api::units::Duration, budget::BudgetConfig, table::ChainEntry};
 use schemars::JsonSchema;

@@ -17,12 +17,23 @@ pub struct Route {
     #[serde(default, deserialize_with = "filters::table::one_or_many")]
     #[schemars(with = "OneOrMany")]
     pub chain: Vec<ChainEntry>,
-    /// Proxies to an upstream. A route has exactly one target: `forward` or `commands`.
+    /// Proxies to an upstream. A route has exactly one target: `forward`, `commands` or `publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
     /// Serves `edge.v1.Gateway` with these commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<String>,
+    /// Publishes something of the gateway's own, to GET and HEAD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publish>,
+}
+
+/// What a route publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Publish {
+    /// The public halves of all keys of `signing`, as a JWK Set (RFC 7517).
+    SigningKeys,
 }
 
 /// One chain entry, or a list of them.

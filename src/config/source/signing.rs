@@ -8,13 +8,33 @@ use std::{collections::BTreeMap, path::PathBuf};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Signing {
-    /// The keys, by `key_id`.
-    pub keys: BTreeMap<String, Secret>,
+    /// The keys, by `key_id`. The active one signs. A route can publish the public halves of all, so that clients
+    /// verify with both while one follows the other.
+    pub keys: BTreeMap<String, Key>,
     /// The `key_id` of the key that signs.
     pub active: String,
     /// The domain markers.
     #[serde(default)]
     pub markers: Markers,
+}
+
+/// A signing key.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(extend("writeOnly" = true))]
+pub enum Key {
+    /// The private key, by reference: a PKCS#8 PEM.
+    Private(Secret),
+    /// Its public half alone.
+    Public(PublicHalf),
+}
+
+/// A key that is published and signs nothing here: its private half is elsewhere, or destroyed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublicHalf {
+    /// The standard base64 of its 32 bytes.
+    pub public: String,
 }
 
 /// A secret, by reference: never written into the configuration itself.

@@ -1,0 +1,101 @@
+use super::{
+    super::{
+        nearest::{one_of, quoted},
+        source::Route,
+    },
+    Checks,
+    chains::Placed,
+};
+use filters::{api::units::Size, table::FilterConfig};
+
+/// The service whose calls `commands` answers.
+pub(super) const COMMAND_SERVICE: &str = "edge.v1.Gateway";
+/// What Pingora 0.9.1 keeps of a body that was read ahead of the proxying, and sends again.
+const FORWARD_REPLAY_MAX: u64 = 64 << 10;
+/// What a signed command is held to. Without any one of them it could be forged, replayed or altered.
+const COMMAND_FILTERS: &[&str] = &["envelope", "session", "payload_hash", "signature", "freshness", "replay"];
+
+impl Checks<'_> {
+    pub(super) fn target(&mut self, pointer: &str, route: &Route) {
+        let config = self.config;
+        let targets = targets(route);
+        match targets.as_slice() {
+            [] => {
+                let what = format!("the route `{}` has no target", route.name);
+                self.error(pointer, what, "add `forward: UPSTREAM`, `commands: NAME` or `publish: signing_keys`");
+            }
+            [_] => {}
+            [.., last] => {
+                let what = format!("the route `{}` has more than one target", route.name);
+                self.error(&format!("{pointer}/{last}"), what, format!("keep {}", one_of(&targets)));
+            }
+        }
+        if let Some(forward) = &route.forward {
+            let whole = format!("{pointer}/forward");
+            let at =
+                if self.tree.find(&format!("{whole}/upstream")).is_whole { format!("{whole}/upstream") } else { whole };
+            self.known(&at, "upstream", forward.upstream(), &config.upstreams);
+        }
+        if let Some(commands) = &route.commands {
+            self.known(&format!("{pointer}/commands"), "command set", commands, &config.commands);
+            if route.r#match.rpc.as_deref() != Some(COMMAND_SERVICE) {
+                let remedy = format!("add `rpc: {COMMAND_SERVICE}` to its `match`");
+                self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
+            }
+        }
+        let is_one_path = |path: &str| !path.contains(['{', '*']);
+        if route.publish.is_some() && !route.r#match.path.as_deref().is_some_and(is_one_path) {
+            let remedy = "write `path: /.well-known/jwks.json` in its `match`";
+            self.error(&format!("{pointer}/match/path"), "signing keys are published on one path", remedy);
+        }
+    }
+
+    pub(super) fn fits_target(&mut self, pointer: &str, route: &Route, placed: &[Placed<'_>]) {
+        let has = |name: &&&str| placed.iter().any(|placed| placed.filter.name() == **name);
+        if route.commands.is_some() {
+            let lacking: Vec<&str> = COMMAND_FILTERS.iter().filter(|name| !has(name)).copied().collect();
+            if !lacking.is_empty() {
+                let what = format!("the chain of commands lacks {}", quoted(&lacking));
+                let remedy = format!("a command passes {}, in this order", quoted(COMMAND_FILTERS));
+                let at =
+                    if route.chain.is_empty() { format!("{pointer}/commands") } else { format!("{pointer}/chain") };
+                self.error(&at, what, remedy);
+            }
+        } else if let Some(target) = targets(route).first() {
+            let signed: Vec<&str> = COMMAND_FILTERS.iter().filter(has).copied().collect();
+            if route.forward.is_some() {
+                self.readable(placed);
+            }
+            if !signed.is_empty() {
+                let what = format!("{} look into a command, but a `{target}` has none", quoted(&signed));
+                self.error(
+                    &format!("{pointer}/chain"),
+                    what,
+                    "serve `commands` on this route, or take them out of its chain",
+                );
+            }
+        }
+    }
+
+    fn readable(&mut self, placed: &[Placed<'_>]) {
+        for Placed { filter, pointer } in placed {
+            let FilterConfig::body(body) = filter.as_ref() else { continue };
+            if body.json && body.max.bytes() > FORWARD_REPLAY_MAX {
+                let what = format!("a `forward` cannot pass on a body of {} that a filter has read", body.max);
+                let remedy =
+                    format!("write `max: {}` or less, or leave `json` out", Size::from_bytes(FORWARD_REPLAY_MAX));
+                self.error(&format!("{pointer}/body/max"), what, remedy);
+            }
+        }
+    }
+}
+
+/// The keys of the targets that a route has: one, where it is right.
+fn targets(route: &Route) -> Vec<&'static str> {
+    let targets = [
+        ("forward", route.forward.is_some()),
+        ("commands", route.commands.is_some()),
+        ("publish", route.publish.is_some()),
+    ];
+    targets.into_iter().filter_map(|(key, is_given)| is_given.then_some(key)).collect()
+}
