@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod budgets;
 mod cli;
 mod commands;
 mod forwards;

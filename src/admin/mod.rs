@@ -1,15 +1,25 @@
-//! The admin pages: life signs, metrics, the running configuration. Served on loopback listeners only, which
-//! the configuration's checks see to.
+//! The admin pages: life signs, metrics, the running configuration, budgets. Served on loopback listeners only,
+//! which the configuration's checks see to.
 
-use crate::proxy::{Gateway, context::RequestContext, reply};
+mod budgets;
+
+use crate::proxy::{self, Gateway, context::RequestContext, reply};
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
-use http::{Method, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use serde::Serialize;
 
 const JSON: &str = "application/json";
+
+/// An answer.
+struct Page {
+    status: u16,
+    media_type: &'static str,
+    body: Vec<u8>,
+}
 
 /// Answers one request.
 ///
@@ -17,22 +27,63 @@ const JSON: &str = "application/json";
 /// Where the client has gone.
 pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
     let header = session.req_header();
-    if !matches!(header.method, Method::GET | Method::HEAD) {
-        let refusal = Refusal { allow: Some("GET, HEAD".to_owned()), ..Refusal::new(Reason::MethodNotAllowed) };
-        return gateway.refuse(session, ctx, &refusal).await.map(drop);
+    let path = header.uri.path().to_owned();
+    let page = match (&header.method, path.strip_prefix("/budgets/")) {
+        (&Method::GET | &Method::HEAD, _) => page(gateway, ctx, &path),
+        (&Method::PATCH, Some(_)) if !is_json(&header.headers) => {
+            Err(Refusal::because(Reason::MediaTypeUnsupported, "send application/json"))
+        }
+        (&Method::PATCH, Some(name)) => change(session, ctx, name).await?,
+        (_, budget) => {
+            let allow = if budget.is_some() { "GET, HEAD, PATCH" } else { "GET, HEAD" };
+            Err(Refusal { allow: Some(allow.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) })
+        }
+    };
+    match page {
+        Ok(page) => {
+            let mut answer = ResponseHeader::build(page.status, Some(4))?;
+            answer.insert_header(CONTENT_TYPE, page.media_type)?;
+            reply::write(session, answer, Bytes::from(page.body)).await
+        }
+        Err(refusal) => gateway.refuse(session, ctx, &refusal).await.map(drop),
     }
-    let (status, media_type, body) = match header.uri.path() {
-        "/livez" => (200, JSON, br#"{"alive":true}"#.to_vec()),
+}
+
+fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Result<Page, Refusal> {
+    Ok(match path {
+        "/livez" => plain(&serde_json::json!({ "alive": true })),
         "/readyz" => {
             let reasons = gateway.readiness.reasons();
-            let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
-            (if reasons.is_empty() { 200 } else { 503 }, JSON, body.to_string().into_bytes())
+            let status = if reasons.is_empty() { 200 } else { 503 };
+            Page { status, ..plain(&serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons })) }
         }
-        "/metrics" => (200, "text/plain; version=0.0.4; charset=utf-8", gateway.metrics.render()),
-        "/config" => (200, "application/yaml", ctx.plan.loaded.masked().into_bytes()),
-        _ => return gateway.refuse(session, ctx, &Refusal::new(Reason::RouteUnknown)).await.map(drop),
-    };
-    let mut answer = ResponseHeader::build(status, Some(4))?;
-    answer.insert_header(CONTENT_TYPE, media_type)?;
-    reply::write(session, answer, Bytes::from(body)).await
+        "/metrics" => {
+            let media_type = "text/plain; version=0.0.4; charset=utf-8";
+            Page { status: 200, media_type, body: gateway.metrics.render() }
+        }
+        "/config" => Page { status: 200, media_type: "application/yaml", body: ctx.plan.loaded.masked().into_bytes() },
+        "/budgets" => budgets::all(&ctx.plan.budgets),
+        _ => match path.strip_prefix("/budgets/") {
+            Some(name) => budgets::one(&ctx.plan.budgets, name)?,
+            None => return Err(Refusal::new(Reason::RouteUnknown)),
+        },
+    })
+}
+
+async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Result<std::result::Result<Page, Refusal>> {
+    let deadline = ctx.plan.loaded.config.connections.body_deadline.get();
+    let body = proxy::read_body(session, budgets::CHANGE_BYTES_MAX, deadline, Reason::BodyTooLarge).await?;
+    Ok(body.and_then(|body| budgets::change(&ctx.plan.budgets, name, &body, ctx.client_ip)))
+}
+
+/// No page of another origin can send this media type without asking first, and nobody answers such a question
+/// here.
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(JSON))
+}
+
+fn plain(value: &impl Serialize) -> Page {
+    // Maps with names for keys can always be written.
+    Page { status: 200, media_type: JSON, body: serde_json::to_vec(value).unwrap_or_default() }
 }

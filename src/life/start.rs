@@ -98,6 +98,8 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let caps = Caps::new(connections.max, connections.per_ip);
     metrics.watch_connections(Arc::clone(&caps))?;
     metrics.watch_log()?;
+    let in_force = Arc::clone(&plan);
+    metrics.watch_budgets(Box::new(move || in_force.load().budgets.values().cloned().collect()))?;
     let activity = Arc::new(Activity::new(Arc::clone(&caps)));
     let gateway = Gateway {
         plan: Arc::clone(&plan),

@@ -5,6 +5,7 @@ use super::{
     commands::Commands,
     identity::IdentityHeaders,
     keys::Keys,
+    parts::parts,
     path::Shut,
     route::{MatchProblem, Matcher, RouteTable},
 };
@@ -16,12 +17,11 @@ use crate::{
     },
     listener::head::HeadLimits,
     telemetry::metrics::Metrics,
-    upstream::{EndpointProblem, Upstream, UpstreamOptions, sessions::BackendSessions},
+    upstream::{EndpointProblem, Upstream, UpstreamOptions},
 };
 use filters::{
-    api::{BudgetStore, BuildFault, Clock, Parts, ReplayStore, SessionLookup},
+    api::{BuildFault, Clock, Parts},
     chain::build_chain,
-    memory::{MemoryBudgets, MemoryReplay},
     table::{ChainEntry, FilterConfig},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -71,6 +71,9 @@ pub enum BuildProblem {
         /// Why.
         fault: SecretFault,
     },
+    /// A budget could not be built.
+    #[error(transparent)]
+    Budget(BuildFault),
     /// A match that does not compile.
     #[error(transparent)]
     Match(#[from] MatchProblem),
@@ -102,7 +105,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
         config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
     let shut = Shut::new(config.shut.iter().map(String::as_str));
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
-    Ok(Plan { listeners, routes, shut, identity_headers, loaded })
+    Ok(Plan { listeners, routes, shut, identity_headers, budgets: parts.budgets, loaded })
 }
 
 fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {
@@ -119,39 +122,6 @@ fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
         Ok((name.clone(), Arc::new(Upstream::new(name, &written.endpoints, options)?)))
     };
     config.upstreams.iter().map(upstream).collect()
-}
-
-fn parts(
-    config: &Config,
-    upstreams: &BTreeMap<String, Arc<Upstream>>,
-    outside: &Outside<'_>,
-    keys: Option<&Keys>,
-) -> Result<Parts, BuildProblem> {
-    let mut sessions: BTreeMap<String, Arc<dyn SessionLookup>> = BTreeMap::new();
-    for (name, written) in &config.sessions {
-        let upstream = find(upstreams, &written.upstream, "upstream", || format!("sessions `{name}`"))?;
-        let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
-        sessions.insert(name.clone(), Arc::new(lookup));
-    }
-    let mut replay_stores: BTreeMap<String, Arc<dyn ReplayStore>> = BTreeMap::new();
-    let mut budget_stores: BTreeMap<String, Arc<dyn BudgetStore>> = BTreeMap::new();
-    for (name, source::Store::Memory(memory)) in &config.stores {
-        replay_stores.insert(name.clone(), Arc::new(MemoryReplay::new(Arc::clone(&outside.clock), memory.replay_ids)));
-        budget_stores
-            .insert(name.clone(), Arc::new(MemoryBudgets::new(Arc::clone(&outside.clock), memory.budget_keys)));
-    }
-    Ok(Parts {
-        clock: Arc::clone(&outside.clock),
-        markers: keys.map(|keys| keys.signer.markers.clone()).unwrap_or_default(),
-        sessions,
-        replay_stores,
-        budget_stores,
-        instance_budgets: Arc::new(MemoryBudgets::new(
-            Arc::clone(&outside.clock),
-            source::MemoryStore::default().budget_keys,
-        )),
-        budgets: config.budgets.clone(),
-    })
 }
 
 fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
@@ -173,7 +143,7 @@ pub fn head_limits(written: &source::Limits) -> HeadLimits {
     HeadLimits { bytes_max, headers_max: written.headers }
 }
 
-fn find<'a, T>(
+pub(super) fn find<'a, T>(
     map: &'a BTreeMap<String, T>,
     name: &str,
     kind: &'static str,
@@ -208,6 +178,7 @@ impl Builder<'_> {
             chain: build_chain(&filters.iter().collect::<Vec<_>>(), self.parts).map_err(fault)?,
             target,
             metrics: metrics.route(&written.name),
+            cost: written.cost.get(),
         }))
     }
 

@@ -4,6 +4,7 @@ mod build;
 pub mod commands;
 pub mod identity;
 mod keys;
+mod parts;
 pub mod path;
 mod payload;
 pub mod published;
@@ -14,7 +15,7 @@ pub use build::{BuildProblem, Outside, build, head_limits};
 
 use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
 use commands::Commands;
-use filters::chain::Chain;
+use filters::{budget::Budget, chain::Chain};
 use http::HeaderValue;
 use identity::IdentityHeaders;
 use ipnet::IpNet;
@@ -22,7 +23,7 @@ use path::Shut;
 use published::PublishedKeys;
 use route::{Matcher, RouteTable};
 use signer::Signer;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that a request is decided by.
 pub struct Plan {
@@ -34,6 +35,8 @@ pub struct Plan {
     pub shut: Shut,
     /// Headers that only the gateway writes.
     pub identity_headers: IdentityHeaders,
+    /// The budgets by name, which can be changed while the plan is in force.
+    pub budgets: BTreeMap<String, Arc<Budget>>,
     /// What it was compiled from.
     pub loaded: Loaded,
 }
@@ -66,6 +69,8 @@ pub struct Route {
     pub target: Target,
     /// Its counters.
     pub metrics: RouteMetrics,
+    /// What a request costs in every budget, at least 1.
+    pub cost: u64,
 }
 
 /// What happens to a request that passes the chain.

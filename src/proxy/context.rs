@@ -131,6 +131,7 @@ impl RequestContext {
             headers,
             client_ip: self.client_ip,
             route: self.route.as_ref().map_or("-", |route| route.name.as_str()),
+            cost: self.route.as_ref().map_or(1, |route| route.cost),
         }
     }
 }

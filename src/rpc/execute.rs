@@ -56,6 +56,7 @@ async fn run_chain(call: &mut Call, context: &RpcContext) -> Result<(), Refusal>
         headers: context.headers(),
         client_ip: call.client_ip,
         route: &call.route.name,
+        cost: call.route.cost,
     };
     let message_types = Some(call.target.commands.as_ref() as _);
     let mut exchange = Exchange { head, body: None, message_types, facts: &mut call.facts };

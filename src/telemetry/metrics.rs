@@ -99,6 +99,14 @@ impl Metrics {
         self.registry.register(Box::new(super::connections::Connections::new(caps)?))
     }
 
+    /// Shows the budgets, read whenever somebody looks.
+    ///
+    /// # Errors
+    /// Where it is called twice.
+    pub fn watch_budgets(&self, in_force: super::budgets::InForce) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(super::budgets::Budgets::new(in_force)?))
+    }
+
     /// Shows the lines that the process log has lost.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the process says of itself: the access log, metrics, its own log.
 
 pub mod access_log;
+mod budgets;
 mod connections;
 mod lines;
 pub mod log;

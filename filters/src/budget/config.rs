@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetConfig {
-    /// Who spends together: `client.ip` (an IPv4 address, or an IPv6 /64), `session.id`, `session.user_id`,
+    /// Who spends together: `client.ip` (an IPv4 address, or an IPv6 /64; `client.ip/56` for another prefix), `session.id`, `session.user_id`,
     /// `message.type`, `route`, `header.<name>`, `body.<field>` (`body.<field>.<field>` for what lies deeper).
     /// A header or a field may be followed by `|trim` (white space around it does not count) and `|lower`
     /// (case does not, and neither does the way in which accents are written). Requests without one of the

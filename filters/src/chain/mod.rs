@@ -1,7 +1,7 @@
 //! A chain: filters in their order, run over one request.
 
 use crate::api::{BodyNeed, BuildFault, Exchange, Filter, Halt, OnFault, Parts, Refusal};
-use crate::order::freshness_window;
+use crate::order::{asks_stores, freshness_window};
 use crate::{claims::Claims, freshness, table::FilterConfig};
 use std::time::Duration;
 
@@ -103,10 +103,6 @@ pub fn build_chain(filters: &[&FilterConfig], parts: &Parts) -> Result<Chain, Bu
         }
     }
     Ok(Chain::new(built))
-}
-
-fn asks_stores(filter: &FilterConfig) -> bool {
-    matches!(filter, FilterConfig::replay(_) | FilterConfig::budget(_))
 }
 
 /// The one filter that a run of `replay` and budgets becomes.

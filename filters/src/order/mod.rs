@@ -31,6 +31,61 @@ pub fn problems(chain: &[&FilterConfig], budgets: &BTreeMap<String, BudgetConfig
     problems
 }
 
+/// What is right but dearer than it needs to be: filters between `replay` and shared budgets, which then ask
+/// their store more than once for a request. `only_store` is the store of budgets that name none.
+#[must_use]
+pub fn costs(
+    chain: &[&FilterConfig],
+    budgets: &BTreeMap<String, BudgetConfig>,
+    only_store: Option<&str>,
+) -> Vec<ChainProblem> {
+    let mut asked: Vec<&str> = Vec::new();
+    let mut costs = Vec::new();
+    let mut index = 0;
+    for run in chain.chunk_by(|one, next| asks_stores(one) && asks_stores(next)) {
+        let stores = run.iter().flat_map(|filter| stores_of(filter, budgets, only_store));
+        let mut stores: Vec<&str> = stores.collect();
+        stores.sort_unstable();
+        stores.dedup();
+        for store in stores {
+            if asked.contains(&store) {
+                let problem = ConfigProblem {
+                    pointer: String::new(),
+                    what: format!("the store `{store}` is asked once more for every request that comes so far"),
+                    remedy: "stand `replay` and the budgets with shared rules next to each other, and they ask once"
+                        .to_owned(),
+                };
+                costs.push(ChainProblem { index, problem });
+            } else {
+                asked.push(store);
+            }
+        }
+        index += run.len();
+    }
+    costs
+}
+
+/// Whether a filter is one of those that ask their stores together where they stand next to each other.
+pub(crate) fn asks_stores(filter: &FilterConfig) -> bool {
+    matches!(filter, FilterConfig::replay(_) | FilterConfig::budget(_))
+}
+
+fn stores_of<'a>(
+    filter: &'a FilterConfig,
+    budgets: &'a BTreeMap<String, BudgetConfig>,
+    only_store: Option<&'a str>,
+) -> Vec<&'a str> {
+    match filter {
+        FilterConfig::replay(config) => vec![config.store.as_str()],
+        FilterConfig::budget(config) => {
+            let shared = config.names().iter().filter_map(|name| budgets.get(name));
+            let shared = shared.filter(|budget| !budget.shared.is_empty());
+            shared.filter_map(|budget| budget.store.as_deref().or(only_store)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// How long a command can be fresh in this chain.
 pub(crate) fn freshness_window(chain: &[&FilterConfig]) -> Option<Duration> {
     chain.iter().find_map(|filter| match filter {

@@ -8,16 +8,18 @@ by_user: { key: [session.user_id], instance: ['1/1s'] }
 by_type: { key: [message.type], instance: ['1/1s'] }
 ";
 
+fn filters(chain: &str) -> Vec<FilterConfig> {
+    let entries: Vec<ChainEntry> = serde_yaml::from_str(chain).unwrap();
+    let filters = entries.into_iter().map(|entry| match entry {
+        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+        ChainEntry::Filter(filter) => *filter,
+    });
+    filters.collect()
+}
+
 /// The problems of a chain, as `index pointer: what`.
 fn found(chain: &str) -> Vec<String> {
-    let entries: Vec<ChainEntry> = serde_yaml::from_str(chain).unwrap();
-    let filters: Vec<FilterConfig> = entries
-        .into_iter()
-        .map(|entry| match entry {
-            ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
-            ChainEntry::Filter(filter) => *filter,
-        })
-        .collect();
+    let filters = filters(chain);
     let budgets = serde_yaml::from_str(BUDGETS).unwrap();
     let problems = problems(&filters.iter().collect::<Vec<_>>(), &budgets);
     problems.iter().map(|found| format!("{} {}: {}", found.index, found.problem.pointer, found.problem.what)).collect()
@@ -106,4 +108,24 @@ fn budgets_have_something_to_read() {
 fn a_budget_is_asked_once() {
     check("[{ budget: [by_ip, by_ip] }]", &["0 /1: the budget `by_ip` is asked twice"]);
     check("[{ budget: by_ip }, { budget: [by_ip] }]", &["1 /0: the budget `by_ip` is asked twice"]);
+}
+
+#[test]
+fn a_store_that_is_asked_twice_is_said() {
+    let budgets = serde_yaml::from_str(
+        "{ own: { key: [route], instance: ['1/1s'] }, a: { key: [route], shared: ['1/1s'] }, \
+           b: { key: [client.ip], shared: ['1/1s'], store: main }, c: { key: [route], shared: ['1/1s'], store: other } }",
+    )
+    .unwrap();
+    for (chain, only_store, expected) in [
+        ("[{ replay: { store: main } }, { budget: [a, b] }, { budget: own }]", Some("main"), &[][..]),
+        ("[{ budget: own }, envelope, { replay: { store: main } }, { budget: [a] }]", Some("main"), &[]),
+        ("[{ budget: b }, envelope, { replay: { store: main } }, { budget: [a] }]", Some("main"), &[2]),
+        ("[{ budget: b }, envelope, { budget: c }, request_id, { budget: a }]", None, &[]),
+        ("[{ replay: { store: main } }, request_id, { budget: b }, envelope, { budget: a }]", Some("main"), &[2, 4]),
+    ] {
+        let filters = filters(chain);
+        let costs = costs(&filters.iter().collect::<Vec<_>>(), &budgets, only_store);
+        assert_eq!(costs.iter().map(|cost| cost.index).collect::<Vec<_>>(), expected, "{chain}");
+    }
 }

@@ -1,5 +1,5 @@
 use super::{
-    super::{nearest::remedy, tree::join},
+    super::{nearest::remedy, problem::Severity, tree::join},
     Checks,
 };
 use filters::{
@@ -145,12 +145,22 @@ impl<'a> Checks<'a> {
     /// Whether the filters of a route stand in an order that works.
     pub(super) fn order(&mut self, placed: &[Placed<'_>]) {
         let chain: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter.as_ref()).collect();
-        for order::ChainProblem { index, problem } in order::problems(&chain, &self.config.budgets) {
-            let Some(Placed { filter, pointer }) = placed.get(index) else { continue };
-            let inside = join(pointer, filter.name());
-            // A filter without configuration is only a name, and has no inside.
-            let base = if self.tree.find(&inside).is_whole { &inside } else { pointer };
-            self.error(&format!("{base}{}", problem.pointer), problem.what, problem.remedy);
+        for found in order::problems(&chain, &self.config.budgets) {
+            self.in_chain(Severity::Error, placed, found);
         }
+        let mut stores = self.config.stores.keys();
+        let only_store = stores.next().filter(|_| stores.next().is_none());
+        for found in order::costs(&chain, &self.config.budgets, only_store.map(String::as_str)) {
+            self.in_chain(Severity::Warning, placed, found);
+        }
+    }
+
+    fn in_chain(&mut self, severity: Severity, placed: &[Placed<'_>], found: order::ChainProblem) {
+        let order::ChainProblem { index, problem } = found;
+        let Some(Placed { filter, pointer }) = placed.get(index) else { return };
+        let inside = join(pointer, filter.name());
+        // A filter without configuration is only a name, and has no inside.
+        let base = if self.tree.find(&inside).is_whole { &inside } else { pointer };
+        self.add(severity, &format!("{base}{}", problem.pointer), &problem.what, &problem.remedy);
     }
 }

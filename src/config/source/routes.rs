@@ -3,7 +3,7 @@
 use filters::table::ChainEntry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 /// Which requests go where.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,10 @@ pub struct Route {
     #[serde(default, deserialize_with = "filters::table::one_or_many")]
     #[schemars(with = "OneOrMany")]
     pub chain: Vec<ChainEntry>,
+    /// What a request costs in every budget that it is held to.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub cost: NonZeroU64,
     /// Proxies to an upstream. A route has exactly one target: `forward`, `commands` or `publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
@@ -34,6 +38,10 @@ pub struct Route {
 pub enum Publish {
     /// The public halves of all keys of `signing`, as a JWK Set (RFC 7517).
     SigningKeys,
+}
+
+fn one() -> NonZeroU64 {
+    NonZeroU64::MIN
 }
 
 /// One chain entry, or a list of them.

@@ -41,7 +41,8 @@ struct Part {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    ClientIp,
+    /// With how much of an IPv6 address is one caller, in bits.
+    ClientIp(u32),
     SessionId,
     UserId,
     MessageType,
@@ -50,9 +51,14 @@ enum Source {
     Body(Vec<String>),
 }
 
+/// What an IPv6 caller holds at least: whoever has one address of it has them all.
+const V6_PREFIX: u32 = 64;
+/// The least that a registry hands out, so the most that one caller may hold.
+const V6_PREFIX_MIN: u32 = 32;
+
 /// The sources without a name of their own.
 const PLAIN: [(&str, Source); 5] = [
-    ("client.ip", Source::ClientIp),
+    ("client.ip", Source::ClientIp(V6_PREFIX)),
     ("session.id", Source::SessionId),
     ("session.user_id", Source::UserId),
     ("message.type", Source::MessageType),
@@ -141,7 +147,7 @@ impl Part {
         let facts = &*exchange.facts;
         let session = facts.session.as_deref();
         let value: Cow<'_, str> = match &self.source {
-            Source::ClientIp => return write_ip(exchange.head.client_ip, key),
+            Source::ClientIp(prefix) => return write_ip(exchange.head.client_ip, *prefix, key),
             Source::SessionId => session?.device_session_id.as_str().into(),
             Source::UserId => session?.user_id.as_str().into(),
             Source::MessageType => facts.command.decoded()?.message_type.as_str().into(),
@@ -181,6 +187,11 @@ impl Source {
         if let Some((_, source)) = PLAIN.into_iter().find(|(name, _)| *name == written) {
             return Ok(source);
         }
+        if let Some(prefix) = written.strip_prefix("client.ip/") {
+            let bits = prefix.parse().ok().filter(|bits| (V6_PREFIX_MIN..=128).contains(bits));
+            let wrong = || (format!("`{written}` has no prefix of an IPv6 address"), "write client.ip/56".to_owned());
+            return bits.map(Self::ClientIp).ok_or_else(wrong);
+        }
         if let Some(name) = written.strip_prefix("header.") {
             return HeaderName::from_bytes(name.as_bytes())
                 .map(Self::Header)
@@ -219,11 +230,13 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// An IPv6 caller holds a whole /64, so that is who it is.
-fn write_ip(address: IpAddr, key: &mut String) -> Option<()> {
+fn write_ip(address: IpAddr, prefix: u32, key: &mut String) -> Option<()> {
     match address.to_canonical() {
         IpAddr::V4(v4) => write!(key, "|{v4}").ok(),
-        IpAddr::V6(v6) => write!(key, "|{}/64", Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))).ok(),
+        IpAddr::V6(v6) => {
+            let network = v6.to_bits() & u128::MAX.checked_shl(128 - prefix).unwrap_or_default();
+            write!(key, "|{}/{prefix}", Ipv6Addr::from_bits(network)).ok()
+        }
     }
 }
 

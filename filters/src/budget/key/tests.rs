@@ -58,6 +58,14 @@ fn addresses_spend_as_their_owners_do() {
         let mut request = Request { client_ip: address.parse().unwrap(), ..Request::get("/") };
         assert_eq!(key_of(&["client.ip"], &mut request), key);
     }
+    for (part, key) in [
+        ("client.ip/32", "r|2001:db8::/32"),
+        ("client.ip/56", "r|2001:db8:1:200::/56"),
+        ("client.ip/128", "r|2001:db8:1:2ff::1/128"),
+    ] {
+        let mut request = Request { client_ip: "2001:db8:1:2ff::1".parse().unwrap(), ..Request::get("/") };
+        assert_eq!(key_of(&[part], &mut request), key);
+    }
 }
 
 #[test]
@@ -111,6 +119,9 @@ fn long_text_is_counted_by_its_hash() {
 fn problems_say_what_to_write() {
     for (expression, remedy) in [
         ("client.ipp", "did you mean client.ip?"),
+        ("client.ip/31", "write client.ip/56"),
+        ("client.ip/129", "write client.ip/56"),
+        ("client.ip/x", "write client.ip/56"),
         ("session.userid", "did you mean session.user_id?"),
         ("email", "write one of client.ip"),
         ("", "write one of"),

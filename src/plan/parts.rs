@@ -1,0 +1,55 @@
+//! What filters are built from.
+
+use super::{BuildProblem, Outside, build::find, keys::Keys};
+use crate::{
+    config::{
+        Config,
+        source::{self, MemoryStore as WrittenMemory},
+    },
+    upstream::{Upstream, sessions::BackendSessions},
+};
+use filters::{
+    api::{BuildFault, Clock, Parts, SessionLookup, Store},
+    budget::Budget,
+    memory::{MemoryBudgets, MemoryStore},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Upstreams by name.
+pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
+
+pub(super) fn parts(
+    config: &Config,
+    upstreams: &Upstreams,
+    outside: &Outside<'_>,
+    keys: Option<&Keys>,
+) -> Result<Parts, BuildProblem> {
+    let clock = &outside.clock;
+    Ok(Parts {
+        clock: Arc::clone(clock),
+        markers: keys.map(|keys| keys.signer.markers.clone()).unwrap_or_default(),
+        sessions: sessions(config, upstreams)?,
+        stores: config.stores.iter().map(|(name, written)| (name.clone(), store(written, clock))).collect(),
+        instance: Arc::new(MemoryBudgets::new(Arc::clone(clock), WrittenMemory::default().budget_keys)),
+        budgets: budgets(config).map_err(BuildProblem::Budget)?,
+    })
+}
+
+fn sessions(config: &Config, upstreams: &Upstreams) -> Result<BTreeMap<String, Arc<dyn SessionLookup>>, BuildProblem> {
+    let lookup = |(name, written): (&String, &source::Sessions)| {
+        let upstream = find(upstreams, &written.upstream, "upstream", || format!("sessions `{name}`"))?;
+        let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
+        Ok((name.clone(), Arc::new(lookup) as Arc<dyn SessionLookup>))
+    };
+    config.sessions.iter().map(lookup).collect()
+}
+
+fn store(written: &source::Store, clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
+    match written {
+        source::Store::Memory(memory) => Arc::new(MemoryStore::new(clock, memory.replay_ids, memory.budget_keys)),
+    }
+}
+
+fn budgets(config: &Config) -> Result<BTreeMap<String, Arc<Budget>>, BuildFault> {
+    config.budgets.iter().map(|(name, written)| Ok((name.clone(), Arc::new(Budget::new(name, written)?)))).collect()
+}
