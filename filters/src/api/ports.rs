@@ -153,6 +153,11 @@ pub trait Store: Send + Sync {
     /// Gives back what was spent on these charges, best effort: something else refused the same request.
     fn refund(&self, charges: &[Charge], receipt: Receipt);
 
+    /// Whether it can be out of reach.
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     /// How many instances use it, this one included: the last that was known, where it is out of reach.
     fn instances(&self) -> u64 {
         1

@@ -72,7 +72,7 @@ impl<'f> Bill<'f> {
                 self.count(index, |budget| &budget.counts.observed);
             }
         }
-        if store.is_some() {
+        if store.is_some_and(|store| store.is_remote()) {
             self.remember(&charges);
         }
         let was_spent = |index: &usize| !grant.over.contains(index);

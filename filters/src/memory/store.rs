@@ -55,6 +55,10 @@ impl Store for MemoryStore {
     fn refund(&self, charges: &[Charge], receipt: Receipt) {
         self.budgets.refund(charges, receipt);
     }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
