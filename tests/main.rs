@@ -14,6 +14,7 @@ mod answers;
 mod cli;
 mod commands;
 mod forwards;
+mod framing;
 mod golden;
 mod kit;
 mod life;

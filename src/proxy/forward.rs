@@ -7,7 +7,7 @@ use super::{
     dial::Dial,
     waits::{self, ANSWER_TOO_LATE, BODY_TOO_LATE},
 };
-use crate::plan::Forward;
+use crate::{plan::Forward, upstream::is_doubtful};
 use filters::api::{Reason, Refusal};
 use http::{
     HeaderMap, HeaderValue, Method, Uri,
@@ -18,7 +18,7 @@ use pingora_core::{
     protocols::TcpKeepalive,
     upstreams::peer::{H1UpgradePolicy, HttpPeer, HttpUpstreamRequestPolicy},
 };
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use std::{
     mem,
@@ -132,6 +132,18 @@ fn set_path(parts: &mut http::request::Parts, canonical: &str) -> Result<()> {
     };
     parts.uri = Uri::try_from(target)
         .map_err(|error| Error::because(ErrorType::InternalError, "the canonical path as a target", error))?;
+    Ok(())
+}
+
+/// Turns down an answer whose end is in doubt. Of a length beside chunks there is nothing to be seen here: Pingora
+/// drops the length as it reads the head, which is what RFC 9112 section 6.3 asks of whoever passes it on.
+///
+/// # Errors
+/// Where it is.
+pub fn check_framing(answer: &ResponseHeader) -> Result<()> {
+    if is_doubtful(answer.version, &answer.headers) {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer whose end is in doubt").into_up());
+    }
     Ok(())
 }
 

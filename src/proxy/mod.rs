@@ -110,6 +110,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
+        forward::check_framing(answer)?;
         waits::head_has_come(session, ctx, answer)
     }
 

@@ -1,7 +1,7 @@
 //! One whole call to a backend: request in, complete answer out, within a deadline.
 
 use super::{
-    Endpoint, Upstream,
+    Endpoint, Upstream, is_doubtful,
     pool::{Pool, Sender},
 };
 use bytes::{Bytes, BytesMut};
@@ -160,6 +160,10 @@ impl Upstream {
 
     async fn read(&self, endpoint: &Endpoint, response: http::Response<Incoming>) -> Result<Answer, CallFault> {
         let (head, mut body) = response.into_parts();
+        if is_doubtful(head.version, &head.headers) {
+            let (endpoint, cause) = (endpoint.authority().to_owned(), "it is in doubt where its answer ends".to_owned());
+            return Err(CallFault::Broken { endpoint, cause });
+        }
         let mut whole = Whole::Nothing;
         loop {
             let frame = match timeout(self.options().read, body.frame()).await {

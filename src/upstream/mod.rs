@@ -5,11 +5,13 @@
 
 mod client;
 mod endpoint;
+mod framing;
 mod pool;
 pub mod sessions;
 
 pub use client::{Answer, CallFault};
 pub use endpoint::{Endpoint, EndpointProblem};
+pub use framing::is_doubtful;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
