@@ -13,11 +13,13 @@
 mod answers;
 mod cli;
 mod commands;
+mod endpoints;
 mod forwards;
 mod framing;
 mod golden;
 mod kit;
 mod life;
 mod protocols;
+mod traces;
 mod unread;
 mod uploads;

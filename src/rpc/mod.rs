@@ -22,7 +22,7 @@ use filters::{
     api::{Exchange, Reason, Refusal},
     chain::Stop,
 };
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 use native::{Call, Ended, Slot};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
@@ -173,9 +173,4 @@ type Response = http::Response<connectrpc::ConnectRpcBody>;
 fn is_framing(name: &http::HeaderName) -> bool {
     use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
     [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
-}
-
-/// The client's value of a header, where it is text.
-fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }

@@ -109,8 +109,12 @@ impl Upstream {
     async fn attempt(&self, endpoint: &Endpoint, mut request: Request<Full<Bytes>>) -> Result<Answer, Failed> {
         let (mut sender, is_reused) = match self.sender(endpoint).await {
             Ok(sender) => sender,
-            Err(fault) => return Err(Failed { fault, unsent: Some(request) }),
+            Err(fault) => {
+                endpoint.unreachable();
+                return Err(Failed { fault, unsent: Some(request) });
+            }
         };
+        endpoint.reached();
         if let Ok(host) = HeaderValue::from_str(endpoint.authority()) {
             request.headers_mut().insert(HOST, host);
         }
@@ -161,7 +165,8 @@ impl Upstream {
     async fn read(&self, endpoint: &Endpoint, response: http::Response<Incoming>) -> Result<Answer, CallFault> {
         let (head, mut body) = response.into_parts();
         if is_doubtful(head.version, &head.headers) {
-            let (endpoint, cause) = (endpoint.authority().to_owned(), "it is in doubt where its answer ends".to_owned());
+            let (endpoint, cause) =
+                (endpoint.authority().to_owned(), "it is in doubt where its answer ends".to_owned());
             return Err(CallFault::Broken { endpoint, cause });
         }
         let mut whole = Whole::Nothing;

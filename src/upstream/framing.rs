@@ -41,10 +41,10 @@ mod tests {
             (&["transfer-encoding: identity"], true),
             (&["transfer-encoding: "], true),
         ] {
-            let fields = headers.iter().filter_map(|line| line.split_once(": "));
-            let fields = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             let mut map = HeaderMap::new();
-            fields.for_each(|(name, value)| drop(map.append(name, value)));
+            for (name, value) in headers.iter().filter_map(|line| line.split_once(": ")) {
+                map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
             assert_eq!(is_doubtful(Version::HTTP_11, &map), doubtful, "{headers:?}");
             assert_eq!(is_doubtful(Version::HTTP_10, &map), doubtful || map.contains_key(TRANSFER_ENCODING));
         }
