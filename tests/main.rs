@@ -10,6 +10,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod addresses;
 mod answers;
 mod cli;
 mod commands;
