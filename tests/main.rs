@@ -10,6 +10,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod access_log;
 mod addresses;
 mod answers;
 mod cli;

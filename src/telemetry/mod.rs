@@ -4,5 +4,6 @@ pub mod access_log;
 mod connections;
 mod lines;
 pub mod log;
+mod log_file;
 pub mod metrics;
 mod seldom;
