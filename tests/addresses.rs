@@ -31,10 +31,12 @@ fn echo() -> Backend {
 /// Whether this machine has IPv6. Without it what is bound there has nothing to show.
 fn has_ipv6() -> bool {
     let bound = TcpListener::bind((Ipv6Addr::LOCALHOST, 0));
-    if let Err(error) = &bound {
-        println!("skipped: this machine has no ::1: {error}");
-    }
-    bound.is_ok()
+    bound.inspect_err(|error| skip(&format!("this machine has no ::1: {error}"))).is_ok()
+}
+
+#[allow(clippy::print_stderr, reason = "whoever reads the outcome is to know what was not tried")]
+fn skip(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 /// A request on a connection to this address, with these headers.
@@ -75,7 +77,7 @@ fn a_listener_of_both_families_knows_its_ipv4_clients_as_such() {
         let address = SocketAddr::new(client.parse().unwrap(), port);
         // The kernel's default; where an administrator has changed it only the other family is served.
         let Ok(_) = std::net::TcpStream::connect(address) else {
-            println!("skipped: [::] does not take {client} here");
+            skip(&format!("[::] does not take {client} here"));
             continue;
         };
         assert_eq!(get_at(address, "/a", b"").status, 200);

@@ -15,6 +15,7 @@ mod addresses;
 mod answers;
 mod cli;
 mod commands;
+mod drain;
 mod endpoints;
 mod forwards;
 mod framing;

@@ -143,8 +143,8 @@ async fn body(
     let message_max = body_bytes_max(ctx);
     let framed_max = message_max + frame::HEAD_BYTES as u64;
     let max = if caller.is_text() { framed_max.div_ceil(3) * 4 } else { framed_max };
-    let deadline = ctx.plan.loaded.config.connections.body_deadline.get();
-    let body = match crate::proxy::read_body(session, max, deadline, Reason::MessageTooLarge).await? {
+    let times = &ctx.plan.loaded.config.connections;
+    let body = match crate::proxy::read_body(session, max, times, Reason::MessageTooLarge).await? {
         Ok(body) => body,
         Err(refusal) => return Ok(Err(refusal)),
     };
