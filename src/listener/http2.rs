@@ -2,6 +2,7 @@
 
 use super::{
     guard::{Connection, Guard},
+    parting::Parting,
     rules::{ConnectionRules, ListenerRules},
     stream::GuardedStream,
 };
@@ -30,7 +31,8 @@ use tokio::{
 
 /// Malformed requests that one connection may send. Pingora counts them in its own accept loop only.
 const MALFORMED_MAX: usize = 32;
-/// How long a connection that was told to end may go on without a stream: a round trip, for what crosses the GOAWAY.
+/// How long a connection that was told to end may go on without a stream and without a move: a round trip, for what
+/// crosses the GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Body bytes that a client may send ahead of reading, per stream and per connection.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -100,7 +102,7 @@ pub(super) async fn serve<P>(
 ) where
     P: HttpServerApp + Send + Sync + 'static,
 {
-    stream.open();
+    let mut parting = Parting::new(stream.open());
     let digest = Arc::new(Digest {
         ssl_digest: stream.get_ssl_digest(),
         timing_digest: stream.get_timing_digest(),
@@ -126,6 +128,9 @@ pub(super) async fn serve<P>(
             }
             accepted = HttpSession::from_h2_conn(&mut h2, Arc::clone(&digest)) => accepted,
             () = active.idle(if ending { GOODBYE } else { rules.keepalive }) => {
+                if ending && parting.goes_on(rules.write) {
+                    continue;
+                }
                 if ending {
                     // The client does not answer our GOAWAY, or not in time.
                     return;

@@ -6,8 +6,13 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
 /// A frame as it came.
@@ -18,7 +23,8 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// A connection, as the frames that come on it until it ends. Settings and pings are answered.
+/// A connection, as the frames that come on it until it ends. Settings, pings and data are
+/// answered.
 pub struct Frames(TcpStream);
 
 impl Frames {
@@ -30,20 +36,20 @@ impl Frames {
         frames.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("the preface is taken");
         // SETTINGS_INITIAL_WINDOW_SIZE, and the same for the connection.
         frames.send(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
-        frames.send(8, 0, 0, &0x7fff_0000_u32.to_be_bytes());
+        frames.send(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
         frames
     }
 
     /// Sends a whole GET.
     pub fn get(&mut self, stream: u32, path: &str) {
-        self.send(1, 5, stream, &head(0x82, path));
+        self.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(0x82, path));
     }
 
     /// Sends a POST of JSON that goes on after `body`.
     pub fn post(&mut self, stream: u32, path: &str, body: &[u8]) {
         let content_type = [&[0x5f, 16][..], b"application/json"].concat();
-        self.send(1, 4, stream, &[head(0x83, path), content_type].concat());
-        self.send(0, 0, stream, body);
+        self.send(HEADERS, END_HEADERS, stream, &[head(0x83, path), content_type].concat());
+        self.send(DATA, 0, stream, body);
     }
 
     fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -65,6 +71,10 @@ impl Iterator for Frames {
         self.0.read_exact(&mut payload).ok()?;
         if matches!(kind, SETTINGS | PING) && flags & ACK == 0 {
             self.send(kind, ACK, 0, if kind == PING { &payload } else { &[] });
+        }
+        if kind == DATA && !payload.is_empty() {
+            let length = u32::try_from(payload.len()).expect("a frame's length").to_be_bytes();
+            self.send(WINDOW_UPDATE, 0, 0, &length);
         }
         Some(Frame { kind, flags, payload })
     }
