@@ -97,7 +97,7 @@ fn a_slow_reader_gets_all_of_its_answer() {
         gateway.signal("TERM");
         gateway.log_line("draining");
         let (mut bytes, mut is_whole) = (0, false);
-        while let Some(frame) = frames.next() {
+        for frame in frames {
             if frame.kind == DATA {
                 bytes += frame.payload.len();
                 is_whole |= frame.flags & END_STREAM != 0;

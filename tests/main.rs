@@ -23,6 +23,7 @@ mod golden;
 mod kit;
 mod life;
 mod protocols;
+mod session_keys;
 mod traces;
 mod unread;
 mod uploads;
