@@ -64,6 +64,28 @@ fn of_a_length_beside_chunks_a_forward_passes_on_the_chunks() {
     }
 }
 
+#[test]
+fn what_has_no_body_says_nothing_of_one() {
+    for (answer, status) in [
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 204),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204),
+        ("HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 103),
+    ] {
+        let gateway = forwarding(saying(answer));
+        let mut raw = Raw::connect(gateway.address("public"));
+        for _ in 0..2 {
+            raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let head = String::from_utf8(raw.until(b"\r\n\r\n").unwrap()).unwrap().to_ascii_lowercase();
+            assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+            assert!(!head.contains("transfer-encoding") && !head.contains("content-length"), "{head}");
+            if status == 103 {
+                assert_eq!(raw.answer().status, 204);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_command_signs_no_such_answer() {
     let stand_in = backend();

@@ -128,10 +128,10 @@ pub(super) async fn serve<P>(
             }
             accepted = HttpSession::from_h2_conn(&mut h2, Arc::clone(&digest)) => accepted,
             () = active.idle(if ending { GOODBYE } else { rules.keepalive }) => {
-                if ending && parting.goes_on(rules.write) {
-                    continue;
-                }
                 if ending {
+                    if parting.goes_on(rules.write) {
+                        continue;
+                    }
                     // The client does not answer our GOAWAY, or not in time.
                     return;
                 }

@@ -11,7 +11,7 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 // Pingora's timers: set and dropped many times a call, they take no lock of the runtime for that.
 use pingora_timeout::timeout;
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 use tokio::{net::TcpStream, time::Instant};
 
 /// A complete answer.
@@ -165,9 +165,7 @@ impl Upstream {
     async fn read(&self, endpoint: &Endpoint, response: http::Response<Incoming>) -> Result<Answer, CallFault> {
         let (head, mut body) = response.into_parts();
         if is_doubtful(head.version, &head.headers) {
-            let (endpoint, cause) =
-                (endpoint.authority().to_owned(), "it is in doubt where its answer ends".to_owned());
-            return Err(CallFault::Broken { endpoint, cause });
+            return Err(broken(endpoint, &"it is in doubt where the answer ends"));
         }
         let mut whole = Whole::Nothing;
         loop {
@@ -192,8 +190,8 @@ impl Upstream {
     }
 }
 
-fn broken(endpoint: &Endpoint, error: &hyper::Error) -> CallFault {
-    CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: error.to_string() }
+fn broken(endpoint: &Endpoint, cause: &dyn Display) -> CallFault {
+    CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: cause.to_string() }
 }
 
 /// A body as it grows: most come in one piece, which is then never copied.
