@@ -25,9 +25,15 @@ pub(super) struct Traffic {
     taken: AtomicU64,
     /// Whether a write waits for the client.
     is_blocked: AtomicBool,
+    is_parting: AtomicBool,
 }
 
 impl Traffic {
+    /// Whether the connection ends in peace, and its client's last words are to be heard.
+    pub(super) fn is_parting(&self) -> bool {
+        self.is_parting.load(Relaxed)
+    }
+
     pub(super) fn read(&self) {
         self.moves.fetch_add(1, Relaxed);
     }
@@ -59,6 +65,20 @@ pub(super) struct Parting {
 impl Parting {
     pub(super) fn new(traffic: Arc<Traffic>) -> Self {
         Self { traffic, moves: 0, taken: 0, until: None }
+    }
+
+    /// The client was told.
+    pub(super) fn begin(&mut self) {
+        self.traffic.is_parting.store(true, Relaxed);
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.traffic.is_parting()
+    }
+
+    /// Something is served once more.
+    pub(super) fn put_off(&mut self) {
+        self.until = None;
     }
 
     /// Asked again and again: whether something is still being delivered. A client that takes nothing of what waits
@@ -124,5 +144,8 @@ mod tests {
         }
         traffic.read();
         assert!(!parting.goes_on(WRITE));
+        parting.put_off();
+        traffic.read();
+        assert!(parting.goes_on(WRITE));
     }
 }

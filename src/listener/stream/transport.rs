@@ -32,11 +32,11 @@ impl AsyncWrite for GuardedStream {
         polled
     }
 
-    /// What HTTP/2 ends with. Until the client ends too, or is given up, its window updates are read: closing would
-    /// answer them with a reset.
+    /// What HTTP/2 ends with. In a peaceful parting the client's window updates are read until it ends too, or is given
+    /// up: closing would answer them with a reset.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
-        while self.traffic.is_some() && ready!(self.poll_fill(cx))? > 0 {
+        while self.traffic.as_ref().is_some_and(|traffic| traffic.is_parting()) && ready!(self.poll_fill(cx))? > 0 {
             self.ahead.clear();
         }
         Poll::Ready(Ok(()))
