@@ -10,16 +10,23 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod access_log;
+mod addresses;
 mod answers;
 mod budgets;
 mod cli;
 mod commands;
+mod drain;
+mod endpoints;
 mod forwards;
+mod framing;
 mod golden;
 mod keys;
 mod kit;
 mod life;
 mod protocols;
+mod session_keys;
+mod traces;
 mod unread;
 mod uploads;
 mod vectors;

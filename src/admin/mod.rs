@@ -71,8 +71,8 @@ fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Res
 }
 
 async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Result<std::result::Result<Page, Refusal>> {
-    let deadline = ctx.plan.loaded.config.connections.body_deadline.get();
-    let body = proxy::read_body(session, budgets::CHANGE_BYTES_MAX, deadline, Reason::BodyTooLarge).await?;
+    let limits = &ctx.plan.loaded.config.connections;
+    let body = proxy::read_body(session, budgets::CHANGE_BYTES_MAX, limits, Reason::BodyTooLarge).await?;
     Ok(body.and_then(|body| budgets::change(&ctx.plan.budgets, name, &body, ctx.client_ip)))
 }
 

@@ -31,7 +31,7 @@ use tokio::{
 /// The most idle connections to backends that are kept, over all upstreams.
 const UPSTREAM_POOL: usize = 512;
 const DRAINING: &str = "draining";
-/// How often it is looked whether the last request has ended.
+/// How often it is looked whether anybody is calling still.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long an unread rest of a body is read and thrown away, so that the connection can be used again.
 const BODY_DRAIN: Duration = Duration::from_secs(2);
@@ -173,7 +173,7 @@ impl Running {
     }
 
     /// Not ready at once; keeps serving for `drain.delay` so that load balancers notice; then takes no more
-    /// connections and waits for requests in flight, at most `drain.deadline`. Where nobody has called for as
+    /// connections and waits for those that are open, at most `drain.deadline`. Where nobody has called for as
     /// long as the delay, and no connection is open, there is nobody who has to notice.
     pub async fn drain(&self) {
         self.readiness.block(DRAINING);
@@ -184,9 +184,9 @@ impl Running {
         }
         self.stop.send_replace(true);
         let ended = async {
-            while self.metrics.in_flight.get() > 0 {
-                sleep(DRAIN_POLL).await;
-            }
+            // Every connection holds the other end of this. When its last request is served, there may still be much
+            // that the client has not taken.
+            self.stop.closed().await;
             if let Err(error) = (&mut *self.service.lock().await).await {
                 tracing::error!(%error, "the proxy service failed");
             }

@@ -2,6 +2,7 @@
 
 use super::{
     guard::{Connection, Guard},
+    parting::Parting,
     rules::{ConnectionRules, ListenerRules},
     stream::GuardedStream,
 };
@@ -30,7 +31,8 @@ use tokio::{
 
 /// Malformed requests that one connection may send. Pingora counts them in its own accept loop only.
 const MALFORMED_MAX: usize = 32;
-/// How long a connection that was told to end may go on without a stream: a round trip, for what crosses the GOAWAY.
+/// How long a connection that was told to end may go on without a stream and without a move: a round trip, for what
+/// crosses the GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Body bytes that a client may send ahead of reading, per stream and per connection.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -100,13 +102,8 @@ pub(super) async fn serve<P>(
 ) where
     P: HttpServerApp + Send + Sync + 'static,
 {
-    stream.open();
-    let digest = Arc::new(Digest {
-        ssl_digest: stream.get_ssl_digest(),
-        timing_digest: stream.get_timing_digest(),
-        proxy_digest: stream.get_proxy_digest(),
-        socket_digest: stream.get_socket_digest(),
-    });
+    let mut parting = Parting::new(stream.open());
+    let digest = digest(&stream);
     let stream: Stream = stream;
     let Ok(Ok(mut h2)) = timeout_at(deadline, handshake(stream, Some(options(connection.rules)))).await else {
         return;
@@ -115,29 +112,30 @@ pub(super) async fn serve<P>(
     let active = Arc::new(Active::default());
     let mut malformed = 0;
     let mut stops = shutdown.clone();
-    let mut ending = false;
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stops.wait_for(|stops| *stops), if !ending => {
+            _ = stops.wait_for(|stops| *stops), if !parting.has_begun() => {
                 h2.graceful_shutdown();
-                ending = true;
+                parting.begin();
                 continue;
             }
             accepted = HttpSession::from_h2_conn(&mut h2, Arc::clone(&digest)) => accepted,
-            () = active.idle(if ending { GOODBYE } else { rules.keepalive }) => {
-                if ending {
+            () = active.idle(if parting.has_begun() { GOODBYE } else { rules.keepalive }) => {
+                if !parting.has_begun() {
+                    // A request that is under way crosses the GOAWAY, and is served.
+                    h2.graceful_shutdown();
+                    parting.begin();
+                } else if !parting.goes_on(rules.write) {
                     // The client does not answer our GOAWAY, or not in time.
                     return;
                 }
-                // A request that is under way crosses the GOAWAY, and is served.
-                h2.graceful_shutdown();
-                ending = true;
                 continue;
             }
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
+                parting.put_off();
                 spawn(guard, ServerSession::new_http2(session), active.begin(), shutdown);
             }
             Ok(Some(H2Accept::Rejected)) => {
@@ -149,6 +147,15 @@ pub(super) async fn serve<P>(
             Ok(None) | Err(_) => return,
         }
     }
+}
+
+fn digest(stream: &GuardedStream) -> Arc<Digest> {
+    Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    })
 }
 
 fn spawn<P>(guard: &Guard<P>, mut session: ServerSession, serving: Serving, shutdown: &ShutdownWatch)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{
-        Config, Env, Loaded,
+        Config, Env, Loaded, network,
         secrets::SecretFault,
         source::{self, Publish},
     },
@@ -125,11 +125,11 @@ fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
 }
 
 fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
-    let networks = written.trusted_proxies.iter().map(|network| network.parse());
+    let networks = written.trusted_proxies.iter().map(|written| network(written));
     Ok(PlannedListener {
         name: name.to_owned(),
         is_admin: written.admin,
-        trusted_proxies: networks.collect::<Result<_, _>>().map_err(|_| BuildProblem::Network(name.to_owned()))?,
+        trusted_proxies: networks.collect::<Option<_>>().ok_or_else(|| BuildProblem::Network(name.to_owned()))?,
         body_bytes_max: written.limits.body.bytes(),
         head: head_limits(&written.limits),
         table: RouteTable::new(name, matchers),

@@ -1,5 +1,6 @@
 //! Bodies that are read whole, by filters and handlers.
 
+use crate::config::source::Connections;
 use bytes::{Bytes, BytesMut};
 use filters::api::{Reason, Refusal};
 use http::{
@@ -8,17 +9,18 @@ use http::{
 };
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use pingora_timeout::timeout;
 use std::{io, time::Duration};
 
-/// Reads a body of at most `bytes_max`, within `deadline`. A longer one is refused with `too_large`, before a
-/// byte of it is read where its length is announced; one that stalls or is framed wrongly is refused as well.
+/// Reads a body of at most `bytes_max`. A longer one is refused with `too_large`, before a byte of it is read where
+/// its length is announced; one that stalls, takes too long or is framed wrongly is refused as well.
 ///
 /// # Errors
 /// Where the client has gone.
 pub(crate) async fn read_body(
     session: &mut Session,
     bytes_max: u64,
-    deadline: Duration,
+    times: &Connections,
     too_large: Reason,
 ) -> Result<std::result::Result<Bytes, Refusal>> {
     if content_length(&session.req_header().headers).is_some_and(|length| length > bytes_max) {
@@ -27,7 +29,7 @@ pub(crate) async fn read_body(
     invite(session).await?;
     let reading = async {
         let mut body = BytesMut::new();
-        while let Some(piece) = session.read_request_body().await.map_err(Error::into_down)? {
+        while let Some(piece) = read_piece(session, times.body_idle.get()).await.map_err(Error::into_down)? {
             if (body.len() + piece.len()) as u64 > bytes_max {
                 return Ok(Err(Refusal::new(too_large)));
             }
@@ -35,7 +37,7 @@ pub(crate) async fn read_body(
         }
         Ok::<_, Box<Error>>(Ok(body.freeze()))
     };
-    let refusal = match tokio::time::timeout(deadline, reading).await {
+    let refusal = match timeout(times.body_deadline.get(), reading).await {
         Ok(Err(error)) if *error.etype() == ErrorType::ReadTimedout => Refusal::new(Reason::RequestTimeout),
         Ok(Err(error)) if is_malformed(&error) => Refusal::new(Reason::RequestMalformed),
         Ok(outcome) => return outcome,
@@ -44,6 +46,12 @@ pub(crate) async fn read_body(
     // Where the body ends, nobody knows any more.
     session.set_keepalive(None);
     Ok(Err(refusal))
+}
+
+/// Pingora would wait for a piece of an HTTP/2 body without end.
+async fn read_piece(session: &mut Session, idle: Duration) -> Result<Option<Bytes>> {
+    let read = timeout(idle, session.read_request_body()).await;
+    read.unwrap_or_else(|_| Error::e_explain(ErrorType::ReadTimedout, "a body that stalls"))
 }
 
 /// Tells a client that waits with its body to send it (RFC 9110 section 10.1.1). The backend is not to do so

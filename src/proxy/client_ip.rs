@@ -33,9 +33,11 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     if trusted.is_empty() || !is_trusted(client) {
         return client;
     }
-    let lines = headers.get_all(FORWARDED_FOR).iter().rev().filter_map(|line| line.to_str().ok());
-    for hop in lines.flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
-        let Some(ip) = address(hop.trim()) else { break };
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    // Hop by hop and never by lines: one that is no text would take with it what the proxy wrote behind it, and leave
+    // what the client wrote ahead.
+    for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
+        let Some(ip) = str::from_utf8(hop.trim_ascii()).ok().and_then(address) else { break };
         client = ip;
         if !is_trusted(ip) {
             break;
@@ -94,6 +96,8 @@ mod tests {
             ("10.0.0.1", &["6.6.6.6, 1.2.3.4, 10.9.9.9"], "1.2.3.4"),
             ("10.0.0.1", &["6.6.6.6", "1.2.3.4"], "1.2.3.4"),
             ("10.0.0.1", &["1.2.3.4, nonsense"], "10.0.0.1"),
+            ("10.0.0.1", &["6.6.6.6", "ü, 1.2.3.4"], "1.2.3.4"),
+            ("10.0.0.1", &["6.6.6.6", "1.2.3.4, ü"], "10.0.0.1"),
             ("10.0.0.1", &["1.2.3.4:5678"], "1.2.3.4"),
             ("::1", &["[2001:db8::1]:80"], "2001:db8::1"),
             ("::ffff:10.0.0.1", &["2001:db8::2"], "2001:db8::2"),
@@ -101,7 +105,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for line in forwarded_for {
-                headers.append(FORWARDED_FOR, line.parse().unwrap());
+                headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
             }
             let found = client_ip(peer.parse().unwrap(), &headers, &trusted);
             assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded_for:?}");

@@ -3,6 +3,7 @@
 use crate::{
     plan::{Forward, Plan, PlannedListener, Route, Target, path::CanonicalPath},
     telemetry::metrics::RouteMetrics,
+    upstream::Endpoint,
 };
 use filters::api::{Facts, Head, Reason};
 use http::{HeaderMap, Method};
@@ -43,6 +44,8 @@ pub struct RequestContext {
     pub backend_took: Duration,
     /// Body bytes that came.
     pub bytes_in: u64,
+    /// The endpoint that it is proxied to.
+    pub endpoint: Option<Arc<Endpoint>>,
     /// Whether the client was still sending when it was proxied, and still is.
     pub is_receiving: bool,
     /// Whether the client's body ended while it was proxied.
@@ -85,6 +88,7 @@ impl RequestContext {
             chain_took: Duration::ZERO,
             backend_took: Duration::ZERO,
             bytes_in: 0,
+            endpoint: None,
             is_receiving: false,
             has_streamed: false,
             asks_upgrade: false,

@@ -196,7 +196,7 @@ async fn read_for_filters(
     // The body goes to the backend from Pingora's retry buffer, which holds so much and no more.
     session.enable_retry_buffering();
     let max = need.bytes_max.min(REPLAYED_BYTES_MAX);
-    read_body(session, max, ctx.plan.loaded.config.connections.body_deadline.get(), Reason::BodyTooLarge).await
+    read_body(session, max, &ctx.plan.loaded.config.connections, Reason::BodyTooLarge).await
 }
 
 /// Runs the part of the chain that stands ahead of the body, or with it the part behind.

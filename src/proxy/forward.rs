@@ -7,7 +7,10 @@ use super::{
     dial::Dial,
     waits::{self, ANSWER_TOO_LATE, BODY_TOO_LATE},
 };
-use crate::plan::Forward;
+use crate::{
+    plan::Forward,
+    upstream::{Endpoint, is_doubtful},
+};
 use filters::api::{Reason, Refusal};
 use http::{
     HeaderMap, HeaderValue, Method, Uri,
@@ -18,13 +21,10 @@ use pingora_core::{
     protocols::TcpKeepalive,
     upstreams::peer::{H1UpgradePolicy, HttpPeer, HttpUpstreamRequestPolicy},
 };
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use pingora_timeout::timeout;
+use std::{mem, sync::Arc, time::Duration};
 
 /// What is added to a request, with room for a few edits: the map grows once.
 const ADDED_HEADERS: usize = 8;
@@ -41,17 +41,27 @@ const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
     user_timeout: Duration::ZERO,
 };
 
-/// Where this request goes, with every time-out set.
+/// The endpoint that this request goes to next.
 ///
 /// # Errors
-/// Where the endpoint's name does not resolve.
-pub async fn peer(session: &Session, ctx: &RequestContext, forward: &Forward) -> Result<HttpPeer> {
+/// Where it goes to none.
+pub fn pick(ctx: &RequestContext) -> Result<Arc<Endpoint>> {
+    let endpoint = ctx.forward().and_then(|forward| forward.upstream.pick());
+    endpoint.cloned().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))
+}
+
+/// How that is reached, with every time-out set.
+///
+/// # Errors
+/// Where its name does not resolve in time.
+pub async fn peer(session: &Session, ctx: &RequestContext, endpoint: &Endpoint) -> Result<HttpPeer> {
+    let forward = ctx.forward().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
     let options = forward.upstream.options();
-    let endpoint = forward.upstream.pick().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))?;
-    let address = endpoint
-        .address()
-        .await
-        .map_err(|error| Error::because(ErrorType::ConnectNoRoute, "resolving the endpoint", error).into_up())?;
+    let address = match timeout(options.connect, endpoint.address()).await {
+        Ok(Ok(address)) => address,
+        Ok(Err(error)) => return Error::e_because(ErrorType::ConnectNoRoute, "resolving the endpoint", error),
+        Err(_) => return Error::e_explain(ErrorType::ConnectTimedout, "resolving the endpoint"),
+    };
     // What is left of the total bounds each read, so a silent backend cannot outlast it.
     let left = options.request.saturating_sub(ctx.started.elapsed());
     let mut peer = HttpPeer::new(address, false, String::new());
@@ -135,14 +145,35 @@ fn set_path(parts: &mut http::request::Parts, canonical: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a failed attempt may be made again: only where nothing was sent, and the method may be repeated.
+/// Turns down an answer whose end is in doubt. Of a length beside chunks there is nothing to be seen here: Pingora
+/// drops the length as it reads the head, which is what RFC 9112 section 6.3 asks of whoever passes it on.
+///
+/// # Errors
+/// Where it is.
+pub fn check_framing(answer: &ResponseHeader) -> Result<()> {
+    if is_doubtful(answer.version, &answer.headers) {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer whose end is in doubt").into_up());
+    }
+    Ok(())
+}
+
+/// A connection could not be made: its endpoint is left out for a while. Whether the attempt may be made again, which
+/// is where nothing was sent, and the method may be repeated.
 #[must_use]
-pub fn may_retry(method: &Method, error: &Error, started: Instant, forward: &Forward) -> bool {
+pub fn failed_to_connect(method: &Method, error: &Error, ctx: &RequestContext) -> bool {
+    let is_over = ctx.forward().is_none_or(|forward| ctx.started.elapsed() >= forward.upstream.options().request);
+    // A client that took all of the request's time for its body has left the endpoint none to take the connection.
+    if is_over {
+        return false;
+    }
+    if let Some(endpoint) = &ctx.endpoint {
+        endpoint.unreachable();
+    }
     let nothing_sent = matches!(
         error.etype(),
         ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError
     );
-    nothing_sent && method.is_idempotent() && started.elapsed() < forward.upstream.options().request
+    nothing_sent && method.is_idempotent()
 }
 
 /// What a failure is to the client: a status and a refusal, or nothing where the client has gone. While the

@@ -25,10 +25,12 @@ use bytes::Bytes;
 use context::RequestContext;
 use filters::api::{Clock, Reason};
 use http::StatusCode;
-use pingora_core::{Error, ErrorType, Result, modules::http::HttpModules, upstreams::peer::HttpPeer};
+use pingora_core::{
+    Error, ErrorType, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer,
+};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use std::{sync::Arc, time::Duration};
+use std::{os::fd::RawFd, sync::Arc, time::Duration};
 
 /// The gateway as Pingora sees it.
 pub struct Gateway {
@@ -66,8 +68,15 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
         waits::begin(session, ctx);
-        let forward = ctx.forward().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        Ok(Box::new(forward::peer(session, ctx, forward).await?))
+        let endpoint = forward::pick(ctx)?;
+        ctx.endpoint = Some(Arc::clone(&endpoint));
+        match forward::peer(session, ctx, &endpoint).await {
+            Ok(peer) => Ok(Box::new(peer)),
+            Err(mut error) => {
+                error.set_retry(forward::failed_to_connect(&session.req_header().method, &error, ctx));
+                Err(error.into_up())
+            }
+        }
     }
 
     async fn request_body_filter(
@@ -111,6 +120,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
+        forward::check_framing(answer)?;
         waits::head_has_come(session, ctx, answer)
     }
 
@@ -133,6 +143,21 @@ impl ProxyHttp for Gateway {
         reply::pass_on(session, ctx, answer)
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        if let Some(endpoint) = &ctx.endpoint {
+            endpoint.reached();
+        }
+        Ok(())
+    }
+
     fn fail_to_connect(
         &self,
         session: &mut Session,
@@ -140,9 +165,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let method = &session.req_header().method;
-        let retry = ctx.forward().is_some_and(|forward| forward::may_retry(method, &error, ctx.started, forward));
-        error.set_retry(retry);
+        error.set_retry(forward::failed_to_connect(&session.req_header().method, &error, ctx));
         error
     }
 

@@ -44,6 +44,11 @@ pub fn finish(facts: &Facts, answer: &mut ResponseHeader) -> Result<()> {
 /// # Errors
 /// Where its reason phrase is none.
 pub fn pass_on(session: &mut Session, ctx: &RequestContext, answer: &mut ResponseHeader) -> Result<()> {
+    if answer.status.is_informational() || answer.status == StatusCode::NO_CONTENT {
+        // RFC 9112 section 6.1 and RFC 9110 section 8.6: they have no body, and must not speak of one.
+        answer.remove_header(&TRANSFER_ENCODING);
+        answer.remove_header(&CONTENT_LENGTH);
+    }
     if answer.status.is_informational() && !ctx.is_upgraded {
         return Ok(());
     }

@@ -22,7 +22,7 @@ use filters::{
     api::{Exchange, Reason, Refusal},
     chain::Stop,
 };
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 use native::{Call, Ended, Slot};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
@@ -143,8 +143,8 @@ async fn body(
     let message_max = body_bytes_max(ctx);
     let framed_max = message_max + frame::HEAD_BYTES as u64;
     let max = if caller.is_text() { framed_max.div_ceil(3) * 4 } else { framed_max };
-    let deadline = ctx.plan.loaded.config.connections.body_deadline.get();
-    let body = match crate::proxy::read_body(session, max, deadline, Reason::MessageTooLarge).await? {
+    let times = &ctx.plan.loaded.config.connections;
+    let body = match crate::proxy::read_body(session, max, times, Reason::MessageTooLarge).await? {
         Ok(body) => body,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -168,8 +168,3 @@ fn request(header: &RequestHeader, ctx: &RequestContext, body: Bytes) -> http::R
 
 /// A response of connectrpc, before it is written.
 type Response = http::Response<connectrpc::ConnectRpcBody>;
-
-/// The client's value of a header, where it is text.
-fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}

@@ -82,7 +82,7 @@ pub async fn explained(
 }
 
 fn grpc_code(headers: &HeaderMap) -> Option<ErrorCode> {
-    ErrorCode::from_grpc_code(super::text_of(headers, "grpc-status")?.parse().ok()?)
+    ErrorCode::from_grpc_code(headers.get("grpc-status")?.to_str().ok()?.parse().ok()?)
 }
 
 /// The code in a Connect error (`"code":"…"`) or in gRPC-Web's trailers (`grpc-status: N`).

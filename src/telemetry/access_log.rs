@@ -1,10 +1,17 @@
 //! One JSON line a request.
 
-use super::lines::{self, Lines};
+use super::{
+    lines::{self, Lines},
+    log_file::LogFile,
+};
 use crate::config::source::AccessLogTarget;
 use prometheus::IntCounter;
 use serde::Serialize;
-use std::{fs::OpenOptions, io, path::Path, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
 
 /// What a line says.
 #[derive(Debug, Serialize)]
@@ -62,11 +69,11 @@ impl AccessLog {
     /// # Errors
     /// Where the file cannot be opened or the thread cannot start.
     pub fn start(target: &AccessLogTarget, base_dir: &Path, dropped: IntCounter) -> io::Result<Self> {
-        let output = match target {
+        let output: Box<dyn Write + Send> = match target {
             AccessLogTarget::Off => return Ok(Self(None)),
-            AccessLogTarget::Stdout => lines::unlocked(io::stdout())?,
-            AccessLogTarget::Stderr => lines::unlocked(io::stderr())?,
-            AccessLogTarget::File(path) => OpenOptions::new().create(true).append(true).open(base_dir.join(path))?,
+            AccessLogTarget::Stdout => Box::new(lines::unlocked(io::stdout())?),
+            AccessLogTarget::Stderr => Box::new(lines::unlocked(io::stderr())?),
+            AccessLogTarget::File(path) => Box::new(LogFile::open(base_dir.join(path))?),
         };
         Lines::start("access-log", output, dropped).map(|lines| Self(Some(lines)))
     }

@@ -1,7 +1,8 @@
 //! Lines written by a thread of its own.
 //!
 //! Whoever writes only appends to a buffer in memory, so a slow disk or a reader that has stopped reading
-//! never holds a request up. The buffer is bounded: past its end lines are dropped and counted.
+//! never holds a request up. The buffer is bounded: past its end lines are dropped and counted. So are those that
+//! cannot be written; the next ones are tried again, because a disk does not stay full.
 
 use prometheus::IntCounter;
 use std::{
@@ -33,7 +34,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     lines: Vec<u8>,
-    /// Nothing more comes, or nothing more is taken.
+    /// Nothing more is taken.
     is_closed: bool,
 }
 
@@ -96,7 +97,8 @@ impl Shared {
         }
     }
 
-    fn write_to(&self, mut output: impl Write) {
+    fn write_to(&self, to: impl Write) {
+        let mut output = Output { to, is_torn: false };
         let mut lines = Vec::new();
         loop {
             let mut state = self.lock();
@@ -111,16 +113,43 @@ impl Shared {
             mem::swap(&mut lines, &mut state.lines);
             let is_closed = state.is_closed;
             drop(state);
-            let written = output.write_all(&lines).and_then(|()| output.flush());
-            if written.is_err() {
-                // A target that has gone away takes no more lines; there is nobody left to tell.
-                self.lock().is_closed = true;
-            }
-            if written.is_err() || is_closed {
+            let unwritten = output.write(&lines).iter().filter(|byte| **byte == b'\n').count();
+            self.dropped.inc_by(unwritten as u64);
+            if is_closed {
                 return;
             }
             lines.clear();
         }
+    }
+}
+
+/// What lines are written to.
+struct Output<W> {
+    to: W,
+    /// Whether it ends in the middle of a line.
+    is_torn: bool,
+}
+
+impl<W: Write> Output<W> {
+    /// Writes lines as far as it goes, and gives back the others, the one that was torn among them.
+    fn write<'a>(&mut self, lines: &'a [u8]) -> &'a [u8] {
+        // What comes next is not to be taken for the rest of a line.
+        if self.is_torn && self.to.write_all(b"\n").is_err() {
+            drop(self.to.flush());
+            return lines;
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match self.to.write(rest) {
+                Ok(written @ 1..) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        drop(self.to.flush());
+        let written = lines.strip_suffix(rest).unwrap_or_default();
+        self.is_torn = written.last().is_some_and(|byte| *byte != b'\n');
+        rest
     }
 }
 
@@ -164,6 +193,46 @@ mod tests {
             closed.send(()).unwrap();
         });
         is_closed.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    /// Takes so many bytes in all, and no more.
+    struct Disk {
+        free: usize,
+        written: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (taken, _) = bytes.split_at(bytes.len().min(self.free));
+            if taken.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.free -= taken.len();
+            self.written.extend_from_slice(taken);
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_torn_is_not_taken_up_again() {
+        for (free, unwritten, written) in [
+            (0, "one\ntwo\n", "six\n"),
+            (3, "\ntwo\n", "one\nsix\n"),
+            (4, "two\n", "one\nsix\n"),
+            (6, "o\n", "one\ntw\nsix\n"),
+            (8, "", "one\ntwo\nsix\n"),
+        ] {
+            let mut output = Output { to: Disk { free, written: Vec::new() }, is_torn: false };
+            assert_eq!(output.write(b"one\ntwo\n"), unwritten.as_bytes(), "{free}");
+            assert_eq!(output.write(b"fix\n"), b"fix\n", "{free}");
+            output.to.free = 100;
+            assert_eq!(output.write(b"six\n"), b"", "{free}");
+            assert_eq!(String::from_utf8_lossy(&output.to.written), written, "{free}");
+        }
     }
 
     #[test]

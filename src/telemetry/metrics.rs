@@ -18,7 +18,7 @@ pub struct Metrics {
     duration: HistogramVec,
     /// Requests that are being served.
     pub in_flight: IntGauge,
-    /// Access lines that were not written because the reader was too slow.
+    /// Access lines that could not be written, or not fast enough.
     pub access_lines_dropped: IntCounter,
     /// Requests refused before they had a route: malformed heads and unknown paths.
     pub unrouted: RouteMetrics,
@@ -74,7 +74,7 @@ impl Metrics {
             in_flight: gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
             access_lines_dropped: counter(
                 "portcullis_access_lines_dropped_total",
-                "Access lines lost to a slow reader.",
+                "Access lines that could not be written.",
             )?,
             registry,
             requests,

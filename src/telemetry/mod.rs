@@ -5,5 +5,6 @@ mod budgets;
 mod connections;
 mod lines;
 pub mod log;
+mod log_file;
 pub mod metrics;
 mod seldom;

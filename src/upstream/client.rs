@@ -1,7 +1,7 @@
 //! One whole call to a backend: request in, complete answer out, within a deadline.
 
 use super::{
-    Endpoint, Upstream,
+    Endpoint, Upstream, is_doubtful,
     pool::{Pool, Sender},
 };
 use bytes::{Bytes, BytesMut};
@@ -11,7 +11,7 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 // Pingora's timers: set and dropped many times a call, they take no lock of the runtime for that.
 use pingora_timeout::timeout;
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 use tokio::{net::TcpStream, time::Instant};
 
 /// A complete answer.
@@ -109,8 +109,12 @@ impl Upstream {
     async fn attempt(&self, endpoint: &Endpoint, mut request: Request<Full<Bytes>>) -> Result<Answer, Failed> {
         let (mut sender, is_reused) = match self.sender(endpoint).await {
             Ok(sender) => sender,
-            Err(fault) => return Err(Failed { fault, unsent: Some(request) }),
+            Err(fault) => {
+                endpoint.unreachable();
+                return Err(Failed { fault, unsent: Some(request) });
+            }
         };
+        endpoint.reached();
         if let Ok(host) = HeaderValue::from_str(endpoint.authority()) {
             request.headers_mut().insert(HOST, host);
         }
@@ -160,6 +164,9 @@ impl Upstream {
 
     async fn read(&self, endpoint: &Endpoint, response: http::Response<Incoming>) -> Result<Answer, CallFault> {
         let (head, mut body) = response.into_parts();
+        if is_doubtful(head.version, &head.headers) {
+            return Err(broken(endpoint, &"it is in doubt where the answer ends"));
+        }
         let mut whole = Whole::Nothing;
         loop {
             let frame = match timeout(self.options().read, body.frame()).await {
@@ -183,8 +190,8 @@ impl Upstream {
     }
 }
 
-fn broken(endpoint: &Endpoint, error: &hyper::Error) -> CallFault {
-    CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: error.to_string() }
+fn broken(endpoint: &Endpoint, cause: &dyn Display) -> CallFault {
+    CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: cause.to_string() }
 }
 
 /// A body as it grows: most come in one piece, which is then never copied.

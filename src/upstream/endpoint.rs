@@ -1,8 +1,8 @@
 //! One backend address.
 
-use super::pool::Pool;
+use super::{pool::Pool, rest::Rest};
 use http::{Uri, uri::Scheme};
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Instant};
 
 /// An endpoint that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,7 @@ pub struct Endpoint {
     host: String,
     port: u16,
     literal: Option<SocketAddr>,
+    rest: Rest,
     pub(super) pool: Pool,
 }
 
@@ -39,13 +40,28 @@ impl Endpoint {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(80);
         let literal = host.parse().ok().map(|ip| SocketAddr::new(ip, port));
-        Ok(Self { authority: authority.as_str().to_owned(), host, port, literal, pool: Pool::default() })
+        let (authority, rest, pool) = (authority.as_str().to_owned(), Rest::default(), Pool::default());
+        Ok(Self { authority, host, port, literal, rest, pool })
     }
 
     /// `host:port` as written, for the `Host` header.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// It could not be connected to: requests go elsewhere for a while.
+    pub fn unreachable(&self) {
+        self.rest.begin(Instant::now());
+    }
+
+    /// It was connected to.
+    pub fn reached(&self) {
+        self.rest.end();
+    }
+
+    pub(super) fn lets_through(&self) -> bool {
+        self.rest.lets_through(Instant::now)
     }
 
     /// The socket address. A name is looked up each time: connections are kept, so look-ups are few.

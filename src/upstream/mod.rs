@@ -5,15 +5,22 @@
 
 mod client;
 mod endpoint;
+mod framing;
 mod pool;
+mod rest;
 pub mod sessions;
 
 pub use client::{Answer, CallFault};
 pub use endpoint::{Endpoint, EndpointProblem};
+pub use framing::is_doubtful;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,10 +43,11 @@ pub struct UpstreamOptions {
     pub answer_bytes_max: usize,
 }
 
-/// A named group of endpoints that do the same. Requests go to them in turn.
+/// A named group of endpoints that do the same. Requests go to them in turn; one that could not be connected to is
+/// left out for a while, unless all are.
 pub struct Upstream {
     name: String,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
     next: AtomicUsize,
     options: UpstreamOptions,
 }
@@ -53,7 +61,7 @@ impl Upstream {
         if endpoints.is_empty() {
             return Err(EndpointProblem(format!("upstream `{name}` has no endpoint")));
         }
-        let endpoints = endpoints.iter().map(|url| Endpoint::parse(url)).collect::<Result<_, _>>()?;
+        let endpoints = endpoints.iter().map(|url| Endpoint::parse(url).map(Arc::new)).collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), endpoints, next: AtomicUsize::new(0), options })
     }
 
@@ -69,9 +77,14 @@ impl Upstream {
         &self.options
     }
 
-    /// The endpoint whose turn it is.
+    /// The endpoint whose turn it is, of those that do not rest; where all do, of all.
     #[must_use]
-    pub fn pick(&self) -> Option<&Endpoint> {
+    pub fn pick(&self) -> Option<&Arc<Endpoint>> {
+        let mut turns = iter::repeat_with(|| self.turn()).take(self.endpoints.len()).flatten();
+        turns.find(|endpoint| endpoint.lets_through()).or_else(|| self.turn())
+    }
+
+    fn turn(&self) -> Option<&Arc<Endpoint>> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.endpoints.get(turn.checked_rem(self.endpoints.len()).unwrap_or(0))
     }

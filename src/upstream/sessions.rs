@@ -133,10 +133,13 @@ mod tests {
     #[test]
     fn only_a_whole_and_fitting_answer_is_a_session() {
         let small_order = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        // y = p + 3: a second spelling of a point that is not of small order.
+        let not_canonical = "8P///////////////////////////////////////38=";
         for (status, body, expected) in [
             (200, session("s-1", "u-1", "active", KEY), "active"),
             (200, session("s-1", "u-1", "revoked", KEY), "revoked"),
             (200, session("s-1", "u-1", "active", small_order), "active without a usable key"),
+            (200, session("s-1", "u-1", "active", not_canonical), "active without a usable key"),
             (404, String::new(), "unknown"),
             (200, session("s-2", "u-1", "active", KEY), "fault"),
             (200, session("s-1", "u-1", "asleep", KEY), "fault"),

@@ -3,12 +3,13 @@
 use super::{
     backend::{Backend, Reply, Seen},
     gateway::Gateway,
+    scripted::scripted,
 };
 use ed25519_dalek::SigningKey;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::body::Bytes;
 use portcullis::client::{Answer, CallError, Client, Codec, Command, Device, Dialect, Endpoint, Protocol, Refused};
-use std::sync::LazyLock;
+use std::{io::Write as _, net::SocketAddr, sync::LazyLock};
 
 /// Every way to speak to the edge API.
 pub const DIALECTS: [(Protocol, Codec); 7] = [
@@ -97,6 +98,21 @@ fn session(id: &str) -> Reply {
         ),
         _ => Reply::json(404, "{}"),
     }
+}
+
+/// Starts a backend that has every session too, and says exactly these bytes to everything else.
+pub fn session_beside(answer: &'static str) -> SocketAddr {
+    scripted(move |stream, head| {
+        let id = head.split_once("/sessions/").and_then(|(_, rest)| rest.split(' ').next());
+        let said = match id.map(session) {
+            Some(Reply { body, .. }) => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                [head.as_bytes(), &body].concat()
+            }
+            None => answer.as_bytes().to_vec(),
+        };
+        drop(stream.write_all(&said));
+    })
 }
 
 /// A device of this session, which trusts the test gateways' signer.

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod device;
+pub mod frames;
 pub mod gateway;
 pub mod raw;
 pub mod scripted;

@@ -12,6 +12,25 @@ use std::{
 pub fn scripted(script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
+    handle(listener, script);
+    address
+}
+
+/// Starts a backend that gives every request the same bytes.
+pub fn saying(answer: &'static str) -> SocketAddr {
+    scripted(say(answer))
+}
+
+/// The same, on a listener of the test's own.
+pub fn saying_on(listener: TcpListener, answer: &'static str) {
+    handle(listener, say(answer));
+}
+
+fn say(answer: &'static str) -> impl Fn(&mut TcpStream, &str) {
+    move |stream, _| drop(stream.write_all(answer.as_bytes()))
+}
+
+fn handle(listener: TcpListener, script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) {
     let script = Arc::new(script);
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
@@ -23,12 +42,6 @@ pub fn scripted(script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -
             });
         }
     });
-    address
-}
-
-/// Starts a backend that gives every request the same bytes.
-pub fn saying(answer: &'static str) -> SocketAddr {
-    scripted(move |stream, _| drop(stream.write_all(answer.as_bytes())))
 }
 
 fn head(stream: &mut TcpStream) -> Option<String> {

@@ -32,7 +32,8 @@ impl Default for MemoryStore {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Their addresses: `http://host:port`. Requests go to them in turn.
+    /// Their addresses: `http://host:port`. Requests go to them in turn; one that could not
+    /// be connected to is left out for 5 s.
     #[schemars(length(min = 1))]
     pub endpoints: Vec<String>,
     /// How long each step may take.

@@ -38,7 +38,7 @@ pub enum AccessLogTarget {
     Stderr,
     /// Nowhere.
     Off,
-    /// A file that is appended to.
+    /// A file that is appended to, and made anew where it was moved away.
     File(PathBuf),
 }
 

@@ -9,6 +9,7 @@ use super::{
     caps::Slot,
     chunked::Chunked,
     head::{Body, Head},
+    parting::Traffic,
     rules::ListenerId,
 };
 use bytes::{Buf, BytesMut};
@@ -19,6 +20,7 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -51,6 +53,8 @@ pub struct GuardedStream {
     /// Whether the client asked for another protocol after this request.
     may_switch: bool,
     lent: Lent,
+    /// Noted for HTTP/2 alone.
+    traffic: Option<Arc<Traffic>>,
     listener: ListenerId,
     _slot: Option<Slot>,
 }
@@ -68,7 +72,7 @@ impl GuardedStream {
     pub(super) fn new(inner: Stream, listener: ListenerId, slot: Option<Slot>) -> Self {
         let body = Window::Length(0);
         let (ahead, lent) = (BytesMut::new(), Lent::new());
-        Self { inner, ahead, head: 0, body, may_switch: false, lent, listener, _slot: slot }
+        Self { inner, ahead, head: 0, body, may_switch: false, lent, traffic: None, listener, _slot: slot }
     }
 
     /// The listener that this connection came in on.
@@ -104,9 +108,10 @@ impl GuardedStream {
         };
     }
 
-    /// Hands out everything from now on: what HTTP/2 needs, which frames its requests itself.
-    pub(super) fn open(&mut self) {
+    /// Hands out everything from now on: what HTTP/2 needs, which frames its requests itself. Gives what moves.
+    pub(super) fn open(&mut self) -> Arc<Traffic> {
         self.body = Window::Open;
+        Arc::clone(self.traffic.insert(Arc::default()))
     }
 
     /// After a request: whether its last byte was handed out, so that what is ahead is the next request.
@@ -133,7 +138,13 @@ impl GuardedStream {
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.body {
-            Window::Open if self.ahead.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buf),
+            Window::Open if self.ahead.is_empty() => {
+                ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+                if let Some(traffic) = &self.traffic {
+                    traffic.read();
+                }
+                Poll::Ready(Ok(()))
+            }
             Window::Open => {
                 let bytes = self.ahead.len().min(buf.remaining());
                 hand_out(&mut self.ahead, bytes, buf);

@@ -10,22 +10,36 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::io::AsyncWrite;
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Some(traffic) = &self.traffic {
+            traffic.wrote(&polled);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        if let Some(traffic) = &self.traffic {
+            traffic.flushed(&polled);
+        }
+        polled
     }
 
+    /// What HTTP/2 ends with. In a peaceful parting the client's window updates are read until it ends too, or is given
+    /// up: closing would answer them with a reset.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        while self.traffic.as_ref().is_some_and(|traffic| traffic.is_parting()) && ready!(self.poll_fill(cx))? > 0 {
+            self.ahead.clear();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
@@ -33,7 +47,11 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        if let Some(traffic) = &self.traffic {
+            traffic.wrote(&polled);
+        }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
