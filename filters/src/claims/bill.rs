@@ -43,8 +43,7 @@ impl<'f> Bill<'f> {
 
     /// Spends from the rules that the instance counts for itself.
     pub(super) fn own(&mut self, exchange: &mut Exchange<'_>) -> Result<(), Refusal> {
-        let all: Vec<usize> = (0..self.budgets.len()).collect();
-        let charges = self.charges(&all, |rules| &rules.instance, exchange);
+        let charges = self.charges(0..self.budgets.len(), |rules| &rules.instance, exchange);
         if charges.is_empty() {
             return Ok(());
         }
@@ -59,8 +58,9 @@ impl<'f> Bill<'f> {
 
     /// The charges of these budgets' shared rules, without those of callers for whom the store is not asked.
     pub(super) fn shared(&mut self, budgets: &[usize], exchange: &Exchange<'_>) -> Vec<Charge> {
-        let asked: Vec<usize> = budgets.iter().copied().filter(|place| !self.is_below(*place, exchange)).collect();
-        self.charges(&asked, |rules| &rules.shared, exchange)
+        let mut asked = budgets.to_vec();
+        asked.retain(|place| !self.is_below(*place, exchange));
+        self.charges(asked, |rules| &rules.shared, exchange)
     }
 
     /// Takes up what was granted, by a store or by the instance.
@@ -75,9 +75,10 @@ impl<'f> Bill<'f> {
         if store.is_some_and(|store| store.is_remote()) {
             self.remember(&charges);
         }
-        let was_spent = |index: &usize| !grant.over.contains(index);
-        let charges = charges.into_iter().enumerate().filter(|(index, _)| was_spent(index)).map(|(_, charge)| charge);
-        self.spent.push(Spent { store: store.cloned(), charges: charges.collect(), receipt: grant.receipt });
+        let mut charges = charges;
+        let mut index = 0..;
+        charges.retain(|_| index.next().is_none_or(|index| !grant.over.contains(&index)));
+        self.spent.push(Spent { store: store.cloned(), charges, receipt: grant.receipt });
     }
 
     /// The refusal, with everything given back.
@@ -145,16 +146,21 @@ impl<'f> Bill<'f> {
         self.instance.spend(&[budget.charge(rule, Mode::Enforce, exchange)]).is_ok()
     }
 
-    fn charges(&mut self, places: &[usize], of: impl Fn(&Rules) -> &Vec<Rule>, exchange: &Exchange<'_>) -> Vec<Charge> {
+    fn charges(
+        &mut self,
+        places: impl IntoIterator<Item = usize>,
+        of: impl Fn(&Rules) -> &Vec<Rule>,
+        exchange: &Exchange<'_>,
+    ) -> Vec<Charge> {
         self.owners.clear();
         let mut charges = Vec::new();
         for place in places {
-            let (Some(budget), Some(rules)) = (self.budgets.get(*place), self.rules.get(*place)) else { continue };
+            let (Some(budget), Some(rules)) = (self.budgets.get(place), self.rules.get(place)) else { continue };
             for rule in of(rules) {
                 let charge = budget.charge(rule, rules.mode, exchange);
                 rule.note(&charge.key, charge.cost, self.now);
                 charges.push(charge);
-                self.owners.push(*place);
+                self.owners.push(place);
             }
         }
         charges

@@ -1,11 +1,12 @@
 """The command line of ops/bench/run."""
 
 import argparse
+import contextlib
 import os
 import pathlib
 import sys
 
-from . import backend, figures, gateways, machine, plot, report, rounds
+from . import backend, figures, gateways, machine, plot, report, rounds, store
 from .processes import Broken, free_port
 
 NAMES = list(dict.fromkeys(gateway.name.partition(",")[0] for gateway in gateways.GATEWAYS))
@@ -38,7 +39,7 @@ def main() -> None:
     chosen = rounds.subjects(given.gateways)
     port = free_port()
     try:
-        with backend.start(port):
+        with backend.start(port), store.start() if "shared" in given.works else contextlib.nullcontext():
             samples = rounds.run(chosen, given.works, port, given.seconds, given.rounds)
     except Broken as why:
         sys.exit(f"This run is invalid: {why}")

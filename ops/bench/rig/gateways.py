@@ -9,6 +9,8 @@ import subprocess
 import sys
 import sysconfig
 
+from .processes import free_port
+
 HERE = pathlib.Path(__file__).resolve().parent.parent
 CONFIGS = HERE / "configs"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
@@ -20,6 +22,8 @@ PORTCULLIS = RELEASE / "portcullis"
 BARE_PROXY = RELEASE / "examples" / "bare_proxy"
 SIGNED_LOAD = RELEASE / "examples" / "signed_load"
 ENVOY = pathlib.Path(sysconfig.get_path("purelib")) / "envoy" / "_bin" / "envoy"
+
+REDIS_PORT = free_port()
 
 # So many in a second that no budget ever refuses, and few enough for each gateway's own arithmetic.
 LIMIT_NEVER_REACHED = 1_000_000
@@ -37,11 +41,12 @@ class Gateway:
     configs: dict = dataclasses.field(default_factory=dict)
     """By the name of the work. A gateway takes part in the works that it has here."""
     access_log: str = "off"
+    store: str = "{ memory: {} }"
 
 
-def portcullis(name: str, works: tuple, access_log: str = "off") -> Gateway:
+def portcullis(name: str, works: tuple, **settings: str) -> Gateway:
     configs = {work: f"portcullis-{work}.yaml" for work in works}
-    return Gateway(name, (PORTCULLIS, "run", "{config}"), (PORTCULLIS, "--version"), configs, access_log)
+    return Gateway(name, (PORTCULLIS, "run", "{config}"), (PORTCULLIS, "--version"), configs, **settings)
 
 
 GATEWAYS = (
@@ -64,8 +69,9 @@ GATEWAYS = (
         {"pass": "envoy-pass.yaml", "budget": "envoy-budget.yaml"},
     ),
     Gateway("bare", (BARE_PROXY, "forward", "127.0.0.1:{port}", "127.0.0.1:{backend}"), (), {"pass": None}),
-    portcullis("portcullis", ("pass", "budget", "signed")),
+    portcullis("portcullis", ("pass", "budget", "signed", "shared")),
     portcullis("portcullis, logging", ("pass", "signed"), access_log="stdout"),
+    portcullis("portcullis, Redis", ("shared",), store=f'{{ redis: {{ url: "redis://127.0.0.1:{REDIS_PORT}" }} }}'),
 )
 
 BARE_ANSWER = Gateway("bare answer", (BARE_PROXY, "answer", "127.0.0.1:{port}"))
@@ -83,6 +89,7 @@ def command(gateway: Gateway, work: str, port: int, backend: int, limit: int = L
             "BACKEND_PORT": backend,
             "DIRECTORY": SCRATCH,
             "ACCESS_LOG": gateway.access_log,
+            "STORE": gateway.store,
             "LIMIT": limit,
             # nginx counts in milliseconds: within one of them the burst is all there is.
             "BURST": max(1, limit // 1000),

@@ -10,6 +10,7 @@ TITLES = {
     "pass": "Pass-through",
     "budget": "Pass-through with a budget for each client IP",
     "signed": "A signed command",
+    "shared": "A signed command with a replay store and three shared budgets",
 }
 
 NOTES = {
@@ -22,6 +23,8 @@ NOTES = {
     "signed": "`ExecuteCommand` over Connect on HTTP/1.1, from 256 devices, through the whole chain: budgets, session "
     "lookup at the backend, payload hash, strict signature, freshness, replay; then the backend call and the signed "
     "answer.",
+    "shared": "As above, with three budgets by session, user and message type that the store counts beside the replay ids: "
+    "in memory, or in Redis on loopback, on the core of the load.",
 }
 
 METHOD = """\
