@@ -14,7 +14,7 @@ pub use exchange::{CommandState, Exchange, Facts, Head, MessageTypes, Reservatio
 pub use filter::{BodyNeed, Check, Filter, Halt, OnFault, Outcome, Step};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use ports::{
-    BudgetStore, Charge, Clock, LookupFault, Receipt, ReplayKey, ReplayStore, Reserved, SessionLookup, SessionRecord,
-    SessionStatus, Spent, StoreFault,
+    BudgetStore, Charge, Claim, Claimed, Clock, Exhausted, Grant, LookupFault, Receipt, ReplayClaim, ReplayKey,
+    ReplayStore, Reserved, SessionLookup, SessionRecord, SessionStatus, Spent, Store, StoreFault,
 };
 pub use refusal::{RateState, Reason, Refusal, RpcCode};

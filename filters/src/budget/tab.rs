@@ -35,6 +35,8 @@ impl Counter {
             key: rule.key.of(&rule.name, exchange),
             limit: rule.rate.limit(),
             window: rule.rate.window(),
+            cost: 1,
+            is_observed: false,
         };
         self.rules.iter().map(charge).collect()
     }

@@ -111,7 +111,7 @@ mod tests {
 
     fn window(limit: u64, length_ms: u64) -> Window {
         let window = Duration::from_millis(length_ms);
-        Window::new(&Charge { rule: "r".into(), key: "r|k".to_owned(), limit, window })
+        Window::new(&Charge { rule: "r".into(), key: "r|k".to_owned(), limit, window, cost: 1, is_observed: false })
     }
 
     fn try_spend(window: &mut Window, now: u64) -> bool {

@@ -6,7 +6,7 @@ use std::{
 };
 
 fn charge(rule: &str, caller: &str, limit: u64, window_ms: u64) -> Charge {
-    Charge { rule: rule.into(), key: format!("{rule}|{caller}"), limit, window: Duration::from_millis(window_ms) }
+    Charge { rule: rule.into(), key: format!("{rule}|{caller}"), limit, window: Duration::from_millis(window_ms), cost: 1, is_observed: false }
 }
 
 fn store(keys_max: usize) -> (MemoryBudgets, Arc<FakeClock>) {
