@@ -145,7 +145,8 @@ fn parts(
     }
     let mut replay_stores: BTreeMap<String, Arc<dyn ReplayStore>> = BTreeMap::new();
     let mut budget_stores: BTreeMap<String, Arc<dyn BudgetStore>> = BTreeMap::new();
-    for (name, source::Store::Memory(memory)) in &config.stores {
+    for (name, store) in &config.stores {
+        let source::Store::Memory(memory) = store else { continue };
         replay_stores.insert(name.clone(), Arc::new(MemoryReplay::new(Arc::clone(&outside.clock), memory.replay_ids)));
         budget_stores
             .insert(name.clone(), Arc::new(MemoryBudgets::new(Arc::clone(&outside.clock), memory.budget_keys)));
