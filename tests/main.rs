@@ -18,5 +18,6 @@ mod golden;
 mod kit;
 mod life;
 mod protocols;
+mod store;
 mod unread;
 mod uploads;

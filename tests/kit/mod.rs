@@ -6,6 +6,7 @@ pub mod backend;
 pub mod device;
 pub mod gateway;
 pub mod raw;
+pub mod redis;
 pub mod scripted;
 
 use std::time::{Duration, Instant};

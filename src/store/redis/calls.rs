@@ -123,7 +123,7 @@ impl RedisStore {
     pub(super) fn release_later(&self, key: &ReplayKey) {
         let mut command = cmd("DEL");
         command.arg(self.keys.id(key));
-        self.later(|link| async move { drop(link.send(&command).await) });
+        self.later("release", |link| async move { link.send(&command).await });
     }
 
     pub(super) fn refund_later(&self, charges: &[Charge], receipt: Receipt) {
@@ -131,20 +131,24 @@ impl RedisStore {
             return;
         }
         let (keys, scripts, charges) = (self.keys.clone(), Arc::clone(&self.scripts), charges.to_vec());
-        self.later(|link| async move {
+        self.later("refund", |link| async move {
             let arguments = |command: &mut Cmd| wire::write_refund(command, &keys, &charges, receipt);
-            drop(link.run(Script::Refund, &scripts, &arguments).await);
+            link.run(Script::Refund, &scripts, &arguments).await
         });
     }
 
     /// Best effort: within the same bounds as a call that is waited for, or not at all.
-    fn later<F: Future<Output = ()> + Send + 'static>(&self, call: impl FnOnce(Arc<Link>) -> F) {
+    fn later<F>(&self, word: &'static str, call: impl FnOnce(Arc<Link>) -> F)
+    where
+        F: Future<Output = Result<Value, CallFault>> + Send + 'static,
+    {
         let (Ok(runtime), Some(link)) = (Handle::try_current(), self.link.load_full()) else { return };
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else { return };
-        let counted = self.metrics.in_flight();
+        let (metrics, counted) = (self.metrics.clone(), self.metrics.in_flight());
         let call = timeout(self.options.command_timeout, call(link));
         runtime.spawn(async move {
-            drop(call.await);
+            let answer = call.await.unwrap_or(Err(CallFault::Late));
+            metrics.called(answer.map_or_else(|fault| fault.word(), |_| word));
             drop((permit, counted));
         });
     }

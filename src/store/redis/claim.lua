@@ -54,6 +54,10 @@ end
 
 if longest then
   if is_state_changed then write_state(state_key, state) end
+  -- Otherwise they would stay ahead of the clock until it has caught up.
+  for charge = 1, count do
+    if windows[charge].is_moved then write_window(KEYS[charge], windows[charge], now) end
+  end
   local rate = {remaining(longest), reset(windows[longest], now)}
   return {EXHAUSTED, now, fence_said, known_said, longest, rate[1], rate[2], math.max(1, seconds(longest_wait))}
 end
@@ -73,10 +77,9 @@ if id_key then
 end
 local said = {GRANTED, now, fence_said, known_said}
 for charge = 1, count do
-  if not over[charge] then
-    spend(windows[charge], tonumber(ARGV[4 * charge + 1]), now)
-    write_window(KEYS[charge], windows[charge], now)
-  end
+  local window = windows[charge]
+  if not over[charge] then spend(window, tonumber(ARGV[4 * charge + 1]), now) end
+  if not over[charge] or window.is_moved then write_window(KEYS[charge], window, now) end
   said[#said + 1] = remaining(charge)
   said[#said + 1] = reset(windows[charge], now)
   said[#said + 1] = over[charge] and 1 or 0

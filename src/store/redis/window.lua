@@ -7,10 +7,10 @@ local SLOTS_PER_WINDOW = 31
 -- What is still counted at `now`, or all that was written where it is nil. Where the server's clock was set back,
 -- the slots move back with it: their time goes on from now, which is never too short.
 local function open_window(packed, length, now)
-  local window = {length = length, spent = 0}
   local slots = packed and cmsgpack.unpack(packed) or {0}
   local base, count = slots[1], #slots
   local ahead = now and count > 1 and math.max(0, base + slots[count - 1] - now) or 0
+  local window = {length = length, spent = 0, is_moved = ahead > 0}
   for at = 2, count, 3 do
     local last = base + slots[at + 1] - ahead
     if not now or last + length > now then
