@@ -4,9 +4,11 @@
 
 pub mod backend;
 pub mod device;
+pub mod fault_proxy;
 pub mod gateway;
 pub mod raw;
 pub mod redis;
+pub mod resp;
 pub mod scripted;
 
 use std::time::{Duration, Instant};

@@ -150,7 +150,7 @@ async fn they_count_as_the_memory_store_does() {
             }
         }
     }
-    assert!(outcomes.iter().all(|times| *times > 50), "{outcomes:?}: not everything was tried");
+    assert!(outcomes.iter().all(|times| *times > 10), "{outcomes:?}: not everything was tried");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,12 +208,12 @@ async fn a_claim_is_one_call_and_all_or_nothing() {
     let instance = connected(at(&redis)).await;
     let hour = Duration::from_secs(3600);
     let charges = vec![charge("a", 5, hour), charge("b", 3, hour), charge("c", 9, hour)];
-    let claim = |id: &str| Claim { replay: Some(replay(id, now_ms() + 1)), charges: charges.clone() };
+    let claim = |id: &str| Claim { replay: Some(replay(id, now_ms())), charges: charges.clone() };
     let remaining = |claimed: Claimed| match claimed {
         Claimed::Granted(grant) => grant.rates.iter().map(|rate| rate.remaining).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
-    until("the end of the fence's hold", async || {
+    until("the millisecond after the fence", async || {
         matches!(instance.claim(&claim("hold")).get().await, Ok(Claimed::Granted(_))).then_some(())
     })
     .await;
