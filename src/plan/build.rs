@@ -15,6 +15,7 @@ use crate::{
         source,
     },
     listener::head::HeadLimits,
+    store::redis::OptionsFault,
     telemetry::metrics::Metrics,
     upstream::{EndpointProblem, Upstream, UpstreamOptions, sessions::BackendSessions},
 };
@@ -70,6 +71,14 @@ pub enum BuildProblem {
         key_id: String,
         /// Why.
         fault: SecretFault,
+    },
+    /// A store cannot be made.
+    #[error("store `{store}`: {fault}")]
+    Store {
+        /// The store's name.
+        store: String,
+        /// Why.
+        fault: OptionsFault,
     },
     /// A match that does not compile.
     #[error(transparent)]

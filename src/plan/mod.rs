@@ -7,8 +7,10 @@ pub mod path;
 mod payload;
 pub mod route;
 pub mod signer;
+mod stores;
 
 pub use build::{BuildProblem, Outside, build, head_limits};
+pub use stores::redis_store;
 
 use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
 use commands::Commands;

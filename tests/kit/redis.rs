@@ -3,7 +3,6 @@
 use super::{PATIENCE, eventually};
 use std::{
     net::TcpListener,
-    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -86,11 +85,6 @@ impl Redis {
     /// Where it is.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Its folder, which stays over restarts.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Its process id.
@@ -203,8 +197,7 @@ impl Watched {
 
 /// Three primaries that share the slots.
 pub fn cluster() -> Vec<Redis> {
-    let nodes: Vec<Redis> =
-        (0..3).map(|_| Redis::with(&["--save", "", "--cluster-enabled", "yes"])).collect();
+    let nodes: Vec<Redis> = (0..3).map(|_| Redis::with(&["--save", "", "--cluster-enabled", "yes"])).collect();
     let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port()));
     let made = Command::new("redis-cli").args(["--cluster", "create"]).args(addresses).arg("--cluster-yes").output();
     let made = made.expect("redis-cli runs");

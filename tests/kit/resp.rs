@@ -71,7 +71,7 @@ fn serve(stream: TcpStream, says: &Mutex<Says>) {
 
 /// A command: an array of bulk strings.
 fn words(reader: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
-    let mut length = |sign: char, reader: &mut BufReader<TcpStream>| {
+    let length = |sign: char, reader: &mut BufReader<TcpStream>| {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         line.trim().strip_prefix(sign)?.parse::<usize>().ok()

@@ -99,7 +99,10 @@ async fn the_breaker_opens_and_claims_fail_at_once() {
     instance.is_down("3 calls in a row failed").await;
     let begun = Instant::now();
     for _ in 0..1000 {
-        assert!(matches!(instance.claim(&Claim { replay: Some(replay("a", 1)), charges: vec![] }), filters::api::Step::Ready(Err(_))));
+        assert!(matches!(
+            instance.claim(&Claim { replay: Some(replay("a", 1)), charges: vec![] }),
+            filters::api::Step::Ready(Err(_))
+        ));
     }
     assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     assert_eq!(instance.metrics.breaker.get(), 2);
@@ -134,8 +137,9 @@ async fn a_broken_connection_is_a_fault_in_time_and_heals() {
     let place = Place::Server(format!("redis://{}", proxy.address()).parse().unwrap());
     let instance = connected(RedisOptions { connect_timeout: DEADLINE, failures: 2, ..quick(options(place)) }).await;
     recovers(&instance).await;
-    for (round, broken) in
-        [Fault::Drop, Fault::Reset, Fault::HalfClose, Fault::Truncate(3), Fault::Delay(2 * DEADLINE)].into_iter().enumerate()
+    for (round, broken) in [Fault::Drop, Fault::Reset, Fault::HalfClose, Fault::Truncate(3), Fault::Delay(2 * DEADLINE)]
+        .into_iter()
+        .enumerate()
     {
         let before = proxy.connections();
         proxy.set(broken);

@@ -8,7 +8,7 @@ mod windows;
 use crate::kit::{PATIENCE, redis::Redis};
 use filters::api::{Charge, Claim, Claimed, Clock, ReplayClaim, ReplayKey, Store as _, StoreFault};
 use portcullis::{
-    store::redis::{Place, RedisOptions, RedisStore, Scripts, Status},
+    store::redis::{Login, Place, RedisOptions, RedisStore, Scripts, Status},
     telemetry::{metrics::Metrics, stores::StoreMetrics},
 };
 use std::{
@@ -116,8 +116,10 @@ async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> 
 
 impl Instance {
     async fn is_up(&self) {
-        until(&format!("that the store is up: {:?}", self.status()), async || (self.status() == Status::Up).then_some(()))
-            .await;
+        until(&format!("that the store is up: {:?}", self.status()), async || {
+            (self.status() == Status::Up).then_some(())
+        })
+        .await;
     }
 
     /// Waits until it is down for a reason with this in it.

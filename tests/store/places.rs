@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::kit::redis::{Watched, cluster};
+use portcullis::{
+    config::{self, source},
+    plan,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,7 +113,7 @@ async fn a_cluster_serves_from_the_node_of_its_slot() {
 async fn a_failover_by_sentinel_frees_no_id() {
     let mut watched = Watched::start();
     let sentinels: Vec<_> = watched.sentinels.iter().map(|sentinel| sentinel.url().parse().unwrap()).collect();
-    let place = Place::Sentinel { sentinels, master: "main".to_owned(), user: None, password: None };
+    let place = Place::Sentinel { sentinels, master: "main".to_owned(), login: Login::default() };
     let quick = RedisOptions { connect_timeout: Duration::from_millis(500), ..options(place) };
     let both = [connected(quick.clone()).await, connected(quick).await];
     let mut ids = Vec::new();
@@ -121,7 +125,7 @@ async fn a_failover_by_sentinel_frees_no_id() {
     }
     watched.servers[0].kill();
     for instance in &both {
-        instance.is_down("").await;
+        until("that the link is lost", async || (instance.metrics.reconnects.get() > 0).then_some(())).await;
         instance.is_up().await;
         for (id, stamp) in &ids {
             assert!(!instance.reserves(id, *stamp).await, "{id}");
@@ -131,4 +135,40 @@ async fn a_failover_by_sentinel_frees_no_id() {
     for (id, stamp) in &ids {
         assert!(!both[1].reserves(id, *stamp).await, "{id}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_gives_a_store_and_shows_no_secret() {
+    let redis = Redis::start();
+    redis.ask(&["ACL", "SETUSER", "gateway", "on", ">correct-horse", "~*", "+@all"]);
+    let text = format!(
+        "version: 1
+listeners: {{ public: {{ bind: \"127.0.0.1:0\" }} }}
+stores:
+  main: {{ redis: {{ url: \"redis://odd:battery-staple@127.0.0.1:{}\", user: gateway, password: {{ env: SECRET }},
+                   prefix: \"other:\", command_timeout: 5s }} }}",
+        redis.port()
+    );
+    let env = |name: &str| (name == "SECRET").then(|| "correct-horse\n".to_owned());
+    let loaded = config::parse(&text, "gateway.yaml", std::path::Path::new(""), &env).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let outside = plan::Outside { clock: Arc::<TestClock>::default(), metrics: &metrics, env: &env };
+    let source::Store::Redis(written) = &loaded.config.stores["main"] else { panic!("a store in Redis") };
+    let store = plan::redis_store("main", written, &loaded, &outside).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(Arc::clone(&store).run(stopped));
+    until("that the store is up", async || (store.status() == Status::Up).then_some(())).await;
+    let shown = format!(
+        "{} {} {:?}",
+        loaded.masked(),
+        String::from_utf8_lossy(&metrics.render()),
+        portcullis::store::redis::RedisOptions::new(written, &loaded, &env).unwrap()
+    );
+    for secret in ["battery-staple", "correct-horse"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert_eq!(redis.text(&["EXISTS", "other:instances"]), "1");
+    let no_env = plan::Outside { env: &|_| None, ..outside };
+    let fault = plan::redis_store("main", written, &loaded, &no_env).err().unwrap().to_string();
+    assert_eq!(fault, "store `main`: the environment variable `SECRET` is not set");
 }

@@ -134,7 +134,9 @@ impl FromStr for RedisUrl {
         let (host, port) = host_and_port(address)?;
         let database = match path {
             "" => 0,
-            path => path.parse().ok().filter(|database| *database >= 0).ok_or("the database in this URL is no number")?,
+            path => {
+                path.parse().ok().filter(|database| *database >= 0).ok_or("the database in this URL is no number")?
+            }
         };
         Ok(Self { host, port, is_tls, user, password, database })
     }

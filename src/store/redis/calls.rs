@@ -48,6 +48,7 @@ impl RedisStore {
         let keep = claim.replay.as_ref().map_or(Duration::ZERO, |replay| self.keep(replay.keep));
         let caller = self.caller(link, keep);
         let arguments = |command: &mut Cmd| wire::write_claim(command, &self.keys, claim, is_claim, &caller);
+        let Ok(_permit) = self.in_flight.try_acquire() else { return Err(CallFault::Crowded) };
         let mut answer = Answer::new(self.call(link, Script::Claim, &arguments).await?)?;
         let outcome = answer.integer()?;
         let said = answer.said()?;
@@ -62,8 +63,7 @@ impl RedisStore {
     pub(super) async fn heartbeat(&self, link: &Arc<Link>) -> Result<(), CallFault> {
         let beat = async {
             let caller = self.caller(link, self.keep(Duration::ZERO));
-            let arguments =
-                |command: &mut Cmd| wire::write_heartbeat(command, &self.keys, &caller, &self.instance);
+            let arguments = |command: &mut Cmd| wire::write_heartbeat(command, &self.keys, &caller, &self.instance);
             let mut answer = Answer::new(self.call(link, Script::Heartbeat, &arguments).await?)?;
             let said = answer.said()?;
             if let Some((fence, high_ms)) = &said.known {
@@ -82,7 +82,6 @@ impl RedisStore {
     }
 
     async fn call(&self, link: &Link, script: Script, arguments: &impl Fn(&mut Cmd)) -> Result<Value, CallFault> {
-        let Ok(_permit) = self.in_flight.try_acquire() else { return Err(CallFault::Crowded) };
         let _counted = self.metrics.in_flight();
         let begun = Instant::now();
         let answer = timeout(self.options.command_timeout, link.run(script, &self.scripts, arguments)).await;

@@ -23,10 +23,12 @@ if id_key then
     -- Fresh for nobody, and it would drag the epoch along.
     or timestamp > latest + tonumber(ARGV[replay_at + 7])
     or redis.call('EXISTS', id_key) == 1
+  -- What a look made of the state is not kept, so nothing is learned from it.
+  if not is_claim then return {is_replayed and REPLAYED or GRANTED, now, false, 0} end
   fence_said, known_said = state.fence, known(state)
-  if is_replayed or not is_claim then
-    if is_state_changed and is_claim then write_state(state_key, state) end
-    return {is_replayed and REPLAYED or GRANTED, now, fence_said, known_said}
+  if is_replayed then
+    if is_state_changed then write_state(state_key, state) end
+    return {REPLAYED, now, fence_said, known_said}
   end
 end
 

@@ -90,18 +90,8 @@ pub(super) enum CallFault {
 }
 
 /// Replies after which another server has to be looked for, or this one to be logged in to anew.
-const MISPLACED: [&str; 10] = [
-    "READONLY",
-    "LOADING",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "MOVED",
-    "ASK",
-    "TRYAGAIN",
-    "NOAUTH",
-    "WRONGPASS",
-    "NOPERM",
-];
+const MISPLACED: [&str; 10] =
+    ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"];
 
 impl CallFault {
     /// The word of metrics.

@@ -8,8 +8,8 @@ local now = server_us()
 local now_ms = math.floor(now / 1000)
 local caller = caller_at(1)
 local fence_said, known_said = false, 0
--- An instance that never reserved anything has no keep to begin a state with, and nothing that it could report.
-if caller.keep > 0 then
+-- An instance that never reserved anything has no keep to begin a state with.
+if caller.keep > 0 or redis.call('EXISTS', KEYS[1]) == 1 then
   local state, is_changed = open_state(KEYS[1], caller, now)
   if is_changed then write_state(KEYS[1], state) end
   fence_said, known_said = state.fence, known(state)

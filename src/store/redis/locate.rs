@@ -3,7 +3,7 @@
 use super::{
     dial::{Dialed, Dialer},
     fault::LinkFault,
-    options::{Place, RedisOptions},
+    options::{Login, Place, RedisOptions},
 };
 use crate::config::source::RedisUrl;
 use redis::{Value, cmd};
@@ -24,12 +24,13 @@ pub(super) struct Primary {
 pub(super) async fn primary(options: &RedisOptions, dialer: &Dialer) -> Result<Primary, LinkFault> {
     match &options.place {
         Place::Server(url) => checked(url, options, dialer).await,
-        Place::Sentinel { sentinels, master, user, password } => {
+        Place::Sentinel { sentinels, master, login } => {
             let mut said = Vec::new();
             for sentinel in sentinels {
                 let named = async {
                     let named = named_by(sentinel, master, dialer).await?;
-                    let url = RedisUrl { user: user.clone(), password: password.clone(), ..named };
+                    let Login { user, password } = login.clone();
+                    let url = RedisUrl { user, password, ..named };
                     checked(&url, options, dialer).await
                 };
                 match named.await {

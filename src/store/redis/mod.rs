@@ -23,6 +23,9 @@
 //!   brain), an id can be accepted once on either side; `min-replicas-to-write` on the servers bounds that. A primary
 //!   that loses its place and gets it back, with no instance connected in between, is not seen to have forgotten
 //!   what the other wrote over.
+//! - A call without an answer in time may have been carried out: its id stays reserved, its budgets stay spent.
+//! - After a fence, commands are refused that were stamped before it or before the furthest ahead that any command was
+//!   accepted: whoever may sign can so prolong a fence by as much as freshness lets a command be ahead.
 //! - Who deletes single keys, or sets the clock of the server forward by more than a window, frees what they counted.
 //! - A fence made by an instance whose clock is far ahead refuses everything until that time: delete the key
 //!   `<prefix>state` once the clock is right.
@@ -42,7 +45,7 @@ mod scripts;
 mod supervisor;
 mod wire;
 
-pub use options::{OptionsFault, Place, RedisOptions};
+pub use options::{Login, OptionsFault, Place, RedisOptions};
 pub use scripts::Scripts;
 
 use crate::telemetry::stores::StoreMetrics;

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use rustls::ClientConfig;
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What a store is made from. Shows no secret.
 #[derive(Debug, Clone)]
@@ -45,13 +45,26 @@ pub enum Place {
         sentinels: Vec<RedisUrl>,
         /// The name that they know the primary by.
         master: String,
-        /// The primary's user.
-        user: Option<String>,
-        /// The primary's password.
-        password: Option<String>,
+        /// Who the primary is told to be speaking with.
+        login: Login,
     },
     /// On the node of a Cluster that has the slot of the prefix.
     Cluster(Vec<RedisUrl>),
+}
+
+/// A user and its password. Its `Debug` keeps them to itself.
+#[derive(Clone, Default)]
+pub struct Login {
+    /// The user; the server's default user where there is none.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Why a store cannot be made.
@@ -133,8 +146,7 @@ fn place(
         return Ok(Place::Sentinel {
             sentinels: sentinel.sentinels.iter().map(parse).collect::<Result<_, OptionsFault>>()?,
             master: sentinel.master.clone(),
-            user: written.user.clone(),
-            password: password.cloned(),
+            login: Login { user: written.user.clone(), password: password.cloned() },
         });
     }
     if written.cluster.is_empty() {

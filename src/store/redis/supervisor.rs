@@ -44,14 +44,19 @@ impl RedisStore {
             connect_timeout: self.options.connect_timeout,
             command_timeout: self.options.command_timeout,
         };
-        let mut tries = 0;
+        let mut tries: u32 = 0;
         loop {
             self.metrics.breaker.set(Breaker::HalfOpen as i64);
-            let begun = Instant::now();
+            tries = tries.saturating_add(1);
             let fault = match self.connect(&dialer).await {
                 Ok((link, driver)) => {
+                    let begun = Instant::now();
                     let fault = self.serve(&Arc::new(link), driver).await;
                     self.metrics.reconnects.inc();
+                    // A link that breaks as soon as it stands is no better than none.
+                    if begun.elapsed() >= BACKOFF_MAX {
+                        tries = 1;
+                    }
                     fault
                 }
                 Err(fault) => fault,
@@ -59,8 +64,6 @@ impl RedisStore {
             self.metrics.breaker.set(Breaker::Open as i64);
             let is_broken = matches!(fault, LinkFault::Broken { .. });
             self.note_down(fault);
-            // A link that breaks as soon as it stands is no better than none.
-            tries = if begun.elapsed() >= BACKOFF_MAX { 0 } else { tries + 1 };
             let pause = if is_broken { self.options.open_for } else { Duration::ZERO };
             sleep(pause + backoff(tries)).await;
         }

@@ -151,7 +151,8 @@ impl Answer {
     pub(super) fn claimed(mut self, outcome: i64, said: &Said, charges: &[Charge]) -> Result<Claimed, CallFault> {
         match outcome {
             0 => {
-                let mut grant = Grant { rates: Vec::with_capacity(charges.len()), over: vec![], receipt: Receipt(said.now) };
+                let mut grant =
+                    Grant { rates: Vec::with_capacity(charges.len()), over: vec![], receipt: Receipt(said.now) };
                 for (place, charge) in charges.iter().enumerate() {
                     grant.rates.push(self.rate(charge)?);
                     if self.count()? == 1 {
