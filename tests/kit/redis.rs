@@ -51,30 +51,25 @@ impl Redis {
         let port = ["--port".to_owned(), self.port.to_string(), "--bind".to_owned(), "127.0.0.1".to_owned()];
         command.arg(&file).args(port).args(["--dir".as_ref(), self.folder.path().as_os_str()]).args(&self.arguments);
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut child = spawned.unwrap_or_else(|error| {
+        self.child = Some(spawned.unwrap_or_else(|error| {
             panic!("redis-server cannot be run ({error}): install the system's package `redis-server`")
-        });
+        }));
         let give_up = Instant::now() + PATIENCE;
-        while Instant::now() < give_up {
+        while Instant::now() < give_up && self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        {
             if self.is_serving() {
-                self.child = Some(child);
                 return true;
-            }
-            if child.try_wait().expect("the process can be asked").is_some() {
-                return false;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        drop(child.kill());
+        self.kill();
         false
     }
 
+    /// Whether it is this server that answers, and not one of another test that was faster to take the port.
     fn is_serving(&self) -> bool {
-        match self.try_ask(&["PING"]) {
-            Ok(_) => true,
-            // It serves whoever logs in.
-            Err(error) => matches!(error.code(), Some("NOAUTH")),
-        }
+        let info = self.try_ask(&["INFO", "server"]).ok().and_then(|info| redis::from_redis_value::<String>(info).ok());
+        info.is_some_and(|info| info.contains(&format!("process_id:{}\r\n", self.pid())))
     }
 
     /// The port.

@@ -186,19 +186,22 @@ mod tests {
 
     #[test]
     fn urls_are_taken_apart() {
-        let check = |text: &str, expected: Result<(&str, u16, bool, Option<&str>, Option<&str>, i64), &str>| {
-            let url: Result<RedisUrl, _> = text.parse();
-            let url = url.as_ref().map_err(|what| *what).map(|url| {
-                (url.host.as_str(), url.port, url.is_tls, url.user.as_deref(), url.password.as_deref(), url.database)
-            });
-            assert_eq!(url, expected, "{text}");
+        let check = |text: &str, expected: Result<RedisUrl, &str>| {
+            assert_eq!(text.parse::<RedisUrl>(), expected, "{text}");
         };
-        check("redis://a", Ok(("a", 6379, false, None, None, 0)));
-        check("redis://127.0.0.1:7000/3", Ok(("127.0.0.1", 7000, false, None, None, 3)));
-        check("rediss://u:p%40ss@h.example:1/", Ok(("h.example", 1, true, Some("u"), Some("p@ss"), 0)));
-        check("redis://:secret@h", Ok(("h", 6379, false, None, Some("secret"), 0)));
-        check("redis://[::1]:7000", Ok(("::1", 7000, false, None, None, 0)));
-        check("redis://[::1]", Ok(("::1", 6379, false, None, None, 0)));
+        let plain = |host: &str, port, database| {
+            let (host, user, password) = (host.to_owned(), None, None);
+            RedisUrl { host, port, is_tls: false, user, password, database }
+        };
+        check("redis://a", Ok(plain("a", 6379, 0)));
+        check("redis://127.0.0.1:7000/3", Ok(plain("127.0.0.1", 7000, 3)));
+        let (user, password) = (Some("u".to_owned()), Some("p@ss".to_owned()));
+        let login = RedisUrl { is_tls: true, user, password, ..plain("h.example", 1, 0) };
+        check("rediss://u:p%40ss@h.example:1/", Ok(login));
+        let password = Some("secret".to_owned());
+        check("redis://:secret@h", Ok(RedisUrl { password, ..plain("h", 6379, 0) }));
+        check("redis://[::1]:7000", Ok(plain("::1", 7000, 0)));
+        check("redis://[::1]", Ok(plain("::1", 6379, 0)));
         check("http://a", Err("this URL is neither `redis://` nor `rediss://`"));
         check("127.0.0.1:6379", Err("this URL is neither `redis://` nor `rediss://`"));
         check("redis://", Err("this URL has no host"));

@@ -120,8 +120,8 @@ impl CallFault {
             return Self::NoScript;
         }
         // Redis 6 wraps what a script ran into: `ERR Error running script (...): ...: -READONLY ...`.
-        let wraps = |misplaced: &&str| error.detail().is_some_and(|text| text.contains(&format!("-{misplaced} ")));
-        let is_misplaced = MISPLACED.contains(&code) || (code == "ERR" && MISPLACED.iter().any(|code| wraps(&code)));
+        let wraps = |misplaced: &str| error.detail().is_some_and(|text| text.contains(&format!("-{misplaced} ")));
+        let is_misplaced = MISPLACED.contains(&code) || (code == "ERR" && MISPLACED.iter().any(|code| wraps(code)));
         let said = match error.detail() {
             Some(detail) => format!("{code} {detail}"),
             None => code.to_owned(),

@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn what_was_learned_elsewhere_stays_to_be_told() {
         let knowledge = Knowledge::default();
-        let mut check = |fence: &str, high_ms, expected: (&str, i64)| {
+        let check = |fence: &str, high_ms, expected: (&str, i64)| {
             knowledge.learn(fence, high_ms);
             assert_eq!(knowledge.get(), Known { fence: expected.0.into(), high_ms: expected.1 });
         };

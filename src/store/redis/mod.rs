@@ -168,15 +168,15 @@ impl Store for RedisStore {
             return Step::Ready(Ok(Claimed::Granted(nothing)));
         }
         match self.link_now() {
-            Ok(link) => Step::later(async move { self.claim_on(&link, claim).await.map_err(said) }),
-            Err(fault) => Step::Ready(Err(said(fault))),
+            Ok(link) => Step::later(async move { self.claim_on(&link, claim).await.map_err(|fault| said(&fault)) }),
+            Err(fault) => Step::Ready(Err(said(&fault))),
         }
     }
 
     fn is_replayed<'s>(&'s self, replay: &'s ReplayClaim) -> Step<'s, Result<bool, StoreFault>> {
         match self.link_now() {
-            Ok(link) => Step::later(async move { self.look_on(&link, replay).await.map_err(said) }),
-            Err(fault) => Step::Ready(Err(said(fault))),
+            Ok(link) => Step::later(async move { self.look_on(&link, replay).await.map_err(|fault| said(&fault)) }),
+            Err(fault) => Step::Ready(Err(said(&fault))),
         }
     }
 
@@ -193,6 +193,6 @@ impl Store for RedisStore {
     }
 }
 
-fn said(fault: fault::CallFault) -> StoreFault {
+fn said(fault: &fault::CallFault) -> StoreFault {
     StoreFault(fault.to_string())
 }
