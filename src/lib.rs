@@ -1,6 +1,6 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 //!
-//! Data flows one way: `cli → life → proxy, listener, rpc → plan, upstream → config, telemetry`.
+//! Data flows one way: `cli → life → proxy, listener, rpc → plan, upstream, store → config, telemetry`.
 
 pub mod admin;
 pub mod cli;
@@ -12,5 +12,6 @@ pub mod listener;
 pub mod plan;
 pub mod proxy;
 pub mod rpc;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -26,6 +26,7 @@ mod kit;
 mod life;
 mod protocols;
 mod session_keys;
+mod store;
 mod traces;
 mod unread;
 mod uploads;

@@ -4,6 +4,9 @@
 # compiler, and of libz-ng-sys with cmake and make. Each is a command or a file, and the package that has it.
 BUILD_NEEDS=(cc=gcc /usr/include/stdio.h=libc6-dev make=make cmake=cmake)
 
+# What the tests of shared stores run.
+TEST_NEEDS=(redis-server=redis-server redis-cli=redis-tools)
+
 # need THING=PACKAGE...: installs the packages of the things that are not there. Does nothing, and calls
 # no apt, where all of them are.
 need() {

@@ -3,7 +3,10 @@
 
 mod budgets;
 
-use crate::proxy::{self, Gateway, context::RequestContext, reply};
+use crate::{
+    proxy::{self, Gateway, context::RequestContext, reply},
+    store::redis::Status,
+};
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, Method, header::CONTENT_TYPE};
@@ -11,6 +14,7 @@ use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 const JSON: &str = "application/json";
 
@@ -53,9 +57,9 @@ fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Res
     Ok(match path {
         "/livez" => plain(&serde_json::json!({ "alive": true })),
         "/readyz" => {
-            let reasons = gateway.readiness.reasons();
-            let status = if reasons.is_empty() { 200 } else { 503 };
-            Page { status, ..plain(&serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons })) }
+            let readiness = readiness(gateway, ctx);
+            let status = if readiness.ready { 200 } else { 503 };
+            Page { status, ..plain(&readiness) }
         }
         "/metrics" => {
             let media_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -68,6 +72,29 @@ fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Res
             None => return Err(Refusal::new(Reason::RouteUnknown)),
         },
     })
+}
+
+#[derive(Serialize)]
+struct Ready<'a> {
+    ready: bool,
+    reasons: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    stores: BTreeMap<&'a str, String>,
+}
+
+/// A store that is out of reach is told but takes nobody out of service: it would take all instances at once, and
+/// what does without it still works. One that is set up wrong never works.
+fn readiness<'a>(gateway: &Gateway, ctx: &'a RequestContext) -> Ready<'a> {
+    let mut reasons: Vec<String> = gateway.readiness.reasons().into_iter().map(str::to_owned).collect();
+    let mut stores = BTreeMap::new();
+    for store in &ctx.plan.shared_stores {
+        let status = store.status();
+        if matches!(status, Status::Unfit { .. }) {
+            reasons.push(format!("store `{}` is {status}", store.name()));
+        }
+        stores.insert(store.name(), status.to_string());
+    }
+    Ready { ready: reasons.is_empty(), reasons, stores }
 }
 
 async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Result<std::result::Result<Page, Refusal>> {

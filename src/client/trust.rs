@@ -62,7 +62,9 @@ impl Trust {
         Ok(Self(Arc::new(roots)))
     }
 
-    pub(super) fn config(&self) -> ClientConfig {
+    /// How to speak TLS to those whom they vouch for.
+    #[must_use]
+    pub fn config(&self) -> ClientConfig {
         // The builder without a named provider panics where a process has none installed, or two to choose from.
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         #[expect(clippy::expect_used, reason = "ring has cipher suites for the default versions")]

@@ -131,7 +131,9 @@ pub(super) fn format(schema: &Json, scalar: &Scalar) -> Option<Result<(), Said>>
 /// Whether a value that is written here by mistake could be a secret.
 pub(super) fn is_secret(root: &Json, schema: &Json) -> bool {
     let schema = referred(root, schema).unwrap_or(schema);
-    schema.get("writeOnly").and_then(Json::as_bool).unwrap_or(false)
+    // One that can be left out is an alternative to nothing.
+    let mut alternatives = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+    schema.get("writeOnly").and_then(Json::as_bool).unwrap_or(false) || alternatives.any(|each| is_secret(root, each))
 }
 
 /// How to say that a scalar is of the wrong kind.

@@ -69,16 +69,7 @@ pub enum SecretFault {
 /// # Errors
 /// Where it cannot be read or is something else.
 pub fn signing_key(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<SigningKey, SecretFault> {
-    let (pem, from) = match secret {
-        Secret::File(path) => {
-            let path = base_dir.join(path);
-            (read(&path)?, format!("`{}`", path.display()))
-        }
-        Secret::Env(name) => {
-            let value = env(name).filter(|value| !value.is_empty()).ok_or_else(|| SecretFault::Unset(name.clone()))?;
-            (value.into_bytes(), format!("the environment variable `{name}`"))
-        }
-    };
+    let (pem, from) = referred(secret, base_dir, env)?;
     let not_a =
         |why: &dyn ToString| SecretFault::NotA { from: from.clone(), wanted: "Ed25519 key", why: why.to_string() };
     let pem = String::from_utf8(pem).map_err(|_| not_a(&"it is not a PEM text"))?;
@@ -98,6 +89,34 @@ pub fn verifying_key(key: &Key, base_dir: &Path, env: &Env<'_>) -> Result<Verify
     match key {
         Key::Private(secret) => Ok(signing_key(secret, base_dir, env)?.verifying_key()),
         Key::Public(half) => parse_key(&half.public)?.ok_or(SecretFault::VerifiesNothing),
+    }
+}
+
+/// The password that a secret refers to. A line end behind it, as editors write one, is no part of it.
+///
+/// # Errors
+/// Where it cannot be read, is empty or no text.
+pub fn password(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<String, SecretFault> {
+    let (bytes, from) = referred(secret, base_dir, env)?;
+    let not_a = |why: &str| SecretFault::NotA { from: from.clone(), wanted: "password", why: why.to_owned() };
+    let text = String::from_utf8(bytes).map_err(|_| not_a("it is no UTF-8 text"))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(not_a("it is empty")),
+        password => Ok(password.to_owned()),
+    }
+}
+
+/// What a secret holds, and where that was, in words.
+fn referred(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<(Vec<u8>, String), SecretFault> {
+    match secret {
+        Secret::File(path) => {
+            let path = base_dir.join(path);
+            Ok((read(&path)?, format!("`{}`", path.display())))
+        }
+        Secret::Env(name) => {
+            let value = env(name).filter(|value| !value.is_empty()).ok_or_else(|| SecretFault::Unset(name.clone()))?;
+            Ok((value.into_bytes(), format!("the environment variable `{name}`")))
+        }
     }
 }
 

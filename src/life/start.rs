@@ -72,6 +72,7 @@ pub struct Running {
     metrics: Arc<Metrics>,
     access_log: Arc<AccessLog>,
     stop: watch::Sender<bool>,
+    disconnect: watch::Sender<bool>,
     service: Mutex<JoinHandle<()>>,
 }
 
@@ -115,8 +116,23 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let mut service = listener::service(guard, &bindings);
     let fds = listener::take_over(bound);
     let (stop, stopped) = watch::channel(false);
+    // Requests in flight need their stores, so these end last.
+    let (disconnect, disconnected) = watch::channel(false);
+    for store in &plan.load().shared_stores {
+        tokio::spawn(Arc::clone(store).run(disconnected.clone()));
+    }
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
-    Ok(Running { plan, addresses, readiness, activity, metrics, access_log, stop, service: Mutex::new(service) })
+    Ok(Running {
+        plan,
+        addresses,
+        readiness,
+        activity,
+        metrics,
+        access_log,
+        stop,
+        disconnect,
+        service: Mutex::new(service),
+    })
 }
 
 /// Pingora's proxy around the gateway.
@@ -196,8 +212,9 @@ impl Running {
         }
     }
 
-    /// Writes what is left of the access log, within `wait`.
+    /// Leaves the stores, and writes what is left of the access log, within `wait`.
     pub fn close(&self, wait: Duration) {
+        self.disconnect.send_replace(true);
         self.access_log.close(wait);
     }
 }

@@ -8,6 +8,7 @@ use super::{
     parts::parts,
     path::Shut,
     route::{MatchProblem, Matcher, RouteTable},
+    stores::Stores,
 };
 use crate::{
     config::{
@@ -16,6 +17,7 @@ use crate::{
         source::{self, Publish},
     },
     listener::head::HeadLimits,
+    store::redis::OptionsFault,
     telemetry::metrics::Metrics,
     upstream::{EndpointProblem, Upstream, UpstreamOptions},
 };
@@ -74,6 +76,14 @@ pub enum BuildProblem {
     /// A budget could not be built.
     #[error(transparent)]
     Budget(BuildFault),
+    /// A store cannot be made.
+    #[error("store `{store}`: {fault}")]
+    Store {
+        /// The store's name.
+        store: String,
+        /// Why.
+        fault: OptionsFault,
+    },
     /// A match that does not compile.
     #[error(transparent)]
     Match(#[from] MatchProblem),
@@ -96,7 +106,8 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let config = &loaded.config;
     let upstreams = upstreams(config)?;
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
-    let parts = parts(config, &upstreams, outside, keys.as_ref())?;
+    let stores = Stores::new(&loaded, outside)?;
+    let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
     let builder = Builder { config, upstreams: &upstreams, keys: keys.as_ref(), parts: &parts };
     let routes =
         config.routes.iter().map(|written| builder.route(written, outside.metrics)).collect::<Result<Vec<_>, _>>()?;
@@ -105,7 +116,8 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
         config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
     let shut = Shut::new(config.shut.iter().map(String::as_str));
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
-    Ok(Plan { listeners, routes, shut, identity_headers, budgets: parts.budgets, loaded })
+    let (budgets, shared_stores) = (parts.budgets, stores.shared);
+    Ok(Plan { listeners, routes, shut, identity_headers, budgets, shared_stores, loaded })
 }
 
 fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {

@@ -10,10 +10,14 @@ mod payload;
 pub mod published;
 pub mod route;
 pub mod signer;
+mod stores;
 
 pub use build::{BuildProblem, Outside, build, head_limits};
 
-use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
+use crate::{
+    config::Loaded, listener::head::HeadLimits, store::redis::RedisStore, telemetry::metrics::RouteMetrics,
+    upstream::Upstream,
+};
 use commands::Commands;
 use filters::{budget::Budget, chain::Chain};
 use http::HeaderValue;
@@ -37,6 +41,8 @@ pub struct Plan {
     pub identity_headers: IdentityHeaders,
     /// The budgets by name, which can be changed while the plan is in force.
     pub budgets: BTreeMap<String, Arc<Budget>>,
+    /// The stores that have to be kept connected while the plan is in force.
+    pub shared_stores: Vec<Arc<RedisStore>>,
     /// What it was compiled from.
     pub loaded: Loaded,
 }

@@ -1,6 +1,6 @@
 //! What filters are built from.
 
-use super::{BuildProblem, Outside, build::find, keys::Keys};
+use super::{BuildProblem, Outside, build::find, keys::Keys, stores::Stores};
 use crate::{
     config::{
         Config,
@@ -9,9 +9,9 @@ use crate::{
     upstream::{Upstream, sessions::BackendSessions},
 };
 use filters::{
-    api::{BuildFault, Clock, Parts, SessionLookup, Store},
+    api::{BuildFault, Parts, SessionLookup},
     budget::Budget,
-    memory::{MemoryBudgets, MemoryStore},
+    memory::MemoryBudgets,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,13 +23,14 @@ pub(super) fn parts(
     upstreams: &Upstreams,
     outside: &Outside<'_>,
     keys: Option<&Keys>,
+    stores: &Stores,
 ) -> Result<Parts, BuildProblem> {
     let clock = &outside.clock;
     Ok(Parts {
         clock: Arc::clone(clock),
         markers: keys.map(|keys| keys.signer.markers.clone()).unwrap_or_default(),
         sessions: sessions(config, upstreams)?,
-        stores: config.stores.iter().map(|(name, written)| (name.clone(), store(written, clock))).collect(),
+        stores: stores.by_name.clone(),
         instance: Arc::new(MemoryBudgets::new(Arc::clone(clock), WrittenMemory::default().budget_keys)),
         budgets: budgets(config).map_err(BuildProblem::Budget)?,
     })
@@ -42,12 +43,6 @@ fn sessions(config: &Config, upstreams: &Upstreams) -> Result<BTreeMap<String, A
         Ok((name.clone(), Arc::new(lookup) as Arc<dyn SessionLookup>))
     };
     config.sessions.iter().map(lookup).collect()
-}
-
-fn store(written: &source::Store, clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
-    match written {
-        source::Store::Memory(memory) => Arc::new(MemoryStore::new(clock, memory.replay_ids, memory.budget_keys)),
-    }
 }
 
 fn budgets(config: &Config) -> Result<BTreeMap<String, Arc<Budget>>, BuildFault> {

@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Every label value is a name of the configuration or one of a fixed set, so
 //! nothing from outside can make a series.
 
+use super::stores::{StoreMetrics, Stores};
 use crate::listener::Caps;
 use filters::api::Reason;
 use prometheus::{
@@ -16,6 +17,7 @@ pub struct Metrics {
     refusals: IntCounterVec,
     faults_passed: IntCounterVec,
     duration: HistogramVec,
+    stores: Stores,
     /// Requests that are being served.
     pub in_flight: IntGauge,
     /// Access lines that could not be written, or not fast enough.
@@ -76,6 +78,7 @@ impl Metrics {
                 "portcullis_access_lines_dropped_total",
                 "Access lines that could not be written.",
             )?,
+            stores: Stores::new(&registry)?,
             registry,
             requests,
             refusals,
@@ -89,6 +92,12 @@ impl Metrics {
     #[must_use]
     pub fn route(&self, name: &str) -> RouteMetrics {
         RouteMetrics::new(name, &self.requests, &self.refusals, &self.faults_passed, &self.duration)
+    }
+
+    /// The metrics of a shared store.
+    #[must_use]
+    pub fn store(&self, name: &str) -> StoreMetrics {
+        self.stores.store(name)
     }
 
     /// Shows the connection caps, read whenever somebody looks.

@@ -8,3 +8,4 @@ pub mod log;
 mod log_file;
 pub mod metrics;
 mod seldom;
+pub mod stores;

@@ -4,9 +4,12 @@
 
 pub mod backend;
 pub mod device;
+pub mod fault_proxy;
 pub mod frames;
 pub mod gateway;
 pub mod raw;
+pub mod redis;
+pub mod resp;
 pub mod scripted;
 
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@ const BODY_MAX: Size = Size::from_bytes(1 << 30);
 const HEAD_MIN: Size = Size::from_bytes(1 << 10);
 const HEAD_MAX: Size = Size::from_bytes(1 << 20);
 const INSTANT: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -24,11 +25,7 @@ impl Checks<'_> {
             self.within(&format!("{pointer}/body"), listener.limits.body, Size::from_bytes(1), BODY_MAX);
             self.within(&format!("{pointer}/streams"), listener.limits.streams, 1, 10_000);
         }
-        for (name, Store::Memory(memory)) in &config.stores {
-            let pointer = format!("{}/memory", join("/stores", name));
-            self.within(&format!("{pointer}/replay_ids"), memory.replay_ids, 1, 1_000_000_000);
-            self.within(&format!("{pointer}/budget_keys"), memory.budget_keys, 1, 1_000_000_000);
-        }
+        self.store_limits();
         self.upstream_limits();
         for (name, sessions) in &config.sessions {
             self.within(&format!("{}/timeout", join("/sessions", name)), sessions.timeout, INSTANT, HOUR);
@@ -46,6 +43,26 @@ impl Checks<'_> {
         self.within("/connections/body_deadline", connections.body_deadline, INSTANT, DAY);
         self.within("/connections/keepalive", connections.keepalive, INSTANT, DAY);
         self.within("/connections/write", connections.write, INSTANT, HOUR);
+    }
+
+    fn store_limits(&mut self) {
+        for (name, store) in &self.config.stores {
+            let pointer = join("/stores", name);
+            match store {
+                Store::Memory(memory) => {
+                    self.within(&format!("{pointer}/memory/replay_ids"), memory.replay_ids, 1, 1_000_000_000);
+                    self.within(&format!("{pointer}/memory/budget_keys"), memory.budget_keys, 1, 1_000_000_000);
+                }
+                Store::Redis(redis) => {
+                    let pointer = format!("{pointer}/redis");
+                    self.within(&format!("{pointer}/command_timeout"), redis.command_timeout, INSTANT, MINUTE);
+                    self.within(&format!("{pointer}/connect_timeout"), redis.connect_timeout, INSTANT, MINUTE);
+                    self.within(&format!("{pointer}/breaker/failures"), redis.breaker.failures, 1, 1_000_000);
+                    self.within(&format!("{pointer}/breaker/open_for"), redis.breaker.open_for, INSTANT, HOUR);
+                    self.within(&format!("{pointer}/in_flight_max"), redis.in_flight_max, 1, 1_000_000);
+                }
+            }
+        }
     }
 
     fn upstream_limits(&mut self) {

@@ -7,6 +7,7 @@ mod names;
 mod paths;
 mod routes;
 mod signing;
+mod stores;
 mod targets;
 mod unused;
 mod upstreams;
@@ -35,6 +36,7 @@ pub(super) fn check(config: &Config, tree: &Node, outside: &Outside<'_>) -> Vec<
     let mut checks = Checks { config, tree, outside, problems: Vec::new() };
     checks.names();
     checks.listeners();
+    checks.stores();
     checks.upstreams();
     checks.budgets();
     checks.chains();

@@ -1,5 +1,6 @@
 //! Where requests, sessions and counts go.
 
+use super::RedisStore;
 use filters::api::units::{Duration, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Store {
     /// In this process: not shared with another instance, and lost when it ends.
     Memory(MemoryStore),
+    /// In Redis or Valkey: shared by all instances that name the same one and the same prefix.
+    Redis(Box<RedisStore>),
 }
 
 /// A store in this process.

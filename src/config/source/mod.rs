@@ -4,12 +4,14 @@
 mod backends;
 mod listeners;
 mod observe;
+mod redis;
 mod routes;
 mod signing;
 
 pub use backends::{MemoryStore, Pool, Sessions, Store, Timeouts, Upstream};
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
+pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
 pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route};
 pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
 

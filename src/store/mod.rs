@@ -1,0 +1,3 @@
+//! Stores that several instances share, behind the filters' trait.
+
+pub mod redis;
