@@ -51,6 +51,10 @@ async fn an_id_is_reserved_once_over_all_instances() {
     let both = two(&redis).await;
     let ids = reserved(&both[0], "a").await;
     none_is_reserved_again(&both, &ids).await;
+    let lives_ms: u128 =
+        redis.text(&["EVAL", "return redis.call('PTTL', KEYS[1])", "1", &shortest_lived(&redis)]).parse().unwrap();
+    // Twice that: the epoch moves over it no sooner. The test itself has taken a while.
+    assert!(lives_ms + PATIENCE.as_millis() > 2 * KEEP.as_millis(), "{lives_ms}");
     let stamp = now_ms();
     assert!(!both[1].is_replayed(&replay("b", stamp)).get().await.unwrap());
     assert!(both[1].reserves("b", stamp).await, "a look reserves nothing");
@@ -172,9 +176,10 @@ fn expire(redis: &Redis) {
 async fn an_id_that_expires_is_behind_the_epoch() {
     const START: i64 = 1_900_000_000_000;
     let keep_ms = i64::try_from(KEEP.as_millis()).unwrap();
-    // How far into the time after the first claim the id is accepted, and how long after that it expires: at the
-    // soonest, twice the time that it is kept.
-    for (accepted, expires) in [(0, 2), (50_000, 2), (94_999, 2), (95_000, 2), (150_000, 2), (0, 3), (0, 40)] {
+    // How far into the time after the first claim the id is accepted; how long after that it expires, at the
+    // soonest twice the time that it is kept; and in how many steps, each with a claim, that time goes by.
+    let accepted = [0, 50_000, 94_999, 95_000, 150_000].map(|accepted| [(accepted, 2, 1), (accepted, 2, 5)]);
+    for (accepted, expires, steps) in accepted.into_iter().flatten().chain([(0, 3, 1), (0, 40, 1), (0, 3, 2)]) {
         let redis = Redis::start();
         let (time, instance) = (ServerTime(&redis), timed(&redis, START).await);
         assert!(instance.reserves("begins", START).await);
@@ -183,10 +188,14 @@ async fn an_id_that_expires_is_behind_the_epoch() {
         instance.clock.ahead_ms.store(START + accepted - now_ms(), Relaxed);
         assert!(instance.reserves("a", stamp).await);
         let then = START + accepted + expires * keep_ms;
-        time.set_ms(then);
+        for step in 1..=steps {
+            let now = START + accepted + expires * keep_ms * step / steps;
+            time.set_ms(now);
+            instance.clock.ahead_ms.store(now - now_ms(), Relaxed);
+            assert!(instance.reserves(&format!("step-{step}"), now).await);
+        }
         expire(&redis);
-        assert!(!instance.reserves("a", stamp).await, "accepted after {accepted} ms, asked {expires} keeps later");
-        instance.clock.ahead_ms.store(then - now_ms(), Relaxed);
+        assert!(!instance.reserves("a", stamp).await, "after {accepted} ms, {expires} keeps, {steps} steps");
         assert!(instance.reserves("honest", then - 60_000).await, "as old as a fresh command can be");
     }
 }
@@ -234,6 +243,7 @@ async fn a_clock_that_is_set_opens_nothing() {
 async fn what_is_stamped_further_ahead_than_anything_fresh_moves_no_epoch() {
     let redis = Redis::start();
     let both = two(&redis).await;
+    until("the end of the hold", async || both[0].reserves("near", now_ms() + 1_000).await.then_some(())).await;
     assert!(!both[0].reserves("far", now_ms() + 200_000_000).await);
     redis.ask(&["FLUSHALL"]);
     is_open(&both[0]).await;
@@ -251,13 +261,21 @@ async fn ids_are_kept_as_long_as_the_longest_that_was_asked_for() {
     };
     assert!(matches!(instance.claim(&long).get().await, Ok(Claimed::Granted(_))));
     // The first was kept by what was asked before; when it is over, it is behind the epoch all the same.
+    time.set_ms(START + 100_000);
+    assert!(instance.reserves("step", START + 60_000).await);
     time.set_ms(START + 190_000);
-    redis.ask(&["DEL", &redis.text(&["EVAL", SHORTEST_LIVED, "0"])]);
+    assert!(instance.reserves("other step", START + 60_000).await);
+    redis.ask(&["DEL", &shortest_lived(&redis)]);
     let again = Claim {
         replay: Some(ReplayClaim { keep: Duration::from_secs(600), ..replay("short", START) }),
         charges: vec![],
     };
     assert_eq!(instance.claim(&again).get().await, Ok(Claimed::Replayed));
+}
+
+/// The id's key that expires first.
+fn shortest_lived(redis: &Redis) -> String {
+    redis.text(&["EVAL", SHORTEST_LIVED, "0"])
 }
 
 const SHORTEST_LIVED: &str = "local first, least = '', math.huge
