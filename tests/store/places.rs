@@ -14,7 +14,10 @@ async fn a_server_that_may_drop_keys_is_refused_until_it_may_not() {
         let redis = Redis::start();
         redis.ask(&["CONFIG", "SET", "maxmemory-policy", policy]);
         let instance = begin(at(&redis), Scripts::default());
-        instance.is_down(&format!("`maxmemory-policy {policy}`")).await;
+        let reason = format!("`maxmemory-policy {policy}`");
+        let unfit =
+            || matches!(instance.status(), Status::Unfit { reason: why } if why.contains(&reason)).then_some(());
+        until("that the server is found unfit", async || unfit()).await;
         let allowed = connected(RedisOptions { allow_eviction: true, ..at(&redis) }).await;
         assert_eq!(allowed.status(), Status::Up);
         redis.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
