@@ -4,6 +4,7 @@
 use crate::kit::{
     backend::Backend,
     device::{DIALECTS, backend, command, device, edge_yaml, refused, send_body},
+    eventually,
     gateway::Gateway,
     raw::Raw,
 };
@@ -154,6 +155,25 @@ async fn a_refusal_in_grpc_is_one_block_of_headers() {
             assert_eq!(headers.get_all(name).iter().count(), 1, "{name} {what}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_its_client_takes_back_is_no_fault_of_the_gateway() {
+    let (gateway, backend) = gateway();
+    let stream = tokio::net::TcpStream::connect(gateway.address("edge")).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request =
+        http::Request::post("http://edge/edge.v1.Gateway/ExecuteCommand").header("content-type", "application/proto");
+    let (response, mut body) = client.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+    body.send_data(message(Codec::Proto, "test.slow").into(), true).unwrap();
+    // Both wait in their thread, and the connection needs this one.
+    let line = tokio::task::spawn_blocking(move || {
+        eventually("the command", || (!backend.seen_at("/api/v1/test/slow").is_empty()).then_some(()));
+        drop((response, body));
+        gateway.access_line(|line| line["route"] == "edge")
+    });
+    assert_eq!(line.await.unwrap()["reason"], "BACKEND_TIMEOUT");
 }
 
 #[test]

@@ -200,6 +200,9 @@ pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> 
         (ErrorSource::Upstream, _) => with(502, Reason::BackendUnavailable),
         (ErrorSource::Downstream, ReadTimedout) => with(408, Reason::RequestTimeout),
         (ErrorSource::Downstream, ConnectionClosed | ReadError | WriteError | WriteTimedout) => None,
+        // The head of an answer over HTTP/2, of which Pingora 0.9.1 does not say where it was to go: the client took
+        // its request back.
+        (ErrorSource::Unset, WriteError) => None,
         (ErrorSource::Downstream, InvalidHTTPHeader) => with(400, Reason::RequestMalformed),
         (ErrorSource::Downstream, _) => with(400, Reason::RequestMalformed),
         (ErrorSource::Internal | ErrorSource::Unset, _) => with(500, Reason::Internal),

@@ -35,10 +35,10 @@ pub fn start(level: Level) -> io::Result<()> {
         Level::Trace => LevelFilter::TRACE,
     };
     let Some(log) = Log::start()? else { return Ok(()) };
-    // Pingora logs a line at ERROR for every client that sends nonsense or goes away: an attacker could
-    // fill a disk with it, and the access log has the request already.
+    // Pingora logs a line at ERROR for every client that sends nonsense or goes away, and h2 at WARN: an attacker
+    // could fill a disk with it, and the access log has the request already.
     let quiet = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
-    let targets = ["pingora_proxy", "pingora_core"].into_iter().map(|target| (target, quiet));
+    let targets = ["pingora_proxy", "pingora_core", "h2"].into_iter().map(|target| (target, quiet));
     let filter = Targets::new().with_default(level).with_targets(targets);
     let writer = Arc::clone(&log.lines);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);

@@ -32,9 +32,8 @@ SESSION_BUDGET = "4"
 
 
 @contextlib.contextmanager
-def serving_backend():
-    """The URL of a backend that serves until the block ends."""
-    server = backend.listen()
+def serving(server):
+    """The URL of an HTTP server that serves until the block ends."""
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -43,18 +42,17 @@ def serving_backend():
 
 
 @contextlib.contextmanager
-def serving_gateway(backend_url):
-    """The URL of the edge API of a gateway that serves until the block ends."""
+def serving_gateway(configuration, **variables):
+    """The addresses, by listener, of a gateway that serves until the block ends. To its configuration, a file, these
+    variables are known, and SIGNER, a key."""
     signer = base64.b64encode(PKCS8_PREFIX + GATEWAY_SEED).decode()
-    environment = os.environ | {
-        "BACKEND": backend_url,
-        "SESSION_BUDGET": SESSION_BUDGET,
+    environment = os.environ | variables | {
         "SIGNER": f"-----BEGIN PRIVATE KEY-----\n{signer}\n-----END PRIVATE KEY-----\n",
     }
-    command = [os.environ["PORTCULLIS"], "run", Path(__file__).with_name("gateway.yaml")]
+    command = [os.environ["PORTCULLIS"], "run", configuration]
     gateway = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
-        yield f"http://{ready(gateway)['edge']}"
+        yield ready(gateway)
     finally:
         gateway.terminate()
         try:
@@ -78,9 +76,13 @@ def main():
         sys.exit("Usage: PORTCULLIS=target/debug/portcullis stage.py COMMAND...")
     # As an exit, so that whoever stops the suite stops the gateway too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with serving_backend() as backend_url, serving_gateway(backend_url) as edge:
+    configuration = Path(__file__).with_name("gateway.yaml")
+    with (
+        serving(backend.listen()) as backend_url,
+        serving_gateway(configuration, BACKEND=backend_url, SESSION_BUDGET=SESSION_BUDGET) as listeners,
+    ):
         environment = os.environ | {
-            "EDGE": edge,
+            "EDGE": f"http://{listeners['edge']}",
             "GATEWAY_PUBLIC_KEY": GATEWAY_PUBLIC_KEY,
             "SESSION_BUDGET": SESSION_BUDGET,
         }
