@@ -1,7 +1,8 @@
 //! How a filter comes out of its configuration.
 
-use super::{BudgetStore, Clock, Filter, ReplayStore, SessionLookup};
+use super::{BudgetStore, Clock, Filter, ReplayStore};
 use crate::budget::BudgetConfig;
+use crate::session::Directory;
 use proto::signing::Markers;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -46,8 +47,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The domain markers of signing inputs.
     pub markers: Markers,
-    /// The session lookups.
-    pub sessions: BTreeMap<String, Arc<dyn SessionLookup>>,
+    /// The sessions of each lookup.
+    pub sessions: BTreeMap<String, Arc<Directory>>,
     /// The stores, as replay stores.
     pub replay_stores: BTreeMap<String, Arc<dyn ReplayStore>>,
     /// The stores, as budget stores.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::{Check, CommandState, Facts, Reason, ReplayKey, Reservation, SessionStatus, Step},
-    fakes::{FakeReplay, FakeSessions, Request, command, parts, session},
+    fakes::{FakeReplay, Request, command, directory, parts, session},
     table::ChainEntry,
 };
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn edge_parts() -> (Parts, Arc<FakeReplay>) {
     let (mut parts, replay) = (parts(), Arc::<FakeReplay>::default());
     parts.replay_stores.insert("main".to_owned(), Arc::<FakeReplay>::clone(&replay));
     let record = Arc::new(session(SessionStatus::Active));
-    parts.sessions.insert("devices".to_owned(), Arc::new(FakeSessions(Ok(Some(record)))));
+    parts.sessions.insert("devices".to_owned(), directory(Ok(Some(record))));
     for (name, yaml) in [
         ("by_ip", "{ key: [client.ip], instance: ['100/1h'] }"),
         ("by_user", "{ key: [session.user_id], instance: ['1/1h'] }"),
