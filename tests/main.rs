@@ -18,5 +18,7 @@ mod golden;
 mod kit;
 mod life;
 mod protocols;
+mod public_auth;
+mod revocations;
 mod unread;
 mod uploads;

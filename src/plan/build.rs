@@ -19,9 +19,11 @@ use crate::{
     upstream::{EndpointProblem, Upstream, UpstreamOptions, sessions::BackendSessions},
 };
 use filters::{
-    api::{BudgetStore, BuildFault, Clock, Parts, ReplayStore, SessionLookup},
+    api::{BudgetStore, BuildFault, Clock, Parts, ReplayStore},
     chain::build_chain,
     memory::{MemoryBudgets, MemoryReplay},
+    order::freshness_window,
+    session::{CacheOptions, Directory, Invalidations, SessionCache},
     table::{ChainEntry, FilterConfig},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -35,6 +37,8 @@ pub struct Outside<'a> {
     pub clock: Arc<dyn Clock>,
     /// Where routes count.
     pub metrics: &'a Metrics,
+    /// The sessions that were ended. The process has one, for every plan that it runs.
+    pub invalidations: &'a Arc<Invalidations>,
     /// The process environment.
     pub env: &'a Env<'a>,
 }
@@ -94,9 +98,8 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let upstreams = upstreams(config)?;
     let signer = config.signing.as_ref().map(|signing| signer(&loaded, signing, outside)).transpose()?.map(Arc::new);
     let parts = parts(config, &upstreams, outside, signer.as_deref())?;
-    let builder = Builder { config, upstreams: &upstreams, signer: signer.as_ref(), parts: &parts };
-    let routes =
-        config.routes.iter().map(|written| builder.route(written, outside.metrics)).collect::<Result<Vec<_>, _>>()?;
+    let builder = Builder { config, upstreams: &upstreams, signer: signer.as_ref(), parts: &parts, outside };
+    let routes = config.routes.iter().map(|written| builder.route(written)).collect::<Result<Vec<_>, _>>()?;
     let matchers: Vec<Matcher> = routes.iter().map(|route| route.matcher.clone()).collect();
     let listeners =
         config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
@@ -137,11 +140,10 @@ fn parts(
     outside: &Outside<'_>,
     signer: Option<&Signer>,
 ) -> Result<Parts, BuildProblem> {
-    let mut sessions: BTreeMap<String, Arc<dyn SessionLookup>> = BTreeMap::new();
+    let mut sessions = BTreeMap::new();
     for (name, written) in &config.sessions {
         let upstream = find(upstreams, &written.upstream, "upstream", || format!("sessions `{name}`"))?;
-        let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
-        sessions.insert(name.clone(), Arc::new(lookup));
+        sessions.insert(name.clone(), Arc::new(directory(name, written, upstream, outside)));
     }
     let mut replay_stores: BTreeMap<String, Arc<dyn ReplayStore>> = BTreeMap::new();
     let mut budget_stores: BTreeMap<String, Arc<dyn BudgetStore>> = BTreeMap::new();
@@ -162,6 +164,18 @@ fn parts(
         )),
         budgets: config.budgets.clone(),
     })
+}
+
+fn directory(name: &str, written: &source::Sessions, upstream: &Arc<Upstream>, outside: &Outside<'_>) -> Directory {
+    let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
+    let sessions = written.cache.as_ref().map(|cache| SessionCache {
+        ttl: cache.ttl.get(),
+        sessions_max: cache.sessions,
+        without_feed: cache.without_feed,
+    });
+    let options = CacheOptions { sessions, unknown_for: written.unknown_for.map(|unknown_for| unknown_for.get()) };
+    let counts = Arc::new(outside.metrics.sessions(name));
+    Directory::new(Arc::new(lookup), options, Arc::clone(outside.invalidations), counts)
 }
 
 fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
@@ -197,24 +211,29 @@ struct Builder<'a> {
     upstreams: &'a BTreeMap<String, Arc<Upstream>>,
     signer: Option<&'a Arc<Signer>>,
     parts: &'a Parts,
+    outside: &'a Outside<'a>,
 }
 
 impl Builder<'_> {
-    fn route(&self, written: &source::Route, metrics: &Metrics) -> Result<Arc<Route>, BuildProblem> {
+    fn route(&self, written: &source::Route) -> Result<Arc<Route>, BuildProblem> {
         let fault = |fault| BuildProblem::Filter { route: written.name.clone(), fault };
         let mut filters = Vec::new();
         self.expand(&written.chain, 0, &mut filters);
+        let filters: Vec<&FilterConfig> = filters.iter().collect();
         let target = match (&written.forward, &written.commands) {
             (Some(forward), None) => Target::Forward(self.forward(&written.name, forward)?),
             (None, Some(commands)) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
             _ => return Err(BuildProblem::Target(written.name.clone())),
         };
+        if let (Target::Commands(target), Some(window)) = (&target, freshness_window(&filters)) {
+            self.outside.invalidations.cover(window, target.commands.upstream.options().request);
+        }
         Ok(Arc::new(Route {
             name: written.name.clone(),
             matcher: Matcher::new(&written.r#match)?,
-            chain: build_chain(&filters.iter().collect::<Vec<_>>(), self.parts).map_err(fault)?,
+            chain: build_chain(&filters, self.parts).map_err(fault)?,
             target,
-            metrics: metrics.route(&written.name),
+            metrics: self.outside.metrics.route(&written.name),
         }))
     }
 
@@ -253,6 +272,7 @@ impl Builder<'_> {
             name: "signing.active".to_owned(),
         })?;
         let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
-        Ok(CommandTarget { commands: Arc::new(commands), signer: Arc::clone(signer) })
+        let (signer, invalidations) = (Arc::clone(signer), Arc::clone(self.outside.invalidations));
+        Ok(CommandTarget { commands: Arc::new(commands), signer, invalidations })
     }
 }

@@ -12,7 +12,7 @@ pub use build::{BuildProblem, Outside, build, head_limits};
 
 use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
 use commands::Commands;
-use filters::chain::Chain;
+use filters::{chain::Chain, session::Invalidations};
 use http::HeaderValue;
 use identity::IdentityHeaders;
 use ipnet::IpNet;
@@ -89,6 +89,8 @@ pub struct CommandTarget {
     pub commands: Arc<Commands>,
     /// The key that signs the answers.
     pub signer: Arc<Signer>,
+    /// Sessions that were ended, for what is in flight.
+    pub invalidations: Arc<Invalidations>,
 }
 
 impl Route {

@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Every label value is a name of the configuration or one of a fixed set, so
 //! nothing from outside can make a series.
 
+use super::sessions::{SessionCounters, SessionMetrics};
 use crate::listener::Caps;
 use filters::api::Reason;
 use prometheus::{
@@ -16,6 +17,7 @@ pub struct Metrics {
     refusals: IntCounterVec,
     faults_passed: IntCounterVec,
     duration: HistogramVec,
+    sessions: SessionCounters,
     /// Requests that are being served.
     pub in_flight: IntGauge,
     /// Access lines that were not written because the reader was too slow.
@@ -71,6 +73,7 @@ impl Metrics {
         registry.register(Box::new(duration.clone()))?;
         let unrouted = RouteMetrics::new("-", &requests, &refusals, &faults_passed, &duration);
         Ok(Self {
+            sessions: SessionCounters::new(&registry)?,
             in_flight: gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
             access_lines_dropped: counter(
                 "portcullis_access_lines_dropped_total",
@@ -89,6 +92,12 @@ impl Metrics {
     #[must_use]
     pub fn route(&self, name: &str) -> RouteMetrics {
         RouteMetrics::new(name, &self.requests, &self.refusals, &self.faults_passed, &self.duration)
+    }
+
+    /// The counters of a session lookup.
+    #[must_use]
+    pub fn sessions(&self, name: &str) -> SessionMetrics {
+        self.sessions.of(name)
     }
 
     /// Shows the connection caps, read whenever somebody looks.

@@ -6,3 +6,4 @@ mod lines;
 pub mod log;
 pub mod metrics;
 mod seldom;
+mod sessions;

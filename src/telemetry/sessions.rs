@@ -11,8 +11,10 @@ pub(super) struct SessionCounters {
 
 impl SessionCounters {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let answers =
-            Opts::new("portcullis_session_answers_total", "Answers about sessions, by lookup and where they came from.");
+        let answers = Opts::new(
+            "portcullis_session_answers_total",
+            "Answers about sessions, by lookup and where they came from.",
+        );
         let lookups =
             Opts::new("portcullis_session_lookups_total", "Sessions that were looked up, by lookup and outcome.");
         let counters = Self {

@@ -7,7 +7,7 @@ mod observe;
 mod routes;
 mod signing;
 
-pub use backends::{MemoryStore, Pool, Sessions, Store, Timeouts, Upstream};
+pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream};
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Route};

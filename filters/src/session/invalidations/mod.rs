@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-/// The most sessions, and the most users, whose invalidation is remembered: some 200 bytes each, and only
+/// The most sessions, and the most users, whose invalidation is remembered: some 300 bytes each, and only
 /// as many as the backend ends within [`Invalidations::cover`]. Nobody outside can make one.
 const REMEMBERED_MAX: usize = 262_144;
 /// No envelope has a longer device_session_id, so no request has to be refused for one.
@@ -95,13 +95,14 @@ impl Invalidations {
     }
 
     /// Refuses an invalidated session for at least `window`, which is how long a command signed by it stays
-    /// fresh, and remembers invalidations for as long as a command may be `in_flight`. Never shortens what an
+    /// fresh, and remembers invalidations longer by what a command may be `in_flight`. Never shortens what an
     /// earlier call has set: what was promised under an older plan is kept.
     pub fn cover(&self, window: Duration, in_flight: Duration) {
         self.refused_ms.fetch_max(millis(window), Relaxed);
+        let remembered = window.saturating_add(in_flight);
         let mut memory = self.write();
-        memory.sessions.live_at_least(window.max(in_flight));
-        memory.users.live_at_least(window.max(in_flight));
+        memory.sessions.live_at_least(remembered);
+        memory.users.live_at_least(remembered);
     }
 
     /// The backend has ended this device session. From now on its id is refused for the whole window, whatever
