@@ -69,8 +69,8 @@ impl Cache {
         Self { known, unknown, invalidations }
     }
 
-    /// The session as it was found lately, where that may still be said of it.
-    pub(super) fn session(&self, device_session_id: &str, now: Moment) -> Option<(Arc<SessionRecord>, Moment)> {
+    /// The session as it was found lately, where that may still be said of it at `now`.
+    pub(super) fn session(&self, device_session_id: &str, now: Moment) -> Option<Arc<SessionRecord>> {
         let known = self.known.as_ref().filter(|known| known.is_used(now))?;
         let mut sessions = lock(&known.sessions);
         let entry = sessions.get_mut(device_session_id)?;
@@ -78,7 +78,7 @@ impl Cache {
         // Asked once for each entry after each invalidation: an index by user would cost every entry memory.
         if is_of_now && !self.invalidations.has_ended(&entry.session, entry.as_of) {
             entry.as_of.generation = now.generation;
-            return Some((Arc::clone(&entry.session), entry.as_of));
+            return Some(Arc::clone(&entry.session));
         }
         sessions.remove(device_session_id);
         None

@@ -92,8 +92,8 @@ impl Directory {
         let Desk { cache, invalidations, counts } = &*self.desk;
         let (from, standing) = if invalidations.refuses(device_session_id, now) {
             (AnsweredFrom::Invalidations, Standing::Revoked)
-        } else if let Some((session, as_of)) = cache.session(device_session_id, now) {
-            (AnsweredFrom::Cache, standing(session, as_of))
+        } else if let Some(session) = cache.session(device_session_id, now) {
+            (AnsweredFrom::Cache, standing(session, now))
         } else if cache.is_unknown(device_session_id, now) {
             (AnsweredFrom::UnknownCache, Standing::Unknown)
         } else {

@@ -265,6 +265,22 @@ fn invalidations_reach_the_cache() {
     assert_eq!((scene.ask_now("s-2"), scene.asked()), ("active", 6));
 }
 
+/// Others come and go, and are forgotten: whoever is asked for meanwhile stays cached.
+#[test]
+fn a_session_that_is_in_use_outlives_what_was_invalidated_before() {
+    let sessions = SessionCache { ttl: SECOND * 3600, sessions_max: 3, without_feed: true };
+    let scene = scene(CacheOptions { sessions: Some(sessions), unknown_for: None });
+    for id in ["s-1", "s-2"] {
+        scene.ask_now(id);
+    }
+    scene.invalidations.invalidate_user("bob");
+    scene.ask_now("s-1");
+    scene.clock.set(SECOND * 1000);
+    scene.invalidations.invalidate_user("bob");
+    assert_eq!((scene.ask_now("s-1"), scene.asked()), ("active", 2));
+    assert_eq!((scene.ask_now("s-2"), scene.asked()), ("active", 3), "of this one nobody knows");
+}
+
 #[test]
 fn a_lookup_that_an_invalidation_overtakes_is_not_believed() {
     let overtaken = |invalidate: &dyn Fn(&Invalidations)| {
