@@ -94,11 +94,11 @@ impl Cache {
     /// Keeps what was found by a lookup that began then.
     pub(super) fn keep(&self, device_session_id: &str, found: &Found, began: Moment) {
         match (found, &self.known, &self.unknown) {
-            (Ok(Some(session)), Some(known), _) => {
-                if known.is_used(began) && session.user_id.len() <= USER_ID_BYTES_MAX {
-                    let entry = Entry { session: Arc::clone(session), as_of: began };
-                    lock(&known.sessions).insert(device_session_id, entry, began.at, |_, _| {});
-                }
+            (Ok(Some(session)), Some(known), _)
+                if known.is_used(began) && session.user_id.len() <= USER_ID_BYTES_MAX =>
+            {
+                let entry = Entry { session: Arc::clone(session), as_of: began };
+                lock(&known.sessions).insert(device_session_id, entry, began.at, |_, _| {});
             }
             (Ok(None), _, Some(unknown)) => lock(&unknown.ids).insert(device_session_id, began.at, began.at, |_, _| {}),
             _ => {}

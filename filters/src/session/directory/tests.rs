@@ -82,9 +82,9 @@ impl Scene {
     fn ask(&self, id: &str) -> BoxFuture<'static, &'static str> {
         let now = self.directory.now();
         if let Some(known) = self.directory.known(id, now) {
-            return std::future::ready(word(Ok(known))).boxed();
+            return std::future::ready(word(&Ok(known))).boxed();
         }
-        self.directory.look_up(id, now).map(word).boxed()
+        self.directory.look_up(id, now).map(|standing| word(&standing)).boxed()
     }
 
     fn ask_now(&self, id: &str) -> &'static str {
@@ -107,7 +107,7 @@ impl Scene {
     }
 }
 
-fn word(standing: Result<Standing, LookupFault>) -> &'static str {
+fn word(standing: &Result<Standing, LookupFault>) -> &'static str {
     match standing {
         Ok(Standing::Active(..)) => "active",
         Ok(Standing::Revoked) => "revoked",
