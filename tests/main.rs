@@ -25,6 +25,8 @@ mod keys;
 mod kit;
 mod life;
 mod protocols;
+mod public_auth;
+mod revocations;
 mod session_keys;
 mod store;
 mod traces;

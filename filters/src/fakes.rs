@@ -5,6 +5,7 @@ use crate::api::{
     MessageTypes, Outcome, Parts, RateState, Reason, Receipt, ReplayClaim, ReplayKey, SessionLookup, SessionRecord,
     SessionStatus, Step, Store, StoreFault,
 };
+use crate::session::{AnsweredFrom, CacheOptions, Counts, Directory, Invalidations, LookedUp};
 use crate::{budget::Budget, memory::MemoryBudgets};
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -105,12 +106,26 @@ pub(crate) fn add_budget(parts: &mut Parts, name: &str, yaml: &str) -> Arc<Budge
 }
 
 /// A lookup with one answer.
-pub(crate) struct FakeSessions(pub(crate) Result<Option<Arc<SessionRecord>>, LookupFault>);
+struct FakeSessions(Result<Option<Arc<SessionRecord>>, LookupFault>);
 
 impl SessionLookup for FakeSessions {
     fn find(&self, _: &str) -> BoxFuture<'static, Result<Option<Arc<SessionRecord>>, LookupFault>> {
         std::future::ready(self.0.clone()).boxed()
     }
+}
+
+/// Counts nothing.
+pub(crate) struct Uncounted;
+
+impl Counts for Uncounted {
+    fn answered(&self, _: AnsweredFrom) {}
+    fn looked_up(&self, _: LookedUp) {}
+}
+
+/// Sessions that all have one answer.
+pub(crate) fn directory(found: Result<Option<Arc<SessionRecord>>, LookupFault>) -> Arc<Directory> {
+    let invalidations = Arc::new(Invalidations::new(Arc::<FakeClock>::default()));
+    Arc::new(Directory::new(Arc::new(FakeSessions(found)), CacheOptions::default(), invalidations, Arc::new(Uncounted)))
 }
 
 /// What a [`FakeStore`] says to every claim.

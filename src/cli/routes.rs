@@ -5,7 +5,7 @@ use crate::{
     plan::{self, Outside, Route, route::HostPattern},
     telemetry::metrics::Metrics,
 };
-use filters::memory::SystemClock;
+use filters::{api::Clock, memory::SystemClock, session::Invalidations};
 use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Whose routes to print.
@@ -26,7 +26,9 @@ pub(super) fn routes(args: &RoutesArgs) -> ExitCode {
         Ok(metrics) => metrics,
         Err(error) => return fail(&error.to_string()),
     };
-    match plan::build(loaded, &Outside { clock: Arc::new(SystemClock::new()), metrics: &metrics, env: &variable }) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let invalidations = Arc::new(Invalidations::new(Arc::clone(&clock)));
+    match plan::build(loaded, &Outside { clock, metrics: &metrics, invalidations: &invalidations, env: &variable }) {
         Ok(plan) => {
             for (order, route) in plan.routes_in_order().into_iter().enumerate() {
                 say(io::stdout(), &line(order + 1, route));

@@ -12,7 +12,7 @@ use crate::{
     telemetry::{access_log::AccessLog, metrics::Metrics},
 };
 use arc_swap::ArcSwap;
-use filters::{api::Clock, memory::SystemClock};
+use filters::{api::Clock, memory::SystemClock, session::Invalidations};
 use pingora_core::{server::configuration::ServerConf, services::Service as _};
 use pingora_proxy::{HttpProxy, http_proxy};
 use serde_json::{Map, Value, json};
@@ -67,6 +67,8 @@ pub struct Running {
     pub plan: Arc<ArcSwap<Plan>>,
     /// The listeners by name, with the addresses that were bound.
     pub addresses: Vec<(String, SocketAddr)>,
+    /// The sessions that were ended: whoever hears of one says so here.
+    pub invalidations: Arc<Invalidations>,
     readiness: Arc<Readiness>,
     activity: Arc<Activity>,
     metrics: Arc<Metrics>,
@@ -83,7 +85,8 @@ pub struct Running {
 pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let metrics = Arc::new(Metrics::new()?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let outside = Outside { clock: Arc::clone(&clock), metrics: &metrics, env };
+    let invalidations = Arc::new(Invalidations::new(Arc::clone(&clock)));
+    let outside = Outside { clock: Arc::clone(&clock), metrics: &metrics, invalidations: &invalidations, env };
     let target = loaded.config.observe.access_log.to.clone();
     let access_log = AccessLog::start(&target, &loaded.base_dir, metrics.access_lines_dropped.clone());
     let access_log = Arc::new(access_log.map_err(StartProblem::AccessLog)?);
@@ -125,6 +128,7 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     Ok(Running {
         plan,
         addresses,
+        invalidations,
         readiness,
         activity,
         metrics,

@@ -24,6 +24,8 @@ use crate::{
 use filters::{
     api::{BuildFault, Clock, Parts},
     chain::build_chain,
+    order::freshness_window,
+    session::Invalidations,
     table::{ChainEntry, FilterConfig},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -37,6 +39,8 @@ pub struct Outside<'a> {
     pub clock: Arc<dyn Clock>,
     /// Where routes count.
     pub metrics: &'a Metrics,
+    /// The sessions that were ended. The process has one, for every plan that it runs.
+    pub invalidations: &'a Arc<Invalidations>,
     /// The process environment.
     pub env: &'a Env<'a>,
 }
@@ -108,9 +112,8 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = Stores::new(&loaded, outside)?;
     let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
-    let builder = Builder { config, upstreams: &upstreams, keys: keys.as_ref(), parts: &parts };
-    let routes =
-        config.routes.iter().map(|written| builder.route(written, outside.metrics)).collect::<Result<Vec<_>, _>>()?;
+    let builder = Builder { config, upstreams: &upstreams, keys: keys.as_ref(), parts: &parts, outside };
+    let routes = config.routes.iter().map(|written| builder.route(written)).collect::<Result<Vec<_>, _>>()?;
     let matchers: Vec<Matcher> = routes.iter().map(|route| route.matcher.clone()).collect();
     let listeners =
         config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
@@ -169,13 +172,15 @@ struct Builder<'a> {
     upstreams: &'a BTreeMap<String, Arc<Upstream>>,
     keys: Option<&'a Keys>,
     parts: &'a Parts,
+    outside: &'a Outside<'a>,
 }
 
 impl Builder<'_> {
-    fn route(&self, written: &source::Route, metrics: &Metrics) -> Result<Arc<Route>, BuildProblem> {
+    fn route(&self, written: &source::Route) -> Result<Arc<Route>, BuildProblem> {
         let fault = |fault| BuildProblem::Filter { route: written.name.clone(), fault };
         let mut filters = Vec::new();
         self.expand(&written.chain, 0, &mut filters);
+        let filters: Vec<&FilterConfig> = filters.iter().collect();
         let target = match (&written.forward, &written.commands, written.publish) {
             (Some(forward), None, None) => Target::Forward(self.forward(&written.name, forward)?),
             (None, Some(commands), None) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
@@ -184,12 +189,15 @@ impl Builder<'_> {
             }
             _ => return Err(BuildProblem::Target(written.name.clone())),
         };
+        if let (Target::Commands(target), Some(window)) = (&target, freshness_window(&filters)) {
+            self.outside.invalidations.cover(window, target.commands.upstream.options().request);
+        }
         Ok(Arc::new(Route {
             name: written.name.clone(),
             matcher: Matcher::new(&written.r#match)?,
-            chain: build_chain(&filters.iter().collect::<Vec<_>>(), self.parts).map_err(fault)?,
+            chain: build_chain(&filters, self.parts).map_err(fault)?,
             target,
-            metrics: metrics.route(&written.name),
+            metrics: self.outside.metrics.route(&written.name),
             cost: written.cost.get(),
         }))
     }
@@ -224,7 +232,8 @@ impl Builder<'_> {
         let upstream = find(self.upstreams, &written.upstream, "upstream", || format!("commands `{name}`"))?;
         let signer = Arc::clone(&self.keys(route)?.signer);
         let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
-        Ok(CommandTarget { commands: Arc::new(commands), signer })
+        let invalidations = Arc::clone(self.outside.invalidations);
+        Ok(CommandTarget { commands: Arc::new(commands), signer, invalidations })
     }
 
     fn keys(&self, route: &str) -> Result<&Keys, BuildProblem> {

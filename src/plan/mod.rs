@@ -19,7 +19,7 @@ use crate::{
     upstream::Upstream,
 };
 use commands::Commands;
-use filters::{budget::Budget, chain::Chain};
+use filters::{budget::Budget, chain::Chain, session::Invalidations};
 use http::HeaderValue;
 use identity::IdentityHeaders;
 use ipnet::IpNet;
@@ -105,6 +105,8 @@ pub struct CommandTarget {
     pub commands: Arc<Commands>,
     /// The key that signs the answers.
     pub signer: Arc<Signer>,
+    /// Sessions that were ended, for what is in flight.
+    pub invalidations: Arc<Invalidations>,
 }
 
 impl Route {

@@ -9,9 +9,10 @@ use crate::{
     upstream::{Upstream, sessions::BackendSessions},
 };
 use filters::{
-    api::{BuildFault, Parts, SessionLookup},
+    api::{BuildFault, Parts},
     budget::Budget,
     memory::MemoryBudgets,
+    session::{CacheOptions, Directory, SessionCache},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,20 +30,36 @@ pub(super) fn parts(
     Ok(Parts {
         clock: Arc::clone(clock),
         markers: keys.map(|keys| keys.signer.markers.clone()).unwrap_or_default(),
-        sessions: sessions(config, upstreams)?,
+        sessions: sessions(config, upstreams, outside)?,
         stores: stores.by_name.clone(),
         instance: Arc::new(MemoryBudgets::new(Arc::clone(clock), WrittenMemory::default().budget_keys)),
         budgets: budgets(config).map_err(BuildProblem::Budget)?,
     })
 }
 
-fn sessions(config: &Config, upstreams: &Upstreams) -> Result<BTreeMap<String, Arc<dyn SessionLookup>>, BuildProblem> {
-    let lookup = |(name, written): (&String, &source::Sessions)| {
+fn sessions(
+    config: &Config,
+    upstreams: &Upstreams,
+    outside: &Outside<'_>,
+) -> Result<BTreeMap<String, Arc<Directory>>, BuildProblem> {
+    let mut sessions = BTreeMap::new();
+    for (name, written) in &config.sessions {
         let upstream = find(upstreams, &written.upstream, "upstream", || format!("sessions `{name}`"))?;
-        let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
-        Ok((name.clone(), Arc::new(lookup) as Arc<dyn SessionLookup>))
-    };
-    config.sessions.iter().map(lookup).collect()
+        sessions.insert(name.clone(), Arc::new(directory(name, written, upstream, outside)));
+    }
+    Ok(sessions)
+}
+
+fn directory(name: &str, written: &source::Sessions, upstream: &Arc<Upstream>, outside: &Outside<'_>) -> Directory {
+    let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
+    let sessions = written.cache.as_ref().map(|cache| SessionCache {
+        ttl: cache.ttl.get(),
+        sessions_max: cache.sessions,
+        without_feed: cache.without_feed,
+    });
+    let options = CacheOptions { sessions, unknown_for: written.unknown_for.map(|unknown_for| unknown_for.get()) };
+    let counts = Arc::new(outside.metrics.sessions(name));
+    Directory::new(Arc::new(lookup), options, Arc::clone(outside.invalidations), counts)
 }
 
 fn budgets(config: &Config) -> Result<BTreeMap<String, Arc<Budget>>, BuildFault> {

@@ -4,7 +4,7 @@ use super::{backend, native::Call, refusal};
 use bytes::Bytes;
 use connectrpc::{CodecFormat, ConnectError, EncodedBody, EncodedResponse, RequestContext as RpcContext, Response};
 use filters::{
-    api::{CommandState, Exchange, Facts, Head, Reason, Refusal},
+    api::{CommandState, Exchange, Facts, Head, Reason, Refusal, SessionRecord},
     chain::Stop,
 };
 use http::Method;
@@ -33,10 +33,21 @@ pub async fn execute(
     let commands = Arc::clone(&call.target.commands);
     let template = commands.call(&command.message_type).ok_or_else(|| Refusal::new(Reason::MessageTypeUnknown))?;
     let rest = template.fill(&command.payload_bytes)?;
+    refuse_ended(call, &session)?;
     let started = Instant::now();
     let answer = backend::send(&commands.upstream, rest, &command, &session, context).await;
     call.backend_took = started.elapsed();
+    refuse_ended(call, &session)?;
     Ok(sign(call, &command, answer?))
+}
+
+/// Refuses what is done for a session that was ended after it was looked up: nothing is sent for it, and what was
+/// answered to it is not signed.
+fn refuse_ended(call: &Call, session: &SessionRecord) -> Result<(), Refusal> {
+    if call.target.invalidations.has_ended(session, call.facts.session_as_of) {
+        return Err(Refusal::new(Reason::SessionRevoked));
+    }
+    Ok(())
 }
 
 fn decode(message: &Bytes, format: CodecFormat) -> CommandState {

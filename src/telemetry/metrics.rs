@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Every label value is a name of the configuration or one of a fixed set, so
 //! nothing from outside can make a series.
 
+use super::sessions::{SessionCounters, SessionMetrics};
 use super::stores::{StoreMetrics, Stores};
 use crate::listener::Caps;
 use filters::api::Reason;
@@ -18,6 +19,7 @@ pub struct Metrics {
     faults_passed: IntCounterVec,
     duration: HistogramVec,
     stores: Stores,
+    sessions: SessionCounters,
     /// Requests that are being served.
     pub in_flight: IntGauge,
     /// Access lines that could not be written, or not fast enough.
@@ -73,6 +75,7 @@ impl Metrics {
         registry.register(Box::new(duration.clone()))?;
         let unrouted = RouteMetrics::new("-", &requests, &refusals, &faults_passed, &duration);
         Ok(Self {
+            sessions: SessionCounters::new(&registry)?,
             in_flight: gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
             access_lines_dropped: counter(
                 "portcullis_access_lines_dropped_total",
@@ -98,6 +101,12 @@ impl Metrics {
     #[must_use]
     pub fn store(&self, name: &str) -> StoreMetrics {
         self.stores.store(name)
+    }
+
+    /// The counters of a session lookup.
+    #[must_use]
+    pub fn sessions(&self, name: &str) -> SessionMetrics {
+        self.sessions.of(name)
     }
 
     /// Shows the connection caps, read whenever somebody looks.

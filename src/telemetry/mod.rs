@@ -8,4 +8,5 @@ pub mod log;
 mod log_file;
 pub mod metrics;
 mod seldom;
+mod sessions;
 pub mod stores;

@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex},
     thread,
 };
+use tokio::sync::watch;
 
 /// A request as the backend saw it.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Reply {
     pub body: Bytes,
     /// How long it takes before it answers.
     pub after: std::time::Duration,
+    /// Where the test says when it answers: once this is true.
+    pub gate: Option<watch::Receiver<bool>>,
 }
 
 impl Reply {
@@ -39,12 +42,17 @@ impl Reply {
     #[allow(clippy::needless_pass_by_value, reason = "what is answered is written in place")]
     pub fn json(status: u16, body: impl ToString) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Self { status, headers, body: Bytes::from(body.to_string()), after: std::time::Duration::ZERO }
+        Self { status, headers, body: Bytes::from(body.to_string()), after: std::time::Duration::ZERO, gate: None }
     }
 
     /// The same, late.
     pub fn after(self, after: std::time::Duration) -> Self {
         Self { after, ..self }
+    }
+
+    /// The same, when the test says so.
+    pub fn when(self, gate: &watch::Receiver<bool>) -> Self {
+        Self { gate: Some(gate.clone()), ..self }
     }
 }
 
@@ -116,6 +124,10 @@ async fn respond(
     let reply = answer(&request);
     seen.lock().unwrap().push(request);
     tokio::time::sleep(reply.after).await;
+    if let Some(mut gate) = reply.gate {
+        // A test that has ended wants no answer.
+        drop(gate.wait_for(|is_open| *is_open).await);
+    }
     let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = reply.status.try_into().expect("a status");
     for (name, value) in reply.headers {

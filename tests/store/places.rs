@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kit::redis::{Watched, cluster};
+use filters::{memory::SystemClock, session::Invalidations};
 use portcullis::{
     config::{self, source},
     plan,
@@ -157,7 +158,10 @@ stores:
     let env = |name: &str| (name == "SECRET").then(|| "correct-horse\n".to_owned());
     let loaded = || config::parse(&text, "gateway.yaml", std::path::Path::new(""), &env).unwrap();
     let metrics = Metrics::new().unwrap();
-    let outside = plan::Outside { clock: Arc::<TestClock>::default(), metrics: &metrics, env: &env };
+    let clock: Arc<dyn Clock> = Arc::<TestClock>::default();
+    // The clock of a store in Redis has no monotonic time, which invalidations go by.
+    let invalidations = Arc::new(Invalidations::new(Arc::new(SystemClock::new())));
+    let outside = plan::Outside { clock, metrics: &metrics, env: &env, invalidations: &invalidations };
     let plan = plan::build(loaded(), &outside).unwrap();
     let source::Store::Redis(written) = &plan.loaded.config.stores["main"] else { panic!("a store in Redis") };
     let store = Arc::clone(&plan.shared_stores[0]);

@@ -1,7 +1,7 @@
 //! How a filter comes out of its configuration.
 
-use super::{Clock, Filter, SessionLookup, Store};
-use crate::{budget::Budget, memory::MemoryBudgets};
+use super::{Clock, Filter, Store};
+use crate::{budget::Budget, memory::MemoryBudgets, session::Directory};
 use proto::signing::Markers;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -46,8 +46,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The domain markers of signing inputs.
     pub markers: Markers,
-    /// The session lookups.
-    pub sessions: BTreeMap<String, Arc<dyn SessionLookup>>,
+    /// The sessions of each lookup.
+    pub sessions: BTreeMap<String, Arc<Directory>>,
     /// The stores.
     pub stores: BTreeMap<String, Arc<dyn Store>>,
     /// What this instance counts by itself.

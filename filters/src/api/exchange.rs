@@ -1,6 +1,7 @@
 //! What a filter sees of a request, and what filters leave for those behind them.
 
 use super::{HeaderEdits, RateState, ReplayKey, SessionRecord, Store};
+use crate::session::Moment;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use proto::edge::v1::ExecuteCommandRequest;
@@ -103,6 +104,8 @@ pub struct Facts {
     pub command: CommandState,
     /// Who calls, once `session` has run.
     pub session: Option<Session>,
+    /// As of when `session` stood: what invalidates it after that moment ends the request.
+    pub session_as_of: Moment,
     /// The body as JSON, once a `body` filter with `json: true` has run.
     pub json: Option<serde_json::Value>,
     /// The most bytes that the body may have while it is streamed, where a filter limits it.

@@ -121,10 +121,19 @@ fn unsupported(headers: &HeaderMap) -> Option<&'static str> {
     if !is_json {
         return Some("the Content-Type must be application/json");
     }
-    let charsets =
-        pieces.filter_map(|piece| piece.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
-    let mut charsets = charsets.map(|(_, charset)| charset.trim_matches('"'));
-    charsets.any(|charset| !charset.eq_ignore_ascii_case("utf-8")).then_some("JSON must be in UTF-8")
+    let mut charsets = pieces.filter(|piece| names_charset(piece)).map(|piece| piece.split_once('='));
+    let is_utf_8 = |charset: Option<(&str, &str)>| {
+        charset.is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+    };
+    charsets.any(|charset| !is_utf_8(charset)).then_some("JSON must be in UTF-8")
+}
+
+/// Whether some reader could take a parameter for the charset: `charset =utf-7` and `charset*=utf-8''utf-7` are not
+/// what RFC 9110 section 8.3.1 says, but some backends would decode by them what was counted as UTF-8.
+fn names_charset(parameter: &str) -> bool {
+    parameter.get(.."charset".len()).is_some_and(|name| name.eq_ignore_ascii_case("charset"))
 }
 
 #[cfg(test)]
@@ -170,6 +179,12 @@ mod tests {
             ("application/problem+json", true),
             ("application/json; charset=utf-16", false),
             ("application/json; charset=utf-8; charset=latin1", false),
+            ("application/json; charset =utf-7", false),
+            ("application/json; charset= utf-7", false),
+            ("application/json; charset*=utf-8''utf-7", false),
+            ("application/json; charset", false),
+            ("application/json; profile=charset=utf-7", true),
+            ("application/json, text/plain", false),
             ("application/+json", false),
             ("application/jsonx", false),
             ("text/json", false),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::{Check, CommandState, Facts, Reason, ReplayKey, Reservation, SessionStatus, Step},
-    fakes::{FakeSessions, FakeStore, Request, Says, add_budget, command, parts, session},
+    fakes::{FakeStore, Request, Says, add_budget, command, directory, parts, session},
     table::ChainEntry,
 };
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn edge_parts() -> (Parts, Arc<FakeStore>) {
     let (mut parts, store) = (parts(), FakeStore::new(Says::Granted(9), false));
     parts.stores.insert("main".to_owned(), Arc::<FakeStore>::clone(&store));
     let record = Arc::new(session(SessionStatus::Active));
-    parts.sessions.insert("devices".to_owned(), Arc::new(FakeSessions(Ok(Some(record)))));
+    parts.sessions.insert("devices".to_owned(), directory(Ok(Some(record))));
     for (name, yaml) in [
         ("by_ip", "{ key: [client.ip], instance: ['100/1h'] }"),
         ("by_user", "{ key: [session.user_id], instance: ['1/1h'] }"),

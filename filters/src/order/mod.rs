@@ -87,7 +87,8 @@ fn stores_of<'a>(
 }
 
 /// How long a command can be fresh in this chain.
-pub(crate) fn freshness_window(chain: &[&FilterConfig]) -> Option<Duration> {
+#[must_use]
+pub fn freshness_window(chain: &[&FilterConfig]) -> Option<Duration> {
     chain.iter().find_map(|filter| match filter {
         FilterConfig::freshness(config) => Some(config.window()),
         _ => None,

@@ -2,7 +2,11 @@
 //!
 //! It says whose the command is and with which key it must be signed; an ended session is refused here.
 //! Commands of one session that arrive together share one lookup, so that a burst of one device is not a
-//! burst on the backend.
+//! burst on the backend. Beyond that every command asks, unless a cache is switched on in `sessions`.
+//!
+//! A session that the backend ends while the gateway runs is refused at once, whatever a lookup or a cache says,
+//! for as long as anything signed by it stays fresh; and what is in flight for it is refused before its answer
+//! is signed (see [`Invalidations`]).
 //!
 //! Where the lookup is out of reach, the command is refused with `SESSION_LOOKUP_UNAVAILABLE`; there is no
 //! letting through, since without a key nothing can be verified.
@@ -12,13 +16,20 @@
 //! - session: { lookup: devices, on_fault: refuse }
 //! ```
 
+mod cache;
+mod directory;
 mod flight;
+mod invalidations;
+mod recent;
+
+pub use cache::{CacheOptions, SessionCache};
+pub use directory::{AnsweredFrom, Counts, Directory, LookedUp, Standing};
+pub use invalidations::{Feed, Invalidations, Moment};
 
 use crate::api::{
     BuildFault, Check, ConfigProblem, Configured, Exchange, Facts, Filter, Halt, LookupFault, Named, OnFault, Outcome,
-    Parts, Reason, Reference, Refusal, SessionRecord, SessionStatus, Step, forms::Forms,
+    Parts, Reason, Reference, Refusal, Step, forms::Forms,
 };
-use flight::SharedLookup;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
@@ -81,16 +92,16 @@ impl Configured for Config {
     }
 
     fn build(&self, parts: &Parts) -> Result<Box<dyn Filter>, BuildFault> {
-        let lookup = parts.sessions.get(self.lookup()).ok_or_else(|| BuildFault {
+        let directory = parts.sessions.get(self.lookup()).ok_or_else(|| BuildFault {
             filter: Self::NAME,
             what: format!("there is no session lookup `{}`", self.lookup()),
         })?;
-        Ok(Box::new(SessionFilter { lookup: SharedLookup::new(Arc::clone(lookup)) }))
+        Ok(Box::new(SessionFilter { directory: Arc::clone(directory) }))
     }
 }
 
 struct SessionFilter {
-    lookup: SharedLookup,
+    directory: Arc<Directory>,
 }
 
 impl Filter for SessionFilter {
@@ -102,23 +113,25 @@ impl Filter for SessionFilter {
         let Some(command) = exchange.facts.command.decoded() else {
             return Step::Ready(Err(Halt::misplaced(Config::NAME)));
         };
-        let finding = self.lookup.find(&command.device_session_id);
+        let now = self.directory.now();
+        if let Some(standing) = self.directory.known(&command.device_session_id, now) {
+            return Step::Ready(settle(Ok(standing), exchange.facts));
+        }
+        let finding = self.directory.look_up(&command.device_session_id, now);
         Step::later(async move { settle(finding.await, exchange.facts) })
     }
 }
 
-fn settle(found: Result<Option<Arc<SessionRecord>>, LookupFault>, facts: &mut Facts) -> Outcome {
-    let session = match found {
-        Ok(Some(session)) => session,
-        Ok(None) => return Err(Refusal::new(Reason::SessionUnknown).into()),
-        Err(LookupFault(_)) => return Err(Halt::Faulted(Refusal::new(Reason::SessionLookupUnavailable))),
-    };
-    match session.status {
-        SessionStatus::Active => {
+fn settle(found: Result<Standing, LookupFault>, facts: &mut Facts) -> Outcome {
+    match found {
+        Ok(Standing::Active(session, as_of)) => {
             facts.session = Some(session);
+            facts.session_as_of = as_of;
             Ok(())
         }
-        SessionStatus::Revoked => Err(Refusal::new(Reason::SessionRevoked).into()),
+        Ok(Standing::Revoked) => Err(Refusal::new(Reason::SessionRevoked).into()),
+        Ok(Standing::Unknown) => Err(Refusal::new(Reason::SessionUnknown).into()),
+        Err(LookupFault(_)) => Err(Halt::Faulted(Refusal::new(Reason::SessionLookupUnavailable))),
     }
 }
 
@@ -126,15 +139,15 @@ fn settle(found: Result<Option<Arc<SessionRecord>>, LookupFault>, facts: &mut Fa
 mod tests {
     use super::*;
     use crate::{
-        api::CommandState,
-        fakes::{FakeSessions, Request, command, parts, reason, session},
+        api::{CommandState, SessionRecord, SessionStatus},
+        fakes::{Request, command, directory, parts, reason, session},
     };
 
     async fn check(
         found: Result<Option<Arc<SessionRecord>>, LookupFault>,
     ) -> (Option<Reason>, Option<Arc<SessionRecord>>) {
         let mut parts = parts();
-        parts.sessions.insert("devices".to_owned(), Arc::new(FakeSessions(found)));
+        parts.sessions.insert("devices".to_owned(), directory(found));
         let filter = Config::Lookup("devices".to_owned()).build(&parts).unwrap();
         let mut request = Request::with_command(CommandState::Decoded(command().into()));
         let outcome = request.check(&*filter).await;

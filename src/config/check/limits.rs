@@ -9,6 +9,7 @@ const BODY_MAX: Size = Size::from_bytes(1 << 30);
 const HEAD_MIN: Size = Size::from_bytes(1 << 10);
 const HEAD_MAX: Size = Size::from_bytes(1 << 20);
 const INSTANT: Duration = Duration::from_millis(1);
+/// Longer, and a device that has just signed in could be taken for one that never did.
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -28,7 +29,15 @@ impl Checks<'_> {
         self.store_limits();
         self.upstream_limits();
         for (name, sessions) in &config.sessions {
-            self.within(&format!("{}/timeout", join("/sessions", name)), sessions.timeout, INSTANT, HOUR);
+            let pointer = join("/sessions", name);
+            self.within(&format!("{pointer}/timeout"), sessions.timeout, INSTANT, HOUR);
+            if let Some(cache) = &sessions.cache {
+                self.within(&format!("{pointer}/cache/ttl"), cache.ttl, INSTANT, HOUR);
+                self.within(&format!("{pointer}/cache/sessions"), cache.sessions, 1, 10_000_000);
+            }
+            if let Some(unknown_for) = sessions.unknown_for {
+                self.within(&format!("{pointer}/unknown_for"), unknown_for, INSTANT, MINUTE);
+            }
         }
         self.within("/drain/delay", config.drain.delay, Duration::from_millis(0), HOUR);
         self.within("/drain/deadline", config.drain.deadline, Duration::from_millis(0), DAY);

@@ -25,6 +25,12 @@ impl Checks<'_> {
             if let Err((what, remedy)) = paths::session(&sessions.path) {
                 self.error(&format!("{pointer}/path"), what, remedy);
             }
+            if sessions.cache.as_ref().is_some_and(|cache| !cache.without_feed) {
+                let what = format!("no feed tells `{name}` of revoked sessions, so its cache would never be used");
+                let remedy =
+                    "leave the cache out, or add `without_feed: true`: a revoked session may then act for `ttl`";
+                self.error(&format!("{pointer}/cache"), what, remedy);
+            }
         }
     }
 

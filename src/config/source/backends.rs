@@ -102,6 +102,31 @@ pub struct Sessions {
     /// The deadline of one lookup.
     #[serde(default = "session_timeout_by_default")]
     pub timeout: Duration,
+    /// Keeps sessions that were looked up, revoked ones too. Off by default: every command asks.
+    #[serde(default)]
+    pub cache: Option<SessionCache>,
+    /// How long a session that was not there is taken not to be there, so that one unknown id again and again asks
+    /// once. Off by default. Ids that differ each time are held back by a budget ahead of the lookup only.
+    #[serde(default)]
+    pub unknown_for: Option<Duration>,
+}
+
+/// Keeps sessions that were looked up. It is emptied by invalidations from the feed, and unused while that is down.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionCache {
+    /// How long a session is kept, from when it was asked for.
+    pub ttl: Duration,
+    /// The most sessions that are kept; the oldest go. Some 700 bytes each.
+    pub sessions: usize,
+    /// Whether it is used where no feed is configured. A revoked session may then act until its time is over.
+    pub without_feed: bool,
+}
+
+impl Default for SessionCache {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(30), sessions: 100_000, without_feed: false }
+    }
 }
 
 fn session_path_by_default() -> String {

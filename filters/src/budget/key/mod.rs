@@ -2,7 +2,7 @@
 
 use crate::api::{ConfigProblem, Exchange};
 use http::HeaderName;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::{
     borrow::Cow,
@@ -160,7 +160,7 @@ impl Part {
             }
             Source::Body(path) => {
                 let document = facts.json.as_ref()?;
-                scalar(path.iter().try_fold(document, |value, field| value.as_object()?.get(field))?)?
+                scalar(path.iter().try_fold(document, |value, field| only(value.as_object()?, field))?)?
             }
         };
         write_text(&self.changed(value), key)
@@ -168,8 +168,8 @@ impl Part {
 
     fn changed<'a>(&self, value: Cow<'a, str>) -> Cow<'a, str> {
         let value = match value {
-            Cow::Borrowed(text) if self.is_trimmed => Cow::Borrowed(text.trim()),
-            Cow::Owned(text) if self.is_trimmed => Cow::Owned(text.trim().to_owned()),
+            Cow::Borrowed(text) if self.is_trimmed => Cow::Borrowed(text.trim_matches(is_blank)),
+            Cow::Owned(text) if self.is_trimmed => Cow::Owned(text.trim_matches(is_blank).to_owned()),
             value => value,
         };
         if !self.is_lowered {
@@ -213,6 +213,26 @@ impl Source {
         );
         Err((format!("`{written}` is no part of a key"), remedy))
     }
+}
+
+/// The field, unless another of the object has the same name in another case: Go's encoding/json and .NET take either,
+/// so a caller could show one value to the budget and another to the backend.
+fn only<'v>(object: &'v Map<String, Value>, field: &str) -> Option<&'v Value> {
+    let folded = |name: &str| name.to_uppercase().to_lowercase();
+    let is_like = |name: &&String| {
+        if name.is_ascii() { name.eq_ignore_ascii_case(field) } else { folded(name) == folded(field) }
+    };
+    let mut alike = object.keys().filter(is_like);
+    alike.next()?;
+    if alike.next().is_some() { None } else { object.get(field) }
+}
+
+/// What any backend's way to trim takes off: white space of Unicode, with it the controls that Java, PHP and Python
+/// take for it and the invisible characters that JavaScript and others do. More makes no way around a budget.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace()
+        || character.is_control()
+        || matches!(character, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// A string, or a number in the one form that all its spellings have: `1`, `1.0` and `1e0` are one value to
