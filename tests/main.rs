@@ -28,6 +28,7 @@ mod protocols;
 mod public_auth;
 mod revocations;
 mod session_keys;
+mod shared;
 mod store;
 mod traces;
 mod unread;

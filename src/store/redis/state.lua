@@ -39,6 +39,8 @@ end
 -- Moves the epoch over what was accepted in the period before the last, whose ids begin to expire. A period is
 -- as long as the shortest time that ids of it or of the one before it are kept, half of their time to live.
 local function rotate(state, now)
+  -- Nothing was ever reserved.
+  if state.len == 0 then return false end
   local ended = state.start + state.len
   if now < state.start then
     state.start, state.hold = now, math.min(state.hold, now + HOLD_MS)
