@@ -86,11 +86,12 @@ impl Rule {
 
 impl Rules {
     fn new(name: &str, mode: Mode, instance: &[Rate], shared: &[Rate], ask_above: Option<Rate>) -> Self {
-        let rules = |rates: &[Rate]| rates.iter().map(|rate| Rule::new(name, "", *rate, mode)).collect();
+        let rules = |kind: &str, rates: &[Rate]| rates.iter().map(|rate| Rule::new(name, kind, *rate, mode)).collect();
         Self {
             mode,
-            instance: rules(instance),
-            shared: rules(shared),
+            instance: rules("", instance),
+            // Named apart, since an instance counts its share of them beside its own rules.
+            shared: rules("shared ", shared),
             ask_above: ask_above.map(|rate| Rule::new(name, "above ", rate, Mode::Enforce)),
         }
     }

@@ -189,12 +189,7 @@ impl<'f> Bill<'f> {
     }
 }
 
-/// What the instance counts of a charge while its store is away, under a name of its own.
+/// What the instance counts of a charge while its store is away.
 fn share(charge: &Charge, limit: u64) -> Charge {
-    Charge {
-        rule: format!("share {}", charge.rule).into(),
-        key: format!("share {}", charge.key),
-        limit,
-        ..charge.clone()
-    }
+    Charge { limit, ..charge.clone() }
 }

@@ -62,7 +62,10 @@ async fn each_store_is_asked_once_and_the_tightest_rule_speaks() {
         assert_eq!(charged(&main), [(true, vec![9, 99, 8])]);
         assert_eq!(charged(&other), [(false, vec![9])]);
         let keys: Vec<_> = main.claims.lock().unwrap()[0].charges.iter().map(|charge| charge.key.clone()).collect();
-        assert_eq!(keys, ["4:both 9/1h|192.0.2.1", "4:both 99/1d|192.0.2.1", "5:share 8/1h|7=route-1"]);
+        assert_eq!(
+            keys,
+            ["shared 4:both 9/1h|192.0.2.1", "shared 4:both 99/1d|192.0.2.1", "shared 5:share 8/1h|7=route-1"]
+        );
     }
 }
 
