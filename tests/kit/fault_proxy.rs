@@ -79,6 +79,10 @@ impl Drop for FaultProxy {
 
 async fn carry(client: TcpStream, server: SocketAddr, fault: Arc<Mutex<Fault>>) {
     let Ok(server) = TcpStream::connect(server).await else { return };
+    // Otherwise small answers wait for acknowledgements, and the proxy is a fault of its own.
+    if client.set_nodelay(true).and(server.set_nodelay(true)).is_err() {
+        return;
+    }
     let ((client_reads, client_writes), (server_reads, mut server_writes)) = (client.into_split(), server.into_split());
     let requests = tokio::spawn(async move {
         let mut client_reads = client_reads;

@@ -1,6 +1,7 @@
 //! Budgets and replay ids in a real Redis hold whatever is done to it.
 
 mod faults;
+mod figures;
 mod places;
 mod replays;
 mod windows;
