@@ -75,7 +75,7 @@ fn options(place: Place) -> RedisOptions {
         tls: None,
         prefix: "{portcullis}:".to_owned(),
         command_timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(2),
         failures: 5,
         open_for: Duration::from_millis(100),
         allow_eviction: false,

@@ -78,7 +78,7 @@ impl RedisStore {
     }
 
     fn caller<'a>(&self, link: &'a Link, keep: Duration) -> Caller<'a> {
-        Caller { link, wall_ms: self.clock.unix_ms(), known: self.knowledge.get(), keep }
+        Caller { link, wall_ms: self.clock.unix_ms(), known: self.knowledge.get(), keep, hold: self.hold() }
     }
 
     async fn call(&self, link: &Link, script: Script, arguments: &impl Fn(&mut Cmd)) -> Result<Value, CallFault> {

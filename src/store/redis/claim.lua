@@ -15,13 +15,13 @@ local state_key, id_key = KEYS[count + 1], KEYS[count + 2]
 local state, is_state_changed, timestamp
 if id_key then
   local caller = caller_at(replay_at)
-  timestamp = tonumber(ARGV[replay_at + 6])
+  timestamp = tonumber(ARGV[replay_at + 7])
   state, is_state_changed = open_state(state_key, caller, now)
   local latest = math.max(now_ms, caller.wall)
   local is_replayed = timestamp <= state.epoch
     or (now_ms < state.hold and timestamp > latest)
     -- Fresh for nobody, and it would drag the epoch along.
-    or timestamp > latest + tonumber(ARGV[replay_at + 7])
+    or timestamp > latest + tonumber(ARGV[replay_at + 8])
     or redis.call('EXISTS', id_key) == 1
   -- What a look made of the state is not kept, so nothing is learned from it.
   if not is_claim then return {is_replayed and REPLAYED or GRANTED, now, false, 0} end

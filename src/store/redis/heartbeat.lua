@@ -12,7 +12,7 @@ local caller = caller_at(1)
 local state, is_changed = open_state(KEYS[1], caller, now)
 if is_changed then write_state(KEYS[1], state) end
 
-redis.call('ZADD', KEYS[2], now_ms, ARGV[7])
+redis.call('ZADD', KEYS[2], now_ms, ARGV[8])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now_ms - INSTANCE_MS)
 -- Left over from before the server's clock was set back.
 redis.call('ZREMRANGEBYSCORE', KEYS[2], now_ms + INSTANCE_MS, '+inf')

@@ -11,13 +11,14 @@
 //!   spends are kept longer.
 //! - A server that has no state (emptied, or restarted so), or has one that another start of a server wrote
 //!   (restarted, promoted), makes a new *fence*: the epoch becomes the present, by the clocks of the server and of
-//!   the caller, and not less than any timestamp that the caller knows to have been accepted. For two seconds more,
+//!   the caller, and not less than any timestamp that the caller knows to have been accepted. For a few seconds more,
 //!   what is stamped ahead of both clocks is refused, while the other instances tell with their claims and
 //!   heartbeats what they know from before the fence; the epoch moves behind that too.
 //!
 //! # What does not
 //! - A command that is stamped ahead of the clocks, accepted, and lost with the server's memory, is accepted again
-//!   if the one instance that knew of it ends within the second until its next heartbeat.
+//!   if the one instance that knew of it ends within the second until its next heartbeat, or cannot reach the server
+//!   for longer than another that has come back to it waits: some five seconds.
 //! - Asynchronous replication loses the last reservations in a failover. The new primary is seen to be another
 //!   server and makes a fence, so nothing comes of that. But while an old primary still serves some instances (split
 //!   brain), an id can be accepted once on either side; `min-replicas-to-write` on the servers bounds that. A primary

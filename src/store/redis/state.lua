@@ -1,10 +1,6 @@
 -- What the store's scripts share. Times of budgets are microseconds, those of replay state milliseconds, both
 -- of the server's clock; every number is below 2^53, so a double holds it exactly.
 
--- For so long after a fence, what is stamped ahead of every clock is refused: another instance may know of a
--- command stamped so, and have had no chance to say it. Twice the time between two heartbeats.
-local HOLD_MS = 2000
-
 local function server_us()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
@@ -15,6 +11,9 @@ local function caller_at(at)
   return {
     run = ARGV[at], nonce = ARGV[at + 1], wall = tonumber(ARGV[at + 2]),
     fence = ARGV[at + 3], known = tonumber(ARGV[at + 4]), keep = tonumber(ARGV[at + 5]),
+    -- For so long after a fence, what is stamped ahead of every clock is refused: another instance may know of a
+    -- command stamped so, and have had no chance to say it.
+    hold = tonumber(ARGV[at + 6]),
   }
 end
 
@@ -33,17 +32,17 @@ local function fence(state, caller, now_us, now)
   state.run = caller.run
   state.fence = caller.nonce .. string.format('%.0f', now_us)
   state.epoch = math.max(state.epoch, now, caller.wall, caller.known)
-  state.hold = now + HOLD_MS
+  state.hold = now + caller.hold
 end
 
 -- Moves the epoch over what was accepted in the period before the last, whose ids begin to expire. A period is
 -- as long as the shortest time that ids of it or of the one before it are kept, half of their time to live.
-local function rotate(state, now)
+local function rotate(state, caller, now)
   -- Nothing was ever reserved.
   if state.len == 0 then return false end
   local ended = state.start + state.len
   if now < state.start then
-    state.start, state.hold = now, math.min(state.hold, now + HOLD_MS)
+    state.start, state.hold = now, math.min(state.hold, now + caller.hold)
   elseif now >= ended + state.first then
     state.epoch = math.max(state.epoch, state.prev, state.cur)
     state.start, state.len, state.first = now, state.keep, state.keep
@@ -75,7 +74,7 @@ local function open_state(key, caller, now_us)
     -- Learned under another fence: accepted by a memory that this one does not have.
     state.epoch, is_changed = caller.known, true
   end
-  return state, rotate(state, now) or is_changed
+  return state, rotate(state, caller, now) or is_changed
 end
 
 local function write_state(key, state)

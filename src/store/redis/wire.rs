@@ -53,12 +53,13 @@ pub(super) struct Caller<'a> {
     pub(super) wall_ms: i64,
     pub(super) known: Known,
     pub(super) keep: Duration,
+    pub(super) hold: Duration,
 }
 
 impl Caller<'_> {
     fn write(&self, command: &mut Cmd) {
         command.arg(&self.link.run).arg(&self.link.nonce).arg(self.wall_ms);
-        command.arg(&*self.known.fence).arg(self.known.high_ms).arg(millis(self.keep));
+        command.arg(&*self.known.fence).arg(self.known.high_ms).arg(millis(self.keep)).arg(millis(self.hold));
     }
 }
 
