@@ -91,6 +91,7 @@ fn a_budget_is_changed_at_run_time_and_the_change_is_logged() {
         ("/budgets/key", "PATCH", "application/json", r#"{"shared":["7/1d"],"instance":["x"]}"#, 400),
         ("/budgets/key", "PATCH", "application/json", r#"{"shared":[]}"#, 400),
         ("/budgets/key", "PATCH", "application/json", r#"{"shred":[]}"#, 400),
+        ("/budgets/key", "PATCH", "application/json", r#"["observe"]"#, 400),
         ("/budgets/key", "PATCH", "text/plain", r#"{"mode":"observe"}"#, 415),
         ("/budgets/none", "PATCH", "application/json", r#"{"mode":"observe"}"#, 404),
         ("/budgets/key", "DELETE", "application/json", "", 405),
@@ -99,6 +100,9 @@ fn a_budget_is_changed_at_run_time_and_the_change_is_logged() {
         assert_eq!(admin(&gateway, method, path, media_type, body).status, status, "{method} {path} {body}");
     }
     assert_eq!(shown(&gateway, "key")["shared"][1]["rate"], "3/1m", "what is refused changes nothing");
+    for body in [r#"{"instance":["9/1h"],"shared":[]}"#, r#"{"shared":["7/1d"]}"#] {
+        assert_eq!(change(body).status, 200, "{body}");
+    }
     let all = admin(&gateway, "GET", "/budgets", "text/plain", "").json();
     assert_eq!(all.as_object().unwrap().keys().collect::<Vec<_>>(), ["key", "watched"]);
 }

@@ -74,6 +74,10 @@ pub(super) fn one(budgets: &Budgets, name: &str) -> Result<Page, Refusal> {
 pub(super) fn change(budgets: &Budgets, name: &str, body: &[u8], by: IpAddr) -> Result<Page, Refusal> {
     let budget = find(budgets, name)?;
     let invalid = |what: String| Refusal::because(Reason::BodyInvalid, what);
+    // serde would take a list for the fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid("the change is no JSON object".to_owned()));
+    }
     let change: Change = serde_json::from_slice(body).map_err(|problem| invalid(problem.to_string()))?;
     budget.change(&change).map_err(|problem| invalid(problem.to_string()))?;
     let written = serde_json::to_string(&change).unwrap_or_default();

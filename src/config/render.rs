@@ -60,6 +60,15 @@ fn printable(text: &str) -> Cow<'_, str> {
 pub(super) fn mask_userinfo(text: &str) -> Cow<'_, str> {
     let Some((ahead, rest)) = text.split_once("://") else { return text.into() };
     let authority_end = rest.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(rest.len());
+    // A password with a character that ends an authority: more is masked than has to be.
+    let quoted = rest.split(['"', '\'', ',', '\n']).next().unwrap_or_default();
+    let authority_end = match quoted.rfind('@') {
+        Some(at) if !rest.get(..authority_end).is_some_and(|authority| authority.contains('@')) => {
+            let is_password = quoted.get(..at).is_some_and(|userinfo| userinfo.contains(':'));
+            if is_password { at + 1 } else { authority_end }
+        }
+        _ => authority_end,
+    };
     let (authority, behind) = rest.split_at_checked(authority_end).unwrap_or((rest, ""));
     let behind = mask_userinfo(behind);
     match authority.rsplit_once('@') {
@@ -87,6 +96,9 @@ mod tests {
         check("http://10.0.0.1:80", "http://10.0.0.1:80");
         check("http://user:pa@ss@host/x@y", "http://***@host/x@y");
         check("[http://a, https://u:p@b:1/]", "[http://a, https://***@b:1/]");
+        check("redis://u:p p@host/0", "redis://***@host/0");
+        check("redis://u:p/p@host:1/0", "redis://***@host:1/0");
+        check("http://a.b/x@y", "http://a.b/x@y");
         check("no url, a@b", "no url, a@b");
     }
 

@@ -23,6 +23,9 @@ async fn a_server_that_may_drop_keys_is_refused_until_it_may_not() {
         assert_eq!(allowed.status(), Status::Up);
         redis.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
         instance.is_up().await;
+        redis.ask(&["CONFIG", "SET", "maxmemory-policy", policy]);
+        until("that the server is found unfit again", async || unfit()).await;
+        assert!(instance.try_reserve("a", now_ms()).await.is_err());
     }
 }
 

@@ -284,3 +284,31 @@ for _, key in ipairs(redis.call('KEYS', '{portcullis}:r:*')) do
   if ttl < least then first, least = key, ttl end
 end
 return first";
+
+/// The server stays the same, so no other start of it is seen: what the instances know is all that tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_was_made_to_forget_frees_no_id() {
+    let options = ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"];
+    let [primary, other] = [Redis::with(&options), Redis::with(&options)];
+    let follows = async |server: &Redis, of: &Redis| {
+        server.ask(&["REPLICAOF", "127.0.0.1", &of.port().to_string()]);
+        let is_synced = || server.text(&["INFO", "replication"]).contains("master_link_status:up").then_some(());
+        until("that the replica is in step", async || is_synced()).await;
+    };
+    let both = two(&primary).await;
+    follows(&other, &primary).await;
+    other.ask(&["REPLICAOF", "NO", "ONE"]);
+    let ids = reserved(&both[0], "a").await;
+    // The instance that has reserved nothing hears of it with its heartbeat.
+    let heard = primary.calls("zadd") + 4;
+    until("heartbeats", async || (primary.calls("zadd") >= heard).then_some(())).await;
+    follows(&primary, &other).await;
+    primary.ask(&["REPLICAOF", "NO", "ONE"]);
+    for instance in &both {
+        instance.is_up().await;
+        until("an answer", async || instance.try_reserve("b", 0).await.is_ok().then_some(())).await;
+    }
+    none_is_reserved_again(&both, &ids).await;
+    is_open(&both[1]).await;
+    none_is_reserved_again(&both, &ids).await;
+}

@@ -4,6 +4,9 @@ use super::config::Mode;
 use crate::api::units::Rate;
 use serde::{Deserialize, Serialize};
 
+/// Far more than anybody can keep in mind.
+const RULES_MAX: usize = 16;
+
 /// What is to be changed of a budget; what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,9 @@ pub enum ChangeProblem {
     /// A chain that is built without a store cannot ask one.
     #[error("the budget has no shared rules, so it has no store: add shared rules in the configuration")]
     NoStore,
+    /// More rules than a request should have to be held against.
+    #[error("the budget would have more than {RULES_MAX} rules of one kind")]
+    TooMany,
     /// Two rules that are the same.
     #[error("the rule {0} is there twice")]
     Twice(Rate),
@@ -42,6 +48,9 @@ impl Change {
             return Err(ChangeProblem::NoStore);
         }
         for rates in [instance, shared] {
+            if rates.len() > RULES_MAX {
+                return Err(ChangeProblem::TooMany);
+            }
             let twice = rates.iter().enumerate().find(|(index, rate)| rates.iter().take(*index).any(|r| r == *rate));
             if let Some((_, rate)) = twice {
                 return Err(ChangeProblem::Twice(*rate));

@@ -18,6 +18,7 @@ pub struct Budget {
     name: String,
     key: Key,
     store: Option<String>,
+    has_shared_rules: bool,
     on_store_error: OnStoreError,
     rules: ArcSwap<Rules>,
     /// What became of requests.
@@ -112,6 +113,7 @@ impl Budget {
             name: name.to_owned(),
             key,
             store: config.store.clone(),
+            has_shared_rules: !config.shared.is_empty(),
             on_store_error: config.on_store_error,
             rules: ArcSwap::from_pointee(rules),
             counts: Counts::default(),
@@ -122,6 +124,12 @@ impl Budget {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the configuration gives it shared rules, and with them a store.
+    #[must_use]
+    pub fn has_shared_rules(&self) -> bool {
+        self.has_shared_rules
     }
 
     /// The store of its shared rules, where it names one.
@@ -152,7 +160,7 @@ impl Budget {
         let rates = |rules: &[Rule]| rules.iter().map(Rule::rate).collect::<Vec<_>>();
         let instance = change.instance.clone().unwrap_or_else(|| rates(&now.instance));
         let shared = change.shared.clone().unwrap_or_else(|| rates(&now.shared));
-        change.check(&instance, &shared, !now.shared.is_empty())?;
+        change.check(&instance, &shared, self.has_shared_rules)?;
         let mode = change.mode.unwrap_or(now.mode);
         let ask_above = now.ask_above.as_ref().map(Rule::rate);
         self.rules.store(Arc::new(Rules::new(&self.name, mode, &instance, &shared, ask_above)));

@@ -1,4 +1,5 @@
-//! The most that callers have spent in a window, for budgets that only watch.
+//! The most that callers may have spent in a window, for budgets that only watch. What is said of it errs upwards: a
+//! limit that it names refuses no more than it says.
 
 use std::{
     collections::HashMap,
@@ -30,26 +31,30 @@ struct Seen {
 
 #[derive(Debug, Default)]
 struct Caller {
-    /// The number of the window that is counted.
-    window: u128,
+    /// The number of the stretch that is counted, as long as the window.
+    stretch: u128,
     spent: u64,
+    /// What was spent in the stretch before.
+    before: u64,
     peak: u64,
 }
 
 impl Peaks {
     pub(super) fn note(&self, key: &str, cost: u64, now: Duration, length: Duration) {
         let id = self.hasher.hash_one(key);
-        let window = now.as_nanos() / length.as_nanos().max(1);
+        let stretch = now.as_nanos() / length.as_nanos().max(1);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if id & seen.mask != 0 {
             return;
         }
         let caller = seen.callers.entry(id).or_default();
-        if caller.window != window {
-            (caller.window, caller.spent) = (window, 0);
+        if caller.stretch != stretch {
+            caller.before = if caller.stretch + 1 == stretch { caller.spent } else { 0 };
+            (caller.stretch, caller.spent) = (stretch, 0);
         }
         caller.spent = caller.spent.saturating_add(cost);
-        caller.peak = caller.peak.max(caller.spent);
+        // A window slides: in the worst case it holds all of two stretches.
+        caller.peak = caller.peak.max(caller.spent.saturating_add(caller.before));
         if seen.callers.len() > CALLERS_MAX {
             seen.halve();
         }
@@ -103,12 +108,12 @@ mod tests {
     }
 
     #[test]
-    fn each_window_is_counted_for_itself() {
+    fn a_burst_over_the_edge_of_a_stretch_is_one() {
         let peaks = Peaks::default();
-        for (at_ms, cost) in [(0, 3), (999, 4), (1000, 5), (5000, 1)] {
+        for (at_ms, cost) in [(0, 3), (999, 4), (1000, 5), (5000, 8), (7000, 9)] {
             peaks.note("caller", cost, Duration::from_millis(at_ms), SECOND);
         }
-        assert_eq!(peaks.limit_for_999(), Some(7));
+        assert_eq!(peaks.limit_for_999(), Some(12));
     }
 
     #[test]

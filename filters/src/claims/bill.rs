@@ -25,6 +25,8 @@ pub(super) struct Bill<'f> {
     owners: Vec<usize>,
     /// Of all rules asked, the one with the least left.
     tightest: Option<RateState>,
+    /// The places of observed budgets that would have refused.
+    over: Vec<usize>,
 }
 
 /// What can be given back.
@@ -38,7 +40,7 @@ struct Spent {
 impl<'f> Bill<'f> {
     pub(super) fn new(budgets: &'f [Arc<Budget>], instance: &'f MemoryBudgets, now: Duration) -> Self {
         let rules = budgets.iter().map(|budget| budget.rules()).collect();
-        Self { budgets, rules, instance, now, spent: Vec::new(), owners: Vec::new(), tightest: None }
+        Self { budgets, rules, instance, now, spent: Vec::new(), owners: Vec::new(), tightest: None, over: Vec::new() }
     }
 
     /// Spends from the rules that the instance counts for itself.
@@ -69,7 +71,7 @@ impl<'f> Bill<'f> {
             if !charge.is_observed {
                 self.tightest = Some(self.tightest.filter(|known| known.remaining <= rate.remaining).unwrap_or(*rate));
             } else if grant.over.contains(&index) {
-                self.count(index, |budget| &budget.counts.observed);
+                self.over.extend(self.owners.get(index));
             }
         }
         if store.is_some_and(|store| store.is_remote()) {
@@ -124,7 +126,12 @@ impl<'f> Bill<'f> {
     }
 
     /// The request passes: what is left goes into the answer.
-    pub(super) fn pass(self, facts: &mut Facts) {
+    pub(super) fn pass(mut self, facts: &mut Facts) {
+        self.over.sort_unstable();
+        self.over.dedup();
+        for budget in self.over.iter().filter_map(|place| self.budgets.get(*place)) {
+            budget.counts.observed.fetch_add(1, Relaxed);
+        }
         if let Some(rate) = self.tightest {
             facts.note_rate(rate);
         }

@@ -71,7 +71,7 @@ impl Claims {
             let budget = parts.budgets.get(name).ok_or_else(|| fault(format!("there is no budget `{name}`")))?;
             let index = claims.budgets.len();
             claims.budgets.push(Arc::clone(budget));
-            if budget.rules().shared.is_empty() {
+            if !budget.has_shared_rules() {
                 continue;
             }
             let store = store_of(budget, parts).ok_or_else(|| fault(format!("`{name}` has no store")))?;

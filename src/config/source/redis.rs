@@ -117,6 +117,9 @@ impl FromStr for RedisUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains(char::is_whitespace) {
+            return Err("there is white space in this URL: in a password write it as %20");
+        }
         let (is_tls, rest) = match text.split_once("://") {
             Some(("redis", rest)) => (false, rest),
             Some(("rediss", rest)) => (true, rest),
@@ -205,7 +208,7 @@ mod tests {
         check("http://a", Err("this URL is neither `redis://` nor `rediss://`"));
         check("127.0.0.1:6379", Err("this URL is neither `redis://` nor `rediss://`"));
         check("redis://", Err("this URL has no host"));
-        check("redis://a b", Err("this URL has no host"));
+        check("redis://a b", Err("there is white space in this URL: in a password write it as %20"));
         check("redis://a:0", Err("the port in this URL is no number"));
         check("redis://a:b", Err("the port in this URL is no number"));
         check("redis://a/x", Err("the database in this URL is no number"));

@@ -105,28 +105,40 @@ async fn checked(url: &RedisUrl, options: &RedisOptions, dialer: &Dialer) -> Res
     let mut dialed = dialer.dial(url).await?;
     // Says at once what ROLE and CONFIG GET say too, and is open to more users than these.
     let info = text(&dialed.ask(&cmd("INFO")).await?).ok_or(LinkFault::Malformed("INFO"))?;
-    let field = |name: &str| {
-        let value = |line: &'_ str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned());
-        info.lines().find_map(value)
-    };
+    let field = |name: &str| field(&info, name);
     match (field("role"), field("loading").as_deref()) {
         (Some(role), None | Some("0")) if role == "master" => {}
         (Some(role), None | Some("0")) => return Err(LinkFault::NotPrimary { server, role: format!("a {role}") }),
         (Some(_), Some(_)) => return Err(LinkFault::NotPrimary { server, role: "loading its data".to_owned() }),
         (None, _) => return Err(LinkFault::Malformed("INFO")),
     }
-    match field("maxmemory_policy") {
-        _ if options.allow_eviction => {}
-        // Not even `volatile-*`: every key of the store has a time to live.
-        Some(policy) if policy != "noeviction" => return Err(LinkFault::Evicts { server, policy }),
-        Some(_) => {}
-        None => tracing::warn!(server, "the server does not say whether it may drop keys when its memory is full"),
+    if field("maxmemory_policy").is_none() && !options.allow_eviction {
+        tracing::warn!(server, "the server does not say whether it may drop keys when its memory is full");
     }
+    eviction(&info, &server, options)?;
     let run = field("run_id").filter(|run| !run.is_empty()).ok_or(LinkFault::Malformed("INFO"))?;
     Ok(Primary { dialed, server, run })
 }
 
-fn text(value: &Value) -> Option<String> {
+/// Whether the server may drop keys when its memory is full, as `INFO` says.
+///
+/// # Errors
+/// Where it may, and that is not allowed.
+pub(super) fn eviction(info: &str, server: &str, options: &RedisOptions) -> Result<(), LinkFault> {
+    match field(info, "maxmemory_policy") {
+        // Not even `volatile-*`: every key of the store has a time to live.
+        Some(policy) if policy != "noeviction" && !options.allow_eviction => {
+            Err(LinkFault::Evicts { server: server.to_owned(), policy })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn field(info: &str, name: &str) -> Option<String> {
+    info.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+}
+
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),

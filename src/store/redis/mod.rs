@@ -19,6 +19,7 @@
 //! - A command that is stamped ahead of the clocks, accepted, and lost with the server's memory, is accepted again
 //!   if the one instance that knew of it ends within the second until its next heartbeat, or cannot reach the server
 //!   for longer than another that has come back to it waits: some five seconds.
+//! - Nobody knows of such a command when all instances and the server have lost their memory together, either.
 //! - Asynchronous replication loses the last reservations in a failover. The new primary is seen to be another
 //!   server and makes a fence, so nothing comes of that. But while an old primary still serves some instances (split
 //!   brain), an id can be accepted once on either side; `min-replicas-to-write` on the servers bounds that. A primary

@@ -70,8 +70,9 @@ local function open_state(key, caller, now_us)
   if state.run ~= caller.run then
     fence(state, caller, now_us, now)
     is_changed = true
-  elseif state.fence ~= caller.fence and caller.known > state.epoch then
-    -- Learned under another fence: accepted by a memory that this one does not have.
+  elseif state.fence ~= caller.fence and caller.known > state.epoch or caller.known > math.max(state.epoch, state.cur, state.prev) then
+    -- Accepted by a memory that this one does not have: learned under another fence, or under this one and since
+    -- lost, as by a primary that was made a replica of another and a primary again.
     state.epoch, is_changed = caller.known, true
   end
   return state, rotate(state, caller, now) or is_changed

@@ -7,6 +7,7 @@ use super::{
     link::Link,
     locate,
 };
+use redis::cmd;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -112,11 +113,26 @@ impl RedisStore {
                     is_published = true;
                     self.publish(link);
                 }
-                Ok(()) => {}
+                Ok(()) => {
+                    if let Err(fault) = self.still_fit(link).await {
+                        return fault;
+                    }
+                }
                 Err(fault) if !is_published => return LinkFault::Refused(fault.to_string()),
                 // Counted as any other call.
                 Err(fault) => tracing::debug!(store = self.name, %fault, "a heartbeat failed"),
             }
+        }
+    }
+
+    /// Somebody may change the server's policy while it runs.
+    async fn still_fit(&self, link: &Link) -> Result<(), LinkFault> {
+        let mut command = cmd("INFO");
+        command.arg("memory");
+        match timeout(self.options.command_timeout, link.send(&command)).await {
+            Ok(Ok(info)) => locate::eviction(&locate::text(&info).unwrap_or_default(), &link.server, &self.options),
+            // What a link without answers comes to is for the calls to say.
+            Ok(Err(_)) | Err(_) => Ok(()),
         }
     }
 
