@@ -23,8 +23,9 @@
 //! - Asynchronous replication loses the last reservations in a failover. The new primary is seen to be another
 //!   server and makes a fence, so nothing comes of that. But while an old primary still serves some instances (split
 //!   brain), an id can be accepted once on either side; `min-replicas-to-write` on the servers bounds that. A primary
-//!   that loses its place and gets it back, with no instance connected in between, is not seen to have forgotten
-//!   what the other wrote over.
+//!   that is made a replica and a primary again has forgotten what the other did not know. The instances tell it, but
+//!   what was accepted within the last second is known to one of them alone, and another may come back first.
+//! - The server's eviction policy is looked at every second: what it drops within that second is not missed.
 //! - A call without an answer in time may have been carried out: its id stays reserved, its budgets stay spent.
 //! - After a fence, commands are refused that were stamped before it or before the furthest ahead that any command was
 //!   accepted: whoever may sign can so prolong a fence by as much as freshness lets a command be ahead.
