@@ -10,9 +10,9 @@
 //!   expired because time went by or because the server's clock was set forward. Where it is set back, ids and
 //!   spends are kept longer.
 //! - A server that has no state (emptied, or restarted so), or has one that another start of a server wrote
-//!   (restarted, promoted), makes a new *fence*: the epoch becomes the present, by the clocks of the server and of
-//!   the caller, and not less than any timestamp that the caller knows to have been accepted. For a few seconds more,
-//!   what is stamped ahead of both clocks is refused, while the other instances tell with their claims and
+//!   (restarted, promoted, or made a replica and a primary again), makes a new *fence*: the epoch becomes the
+//!   present, by the clocks of the server and of the caller, and not less than any timestamp that the caller knows to
+//!   have been accepted. For a few seconds more, what is stamped ahead of both clocks is refused, while the other instances tell with their claims and
 //!   heartbeats what they know from before the fence; the epoch moves behind that too.
 //!
 //! # What does not
@@ -22,20 +22,19 @@
 //! - Nobody knows of such a command when all instances and the server have lost their memory together, either.
 //! - Asynchronous replication loses the last reservations in a failover. The new primary is seen to be another
 //!   server and makes a fence, so nothing comes of that. But while an old primary still serves some instances (split
-//!   brain), an id can be accepted once on either side; `min-replicas-to-write` on the servers bounds that. A primary
-//!   that is made a replica and a primary again has forgotten what the other did not know. The instances tell it, but
-//!   what was accepted within the last second is known to one of them alone, and another may come back first.
+//!   brain), an id can be accepted once on either side; `min-replicas-to-write` on the servers bounds that.
 //! - The server's eviction policy is looked at every second: what it drops within that second is not missed.
 //! - A call without an answer in time may have been carried out: its id stays reserved, its budgets stay spent.
 //! - After a fence, commands are refused that were stamped before it or before the furthest ahead that any command was
 //!   accepted: whoever may sign can so prolong a fence by as much as freshness lets a command be ahead.
+//! - A server that its first replica is attached to looks like another one, so it makes a fence that none needed.
 //! - Who deletes single keys, or sets the clock of the server forward by more than a window, frees what they counted.
 //! - A fence made by an instance whose clock is far ahead refuses everything until that time: delete the key
 //!   `<prefix>state` once the clock is right.
 //!
 //! # What a user of the server must be allowed
 //! `INFO`, `EVALSHA`, `SCRIPT LOAD`, in a Cluster `CLUSTER SLOTS` and `CLUSTER KEYSLOT`, and in scripts, on keys with
-//! the prefix: `TIME`, `HMGET`, `HSET`, `EXISTS`, `MGET`, `SET`, `DEL`, `ZADD`, `ZREMRANGEBYSCORE`, `ZCARD`, `PEXPIRE`.
+//! the prefix: `INFO`, `TIME`, `HMGET`, `HSET`, `EXISTS`, `MGET`, `SET`, `DEL`, `ZADD`, `ZREMRANGEBYSCORE`, `ZCARD`, `PEXPIRE`.
 
 mod calls;
 mod dial;

@@ -27,9 +27,15 @@ local function read_state(key)
   return state
 end
 
+-- The server's start, and since when it is a primary: one that was made a replica has another's memory, though it is
+-- still the same process.
+local function run_of(caller)
+  return caller.run .. ':' .. (string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or '')
+end
+
 -- Nothing that another memory held can be known: all that was stamped until now may have been accepted.
-local function fence(state, caller, now_us, now)
-  state.run = caller.run
+local function fence(state, caller, run, now_us, now)
+  state.run = run
   state.fence = caller.nonce .. string.format('%.0f', now_us)
   state.epoch = math.max(state.epoch, now, caller.wall, caller.known)
   state.hold = now + caller.hold
@@ -57,6 +63,11 @@ local function rotate(state, caller, now)
   return true
 end
 
+-- The highest timestamp that may have been accepted by anybody.
+local function known(state)
+  return math.max(state.epoch, state.cur, state.prev)
+end
+
 -- The replay state as it is now, and whether it has to be written.
 local function open_state(key, caller, now_us)
   local now, state = math.floor(now_us / 1000), read_state(key)
@@ -67,12 +78,13 @@ local function open_state(key, caller, now_us)
       state.start, state.len, state.first = now, caller.keep, caller.keep
     end
   end
-  if state.run ~= caller.run then
-    fence(state, caller, now_us, now)
+  local run = run_of(caller)
+  if state.run ~= run then
+    fence(state, caller, run, now_us, now)
     is_changed = true
-  elseif state.fence ~= caller.fence and caller.known > state.epoch or caller.known > math.max(state.epoch, state.cur, state.prev) then
+  elseif state.fence ~= caller.fence and caller.known > state.epoch or caller.known > known(state) then
     -- Accepted by a memory that this one does not have: learned under another fence, or under this one and since
-    -- lost, as by a primary that was made a replica of another and a primary again.
+    -- lost.
     state.epoch, is_changed = caller.known, true
   end
   return state, rotate(state, caller, now) or is_changed
@@ -85,9 +97,4 @@ local function write_state(key, state)
     written[#written + 1] = state[field]
   end
   redis.call('HSET', key, unpack(written))
-end
-
--- The highest timestamp that may have been accepted by anybody.
-local function known(state)
-  return math.max(state.epoch, state.cur, state.prev)
 end
