@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from . import gateways, load
+from . import gateways, load, store
 from .backend import SESSIONS
 from .gateways import Gateway
 from .processes import GATEWAY_CORE, LOAD_CORE, Daemon, free_port
@@ -69,6 +69,8 @@ def plain(subject: Gateway, work: str, backend: int, seconds: int) -> Sample:
 def signed(subject: Gateway, work: str, backend: int, seconds: int, *options: str) -> Sample:
     """Signed commands to the gateway, as many as it takes to fill the time."""
     with gateway(subject, work, backend) as daemon:
+        if "redis" in subject.store:
+            store.await_gateway()
 
         def commands(count: int):
             return load.signed_load(
