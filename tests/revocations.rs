@@ -30,7 +30,7 @@ struct Scene {
 
 /// A gateway whose backend holds what it answers at `held` until the gate is opened, and whose lookup has these
 /// options.
-fn scene(held: &'static str, options: &str) -> Scene {
+async fn scene(held: &'static str, options: &str) -> Scene {
     let (gate, is_open) = watch::channel(false);
     let backend = Backend::start(move |seen: &Seen| {
         let reply = answer(seen);
@@ -41,7 +41,7 @@ fn scene(held: &'static str, options: &str) -> Scene {
         .replace("drain:", "observe: { access_log: { to: off } }\ndrain:");
     let env = |name: &str| (name == "TEST_SIGNER").then(|| SIGNER_PEM.to_owned());
     let loaded = config::parse(&yaml, "gateway.yaml", Path::new(""), &env).unwrap();
-    let running = life::start(loaded, &env).unwrap();
+    let running = life::start(loaded, &env).await.unwrap();
     let edge = format!("http://{}", running.address("edge").unwrap()).parse().unwrap();
     Scene { running, edge, backend, gate }
 }
@@ -90,7 +90,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_the_backend_is_refused_and_its_answer_is_not_signed() {
-    let scene = scene(ACCOUNT, "");
+    let scene = scene(ACCOUNT, "").await;
     for (session, user, expected) in [
         ("session-2", "user-2", "ok"),
         ("session-2", "user-1", "SESSION_REVOKED"),
@@ -106,7 +106,7 @@ async fn what_waits_for_the_backend_is_refused_and_its_answer_is_not_signed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_looked_up_is_refused_and_does_not_reach_the_backend() {
-    let scene = scene(LOOKUPS, "");
+    let scene = scene(LOOKUPS, "").await;
     assert_eq!(scene.overtaken(LOOKUPS, |all| all.invalidate_user("user-2")).await, "ok");
     assert_eq!(scene.reached(ACCOUNT), 1);
     assert_eq!(scene.overtaken(LOOKUPS, |all| all.invalidate_user("user-1")).await, "SESSION_REVOKED");
@@ -116,7 +116,7 @@ async fn what_is_being_looked_up_is_refused_and_does_not_reach_the_backend() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_session_is_refused_whatever_the_lookup_says_and_a_user_is_looked_up() {
-    let scene = scene("", "");
+    let scene = scene("", "").await;
     assert_eq!(scene.outcome("session-1").await, "ok");
     scene.invalidations().invalidate_session("session-1");
     let lookups = scene.reached(LOOKUPS);
@@ -130,7 +130,7 @@ async fn an_ended_session_is_refused_whatever_the_lookup_says_and_a_user_is_look
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_is_emptied_by_invalidations_and_unused_while_the_feed_is_down() {
-    let scene = scene("", ", unknown_for: 1m, cache: { ttl: 1h, without_feed: true }");
+    let scene = scene("", ", unknown_for: 1m, cache: { ttl: 1h, without_feed: true }").await;
     let lookups = async |times: usize, expected: &str| {
         let before = scene.reached(LOOKUPS);
         for _ in 0..times {
@@ -162,7 +162,7 @@ async fn a_cache_is_emptied_by_invalidations_and_unused_while_the_feed_is_down()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_every_command_asks_and_is_counted() {
-    let scene = scene("", "");
+    let scene = scene("", "").await;
     for session in ["session-1", "session-1", "nobody", "session-lost"] {
         scene.outcome(session).await;
     }

@@ -89,6 +89,15 @@ async fn what_one_has_accepted_the_other_refuses_in_every_protocol_and_codec() {
 }
 
 #[test]
+fn who_is_told_that_a_gateway_is_ready_finds_its_store_there() {
+    let (backend, redis) = (backend(), Redis::start());
+    for _ in 0..5 {
+        let gateway = Gateway::start(&yaml(&backend, &redis));
+        assert_eq!(get(&gateway, "public", "/deny").status, 200);
+    }
+}
+
+#[test]
 fn a_budget_is_one_for_all() {
     let (backend, redis) = (backend(), Redis::start());
     let [one, other] = two(&backend, &redis);

@@ -45,7 +45,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     log::start(loaded.config.observe.log.level)?;
-    let running = life::start(loaded, &env)?;
+    let running = life::start(loaded, &env).await?;
     running.announce();
     let gateway = addresses(&running)?;
     let stop = (!args.once).then(stopped).transpose()?;

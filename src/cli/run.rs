@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 async fn serve(loaded: Loaded, env: &Env<'_>) -> Result<(), Box<dyn Error>> {
     // Ahead of the announcement: whoever has read it may send a signal at once.
     let mut signals = Signals::listen()?;
-    let running = life::start(loaded, env)?;
+    let running = life::start(loaded, env).await?;
     running.announce();
     life::run_until_told(&running, &mut signals).await;
     Ok(())

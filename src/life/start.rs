@@ -13,6 +13,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use filters::{api::Clock, memory::SystemClock, session::Invalidations};
+use futures_util::future::join_all;
 use pingora_core::{server::configuration::ServerConf, services::Service as _};
 use pingora_proxy::{HttpProxy, http_proxy};
 use serde_json::{Map, Value, json};
@@ -82,7 +83,7 @@ pub struct Running {
 ///
 /// # Errors
 /// Where an address, a certificate, a key or a file cannot be used.
-pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
+pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     let metrics = Arc::new(Metrics::new()?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let invalidations = Arc::new(Invalidations::new(Arc::clone(&clock)));
@@ -124,6 +125,9 @@ pub fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
     for store in &plan.load().shared_stores {
         tokio::spawn(Arc::clone(store).run(disconnected.clone()));
     }
+    // Connections that come before this wait with the kernel: the first command would find no store. One that is
+    // out of reach keeps nobody from starting.
+    join_all(plan.load().shared_stores.iter().map(|store| store.tried())).await;
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     Ok(Running {
         plan,

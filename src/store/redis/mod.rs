@@ -64,8 +64,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
 use wire::Keys;
+
+/// How often it is looked whether a first attempt has ended.
+const TRIED_POLL: Duration = Duration::from_millis(2);
 
 /// Whether a store can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +166,16 @@ impl RedisStore {
     #[must_use]
     pub fn status(&self) -> Status {
         Status::clone(&self.status.load())
+    }
+
+    /// Waits until a first attempt to connect has come to its end, well or not, and at most as long as one step of it
+    /// may take.
+    pub async fn tried(&self) {
+        let is_untried = || self.link.load().is_none() && matches!(**self.why_down.load(), LinkFault::NotYet);
+        let until = Instant::now() + self.options.connect_timeout;
+        while is_untried() && Instant::now() < until {
+            sleep(TRIED_POLL).await;
+        }
     }
 
     /// Notes how long ids are kept, and says the longest that was ever asked for.
