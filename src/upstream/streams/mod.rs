@@ -6,6 +6,8 @@
 //! What one stream does to the others on its connection:
 //! - Whoever does not read an answer holds back its own stream only: the window of the connection is as large as the
 //!   protocol allows, so that the windows of all its streams fit into it.
+//! - Whether a request that the peer does not read holds back the others' bodies is the peer's to say: it does where
+//!   its window for the connection is no larger than that for a stream.
 //! - A cancelled stream costs the others nothing.
 //! - A lost TCP segment holds back all of them, as it does with HTTP/2 anywhere.
 //!

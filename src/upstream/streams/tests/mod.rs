@@ -1,7 +1,11 @@
 //! Streams to real HTTP/2 servers.
 
+mod bodies;
+mod endings;
 mod peer;
+mod raw;
 mod sharing;
+mod tls;
 
 use super::*;
 use crate::{
