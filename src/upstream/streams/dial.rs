@@ -97,20 +97,16 @@ pub(super) async fn connect(endpoint: Arc<Endpoint>) {
     };
     endpoint.reached();
     endpoint.streams.joined(&endpoint, &link);
+    let (of_endpoint, of_link) = (Arc::downgrade(&endpoint), Arc::downgrade(&link));
     // Only who uses the connection keeps it.
-    let (endpoint, link) = (downgraded(endpoint), downgraded(link));
+    drop((endpoint, link));
     tokio::select! {
         () = &mut driver => {}
-        () = idle(&endpoint, &link) => driver.await,
+        () = idle(&of_endpoint, &of_link) => driver.await,
     }
-    if let (Some(endpoint), Some(link)) = (endpoint.upgrade(), link.upgrade()) {
+    if let (Some(endpoint), Some(link)) = (of_endpoint.upgrade(), of_link.upgrade()) {
         endpoint.streams.lost(&endpoint, &link);
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
-fn downgraded<T>(held: Arc<T>) -> Weak<T> {
-    Arc::downgrade(&held)
 }
 
 /// Waits until the connection has been idle for as long as it may be, and was left.

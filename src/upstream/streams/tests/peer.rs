@@ -115,6 +115,7 @@ impl Peer {
                     accepted = listener.accept() => accepted.unwrap().0,
                     _ = ending.wait_for(|_| false) => return,
                 };
+                stream.set_nodelay(true).unwrap();
                 opened.fetch_add(1, SeqCst);
                 let (builder, tls, mut orders) = (builder.clone(), tls.clone(), orders.clone());
                 let (closed, answer) = (Arc::clone(&closed), answer.clone());
