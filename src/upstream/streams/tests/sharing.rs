@@ -9,9 +9,12 @@ use futures_util::future::join_all;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_calls_on_a_cold_endpoint_make_one_connection() {
     let peer = Peer::start(echo).await;
-    let upstream = upstream(&[peer.address]);
-    let answers = join_all((0..1000).map(|_| answer(&upstream, call("/")))).await;
-    assert!(answers.iter().all(|answer| answer == "ping"));
+    let upstream = Arc::new(upstream(&[peer.address]));
+    let calls = (0..1000).map(|_| {
+        let upstream = Arc::clone(&upstream);
+        tokio::spawn(async move { answer(&upstream, call("/")).await })
+    });
+    assert!(join_all(calls).await.into_iter().all(|answer| answer.unwrap() == "ping"));
     assert_eq!(peer.opened(), 1);
 }
 
