@@ -12,6 +12,7 @@ use portcullis::client::{Codec, Protocol};
 use std::{
     fmt::Display,
     net::{SocketAddr, TcpListener},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -131,4 +132,22 @@ async fn commands_and_lookups_find_those_that_are_up() {
         }
     }
     assert!(refused <= unlucky_max(began), "{refused}");
+}
+
+#[test]
+fn an_upstream_by_tls_may_stand_beside_those_of_forwards() {
+    let backend = backend();
+    let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/files/certificate.pem");
+    let gateway = Gateway::start(&format!(
+        r#"
+version: 1
+listeners: {{ public: {{ bind: "127.0.0.1:0" }} }}
+upstreams:
+  backend: {{ endpoints: ["http://{}"] }}
+  secure: {{ endpoints: ["https://127.0.0.1:1", "http://127.0.0.1:1"], tls: {{ ca: {authority:?}, server_name: a }} }}
+routes: [ {{ name: api, match: {{ path: "/*" }}, forward: backend }} ]
+"#,
+        backend.address
+    ));
+    assert_eq!(ask(&gateway, "GET").status, 200);
 }

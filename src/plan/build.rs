@@ -11,6 +11,7 @@ use super::{
     stores::Stores,
 };
 use crate::{
+    client::{Trust, TrustFault},
     config::{
         Config, Env, Loaded, network,
         secrets::SecretFault,
@@ -19,7 +20,7 @@ use crate::{
     listener::head::HeadLimits,
     store::redis::OptionsFault,
     telemetry::metrics::Metrics,
-    upstream::{EndpointProblem, Upstream, UpstreamOptions},
+    upstream::{EndpointProblem, Upstream, UpstreamOptions, UpstreamTls},
 };
 use filters::{
     api::{BuildFault, Clock, Parts},
@@ -94,6 +95,22 @@ pub enum BuildProblem {
     /// An endpoint that is none.
     #[error(transparent)]
     Endpoint(#[from] EndpointProblem),
+    /// There is nobody to trust at an upstream's `https://` endpoints.
+    #[error("upstream `{upstream}`: {fault}")]
+    Trust {
+        /// The upstream's name.
+        upstream: String,
+        /// Why.
+        fault: TrustFault,
+    },
+    /// What has `https://` endpoints would be spoken to in cleartext.
+    #[error("{user} goes out in cleartext, but upstream `{upstream}` has `https://` endpoints")]
+    Cleartext {
+        /// What goes out.
+        user: String,
+        /// The upstream's name.
+        upstream: String,
+    },
     /// A header value that is none.
     #[error("route `{0}`: its `host` is no header value")]
     Host(String),
@@ -108,7 +125,7 @@ pub enum BuildProblem {
 /// Where a secret cannot be read, or the configuration was not checked.
 pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem> {
     let config = &loaded.config;
-    let upstreams = upstreams(config)?;
+    let upstreams = upstreams(&loaded)?;
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = Stores::new(&loaded, outside)?;
     let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
@@ -123,7 +140,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     Ok(Plan { listeners, routes, shut, identity_headers, budgets, shared_stores, loaded })
 }
 
-fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {
+fn upstreams(loaded: &Loaded) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {
     let upstream = |(name, written): (&String, &source::Upstream)| {
         let options = UpstreamOptions {
             connect: written.timeouts.connect.get(),
@@ -134,9 +151,20 @@ fn upstreams(config: &Config) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
             idle_timeout: written.pool.idle_timeout.get(),
             answer_bytes_max: usize::try_from(written.pool.answer_max.bytes()).unwrap_or(usize::MAX),
         };
-        Ok((name.clone(), Arc::new(Upstream::new(name, &written.endpoints, options)?)))
+        let upstream = Upstream::new(name, &written.endpoints, options)?;
+        if !upstream.has_tls() {
+            return Ok((name.clone(), Arc::new(upstream)));
+        }
+        let tls = written.tls.clone().unwrap_or_default();
+        let trust = match &tls.ca {
+            Some(ca) => Trust::in_file(&loaded.resolve(ca)),
+            None => Trust::of_the_system(),
+        };
+        let trust = trust.map_err(|fault| BuildProblem::Trust { upstream: name.clone(), fault })?;
+        let tls = UpstreamTls::new(&trust, tls.server_name.as_deref())?;
+        Ok((name.clone(), Arc::new(Upstream::with_tls(name, &written.endpoints, options, &tls)?)))
     };
-    config.upstreams.iter().map(upstream).collect()
+    loaded.config.upstreams.iter().map(upstream).collect()
 }
 
 fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
@@ -165,6 +193,19 @@ pub(super) fn find<'a, T>(
     user: impl FnOnce() -> String,
 ) -> Result<&'a T, BuildProblem> {
     map.get(name).ok_or_else(|| BuildProblem::Missing { user: user(), kind, name: name.to_owned() })
+}
+
+/// An upstream that `user` may speak to in cleartext.
+pub(super) fn cleartext<'a>(
+    upstreams: &'a BTreeMap<String, Arc<Upstream>>,
+    name: &str,
+    user: impl Fn() -> String,
+) -> Result<&'a Arc<Upstream>, BuildProblem> {
+    let upstream = find(upstreams, name, "upstream", &user)?;
+    if upstream.has_tls() {
+        return Err(BuildProblem::Cleartext { user: user(), upstream: name.to_owned() });
+    }
+    Ok(upstream)
 }
 
 struct Builder<'a> {
@@ -218,7 +259,7 @@ impl Builder<'_> {
     }
 
     fn forward(&self, route: &str, written: &source::Forward) -> Result<Forward, BuildProblem> {
-        let upstream = find(self.upstreams, written.upstream(), "upstream", || format!("route `{route}`"))?;
+        let upstream = cleartext(self.upstreams, written.upstream(), || format!("route `{route}`"))?;
         let (websocket, host) = match written {
             source::Forward::Upstream(_) => (false, None),
             source::Forward::Options(options) => (options.websocket, options.host.as_deref()),
@@ -229,7 +270,7 @@ impl Builder<'_> {
 
     fn commands(&self, route: &str, name: &str) -> Result<CommandTarget, BuildProblem> {
         let written = find(&self.config.commands, name, "commands", || format!("route `{route}`"))?;
-        let upstream = find(self.upstreams, &written.upstream, "upstream", || format!("commands `{name}`"))?;
+        let upstream = cleartext(self.upstreams, &written.upstream, || format!("commands `{name}`"))?;
         let signer = Arc::clone(&self.keys(route)?.signer);
         let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
         let invalidations = Arc::clone(self.outside.invalidations);

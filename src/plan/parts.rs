@@ -1,6 +1,6 @@
 //! What filters are built from.
 
-use super::{BuildProblem, Outside, build::find, keys::Keys, stores::Stores};
+use super::{BuildProblem, Outside, build::cleartext, keys::Keys, stores::Stores};
 use crate::{
     config::{
         Config,
@@ -44,7 +44,7 @@ fn sessions(
 ) -> Result<BTreeMap<String, Arc<Directory>>, BuildProblem> {
     let mut sessions = BTreeMap::new();
     for (name, written) in &config.sessions {
-        let upstream = find(upstreams, &written.upstream, "upstream", || format!("sessions `{name}`"))?;
+        let upstream = cleartext(upstreams, &written.upstream, || format!("sessions `{name}`"))?;
         sessions.insert(name.clone(), Arc::new(directory(name, written, upstream, outside)));
     }
     Ok(sessions)

@@ -1,7 +1,16 @@
 //! One backend address.
 
-use super::{pool::Pool, rest::Rest};
-use http::{Uri, uri::Scheme};
+use super::{
+    UpstreamTls,
+    pool::Pool,
+    rest::Rest,
+    streams::{Streams, Waits},
+    tls::EndpointTls,
+};
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
 use std::{io, net::SocketAddr, time::Instant};
 
 /// An endpoint that cannot be used, and why.
@@ -11,43 +20,48 @@ pub struct EndpointProblem(pub String);
 
 /// One address of an upstream, with the connections that are kept to it.
 pub struct Endpoint {
-    authority: String,
+    pub(super) scheme: Scheme,
+    pub(super) authority: Authority,
     host: String,
     port: u16,
     literal: Option<SocketAddr>,
     rest: Rest,
     pub(super) pool: Pool,
+    pub(super) tls: Option<EndpointTls>,
+    pub(super) streams: Streams,
 }
 
 impl Endpoint {
-    /// From `http://host:port`; the port is 80 where it is left out.
+    /// From `http://host:port` or `https://host:port`; the port is 80 or 443 where it is left out.
     ///
     /// # Errors
     /// Where it is anything else.
-    pub fn parse(url: &str) -> Result<Self, EndpointProblem> {
+    pub(super) fn new(url: &str, waits: Waits, tls: &UpstreamTls) -> Result<Self, EndpointProblem> {
         let problem = |what: &str| EndpointProblem(format!("endpoint `{url}`: {what}"));
         let uri: Uri = url.parse().map_err(|_| problem("is no URL"))?;
-        if uri.scheme() != Some(&Scheme::HTTP) {
-            return Err(problem("only http:// is served"));
-        }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(problem("has a path or a query"));
         }
-        let authority = uri.authority().ok_or_else(|| problem("has no host"))?;
+        let parts = uri.into_parts();
+        let scheme = parts.scheme.filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+        let scheme = scheme.ok_or_else(|| problem("is neither http:// nor https://"))?;
+        let authority = parts.authority.ok_or_else(|| problem("has no host"))?;
         if authority.as_str().contains('@') {
             return Err(problem("has user information"));
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(80);
+        let is_tls = scheme == Scheme::HTTPS;
+        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let literal = host.parse().ok().map(|ip| SocketAddr::new(ip, port));
-        let (authority, rest, pool) = (authority.as_str().to_owned(), Rest::default(), Pool::default());
-        Ok(Self { authority, host, port, literal, rest, pool })
+        let tls = is_tls.then(|| tls.of(&host)).transpose()?;
+        let (rest, pool, streams) = (Rest::default(), Pool::default(), Streams::new(waits));
+        Ok(Self { scheme, authority, host, port, literal, rest, pool, tls, streams })
     }
 
     /// `host:port` as written, for the `Host` header.
     #[must_use]
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.authority.as_str()
     }
 
     /// It could not be connected to: requests go elsewhere for a while.
@@ -80,21 +94,38 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{client::Trust, upstream::UpstreamOptions};
+    use std::time::Duration;
 
     #[test]
-    fn endpoints_are_plain_http_origins() {
-        for (url, authority) in [
-            ("http://127.0.0.1:8081", Some("127.0.0.1:8081")),
-            ("http://backend/", Some("backend")),
-            ("http://[::1]:80", Some("[::1]:80")),
-            ("https://backend", None),
+    fn endpoints_are_origins() {
+        let tls = UpstreamTls::new(&Trust::nobody(), None).unwrap();
+        let options = UpstreamOptions {
+            connect: Duration::ZERO,
+            read: Duration::ZERO,
+            write: Duration::ZERO,
+            request: Duration::ZERO,
+            idle_max: 0,
+            idle_timeout: Duration::ZERO,
+            answer_bytes_max: 0,
+        };
+        for (url, expected) in [
+            ("http://127.0.0.1:8081", Some(("127.0.0.1:8081", 8081, false))),
+            ("http://backend/", Some(("backend", 80, false))),
+            ("http://[::1]:80", Some(("[::1]:80", 80, false))),
+            ("https://backend", Some(("backend", 443, true))),
+            ("https://[::1]:8443", Some(("[::1]:8443", 8443, true))),
+            ("https://a..b", None),
+            ("ftp://backend", None),
             ("backend:80", None),
             ("http://backend/api", None),
             ("http://backend?x", None),
             ("http://user@backend", None),
             ("", None),
         ] {
-            assert_eq!(Endpoint::parse(url).ok().map(|e| e.authority().to_owned()).as_deref(), authority, "{url}");
+            let endpoint = Endpoint::new(url, Waits::from(&options), &tls).ok();
+            let found = endpoint.as_ref().map(|found| (found.authority(), found.port, found.tls.is_some()));
+            assert_eq!(found, expected, "{url}");
         }
     }
 }

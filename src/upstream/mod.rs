@@ -1,7 +1,8 @@
 //! Backends: their endpoints, and calls that handlers make to them.
 //!
 //! Forwarded requests take only the endpoint from here and travel through the proxy's own connector;
-//! commands and session lookups are whole calls over [`Upstream::call`]'s pool.
+//! commands and session lookups are whole calls over [`Upstream::call`]'s pool. Generic RPC is HTTP/2 streams that
+//! [`Upstream::open`] opens, the only way by which TLS is spoken.
 
 mod client;
 mod endpoint;
@@ -9,11 +10,16 @@ mod framing;
 mod pool;
 mod rest;
 pub mod sessions;
+mod streams;
+mod tls;
 
 pub use client::{Answer, CallFault};
 pub use endpoint::{Endpoint, EndpointProblem};
 pub use framing::is_doubtful;
+pub use streams::{AnswerBody, StreamBody};
+pub use tls::UpstreamTls;
 
+use crate::client::Trust;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     iter,
@@ -23,6 +29,7 @@ use std::{
     },
     time::Duration,
 };
+use streams::Waits;
 
 /// How an upstream is called.
 #[derive(Debug, Clone, Copy)]
@@ -53,16 +60,36 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream of these endpoints.
+    /// An upstream of these endpoints; of those with `https://` nobody is trusted.
     ///
     /// # Errors
-    /// Where there is none, or one is no `http://host:port`.
+    /// Where there is none, or one is no `http://host:port` or `https://host:port`.
     pub fn new(name: &str, endpoints: &[String], options: UpstreamOptions) -> Result<Self, EndpointProblem> {
+        Self::with_tls(name, endpoints, options, &UpstreamTls::new(&Trust::nobody(), None)?)
+    }
+
+    /// An upstream of these endpoints, with what is needed for those with `https://`.
+    ///
+    /// # Errors
+    /// Where there is none, or one is no `http://host:port` or `https://host:port`.
+    pub fn with_tls(
+        name: &str,
+        endpoints: &[String],
+        options: UpstreamOptions,
+        tls: &UpstreamTls,
+    ) -> Result<Self, EndpointProblem> {
         if endpoints.is_empty() {
             return Err(EndpointProblem(format!("upstream `{name}` has no endpoint")));
         }
-        let endpoints = endpoints.iter().map(|url| Endpoint::parse(url).map(Arc::new)).collect::<Result<_, _>>()?;
+        let endpoint = |url: &String| Endpoint::new(url, Waits::from(&options), tls).map(Arc::new);
+        let endpoints = endpoints.iter().map(endpoint).collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), endpoints, next: AtomicUsize::new(0), options })
+    }
+
+    /// Whether any of its endpoints is spoken to by TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.tls.is_some())
     }
 
     /// The name in the configuration.

@@ -110,7 +110,7 @@ impl<'a> Checks<'a> {
         let config = self.config;
         for (name, commands) in &config.commands {
             let pointer = join("/commands", name);
-            self.known(&format!("{pointer}/upstream"), "upstream", &commands.upstream, &config.upstreams);
+            self.cleartext(&format!("{pointer}/upstream"), "a command", &commands.upstream);
             if commands.routes.is_empty() {
                 let remedy = "add one: `user.account.get: { get: /api/v1/user/account }`";
                 self.error(&format!("{pointer}/routes"), format!("`{name}` has no commands"), remedy);

@@ -34,7 +34,7 @@ impl Checks<'_> {
             let whole = format!("{pointer}/forward");
             let at =
                 if self.tree.find(&format!("{whole}/upstream")).is_whole { format!("{whole}/upstream") } else { whole };
-            self.known(&at, "upstream", forward.upstream(), &config.upstreams);
+            self.cleartext(&at, "a forward", forward.upstream());
         }
         if let Some(commands) = &route.commands {
             self.known(&format!("{pointer}/commands"), "command set", commands, &config.commands);

@@ -1,5 +1,13 @@
-use super::{super::tree::join, Checks, paths};
+use super::{
+    super::{
+        source::{Upstream, UpstreamTls},
+        tree::join,
+    },
+    Checks, paths,
+};
+use crate::client::Trust;
 use http::{Uri, uri::Scheme};
+use rustls::pki_types::ServerName;
 use std::collections::HashSet;
 
 impl Checks<'_> {
@@ -18,10 +26,13 @@ impl Checks<'_> {
                     None => {}
                 }
             }
+            if let Some(tls) = &upstream.tls {
+                self.upstream_tls(&format!("{}/tls", join("/upstreams", name)), upstream, tls);
+            }
         }
         for (name, sessions) in &config.sessions {
             let pointer = join("/sessions", name);
-            self.known(&format!("{pointer}/upstream"), "upstream", &sessions.upstream, &config.upstreams);
+            self.cleartext(&format!("{pointer}/upstream"), "a session lookup", &sessions.upstream);
             if let Err((what, remedy)) = paths::session(&sessions.path) {
                 self.error(&format!("{pointer}/path"), what, remedy);
             }
@@ -31,6 +42,35 @@ impl Checks<'_> {
                     "leave the cache out, or add `without_feed: true`: a revoked session may then act for `ttl`";
                 self.error(&format!("{pointer}/cache"), what, remedy);
             }
+        }
+    }
+
+    /// An upstream of this name, none of whose endpoints is spoken to by TLS.
+    pub(super) fn cleartext(&mut self, pointer: &str, user: &str, name: &str) {
+        let config = self.config;
+        self.known(pointer, "upstream", name, &config.upstreams);
+        if config.upstreams.get(name).is_some_and(has_tls) {
+            let what = format!("`{name}` has `https://` endpoints, but {user} goes out in cleartext only");
+            let remedy =
+                "TLS to upstreams is for `rpc` routes so far: name an upstream that has `http://` endpoints only";
+            self.error(pointer, what, remedy);
+        }
+    }
+
+    fn upstream_tls(&mut self, pointer: &str, upstream: &Upstream, tls: &UpstreamTls) {
+        if !has_tls(upstream) {
+            let what = "no endpoint here is spoken to by TLS";
+            self.error(pointer, what, "write `https://` in its `endpoints`, or remove `tls`");
+        }
+        if let Some(name) = tls.server_name.as_ref().filter(|name| ServerName::try_from(name.as_str()).is_err()) {
+            let remedy = "write a name or an address without port, such as `backend.internal`";
+            self.error(&format!("{pointer}/server_name"), format!("`{name}` cannot be in a certificate"), remedy);
+        }
+        if let Some(ca) = tls.ca.as_ref().filter(|_| self.outside.has_secrets)
+            && let Err(fault) = Trust::in_file(&self.outside.base_dir.join(ca))
+        {
+            let remedy = "name a PEM file with the certificate of the authority";
+            self.error(&format!("{pointer}/ca"), fault.to_string(), remedy);
         }
     }
 
@@ -60,6 +100,11 @@ impl Checks<'_> {
     }
 }
 
+fn has_tls(upstream: &Upstream) -> bool {
+    let is_tls = |endpoint: &String| endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
+    upstream.endpoints.iter().any(is_tls)
+}
+
 /// What is wrong with the address of an endpoint.
 fn endpoint_fault(endpoint: &str) -> Option<String> {
     let Ok(uri) = endpoint.parse::<Uri>() else { return Some("this endpoint is no URL".to_owned()) };
@@ -75,6 +120,10 @@ fn endpoint_fault(endpoint: &str) -> Option<String> {
     }
     if authority.port_u16().is_none_or(|port| port == 0) {
         return Some("this endpoint has no port".to_owned());
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if uri.scheme() == Some(&Scheme::HTTPS) && ServerName::try_from(host).is_err() {
+        return Some("the host of this endpoint cannot be in a certificate".to_owned());
     }
     let has_path = uri.path() != "/" || uri.query().is_some() || endpoint.ends_with('/') || endpoint.contains('#');
     has_path.then(|| "this endpoint has a path, but an endpoint is only an address".to_owned())
@@ -92,6 +141,7 @@ mod tests {
         check("http://127.0.0.1:8081", None);
         check("https://[::1]:8443", None);
         check("http://backend.internal:80", None);
+        check("https://a..b:443", Some("the host of this endpoint cannot be in a certificate"));
         check("127.0.0.1:8081", Some("this endpoint is neither `http://` nor `https://`"));
         check("http://127.0.0.1", Some("this endpoint has no port"));
         check("http://127.0.0.1:0", Some("this endpoint has no port"));

@@ -4,6 +4,7 @@ use super::RedisStore;
 use filters::api::units::{Duration, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Where replay ids and shared budgets are kept.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -35,8 +36,8 @@ impl Default for MemoryStore {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Their addresses: `http://host:port`. Requests go to them in turn; one that could not
-    /// be connected to is left out for 5 s.
+    /// Their addresses: `http://host:port`, or `https://host:port` for TLS. Requests go to them in turn; one that
+    /// could not be connected to is left out for 5 s.
     #[schemars(length(min = 1))]
     pub endpoints: Vec<String>,
     /// How long each step may take.
@@ -45,6 +46,19 @@ pub struct Upstream {
     /// The pool of kept connections.
     #[serde(default)]
     pub pool: Pool,
+    /// How endpoints with `https://` are spoken to. HTTP/2 is all that is spoken there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
+}
+
+/// How endpoints with `https://` are spoken to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamTls {
+    /// Whom to trust: a PEM file with the authorities' certificates; the system's authorities where it is left out.
+    pub ca: Option<PathBuf>,
+    /// The name that their certificates are for; the host of each endpoint where it is left out.
+    pub server_name: Option<String>,
 }
 
 /// How long each step of a call to an upstream may take.

@@ -8,7 +8,7 @@ mod redis;
 mod routes;
 mod signing;
 
-pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream};
+pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream, UpstreamTls};
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
