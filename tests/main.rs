@@ -21,6 +21,7 @@ mod endpoints;
 mod forwards;
 mod framing;
 mod golden;
+mod grpc_clients;
 mod keys;
 mod kit;
 mod life;

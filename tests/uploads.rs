@@ -44,6 +44,12 @@ fn outcome(answer: &RawAnswer) -> (u16, String) {
     (answer.status, answer.json()["reason"].as_str().unwrap_or_default().to_owned())
 }
 
+/// The first detail of a Connect error, as far as it is text.
+fn detail(error: &serde_json::Value) -> String {
+    let bytes = STANDARD_NO_PAD.decode(error["details"][0]["value"].as_str().unwrap()).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 #[test]
@@ -100,8 +106,7 @@ fn a_command_with_a_broken_body_is_refused_in_its_own_protocol() {
     {
         let error = call(body).json();
         assert_eq!(error["code"], code, "{error}");
-        let detail = STANDARD_NO_PAD.decode(error["details"][0]["value"].as_str().unwrap()).unwrap();
-        assert!(String::from_utf8_lossy(&detail).contains(reason), "{error}");
+        assert!(detail(&error).contains(reason), "{error}");
     }
     assert!(!gateway.has_logged("ERROR"));
 }
@@ -165,6 +170,7 @@ fn a_client_that_waits_with_its_body_is_told_to_send_it_once() {
     // A body that will not be taken is not asked for.
     let answer = post(&gateway, "/read", "Content-Length: 5000\r\nExpect: 100-continue").answer();
     assert_eq!(outcome(&answer), (413, "BODY_TOO_LARGE".to_owned()));
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
 }
 
 #[test]
@@ -175,4 +181,38 @@ fn a_command_whose_client_waits_is_asked_for() {
     raw.send("POST /edge.v1.Gateway/ExecuteCommand HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(raw.answer().status, 100);
     assert_eq!(raw.send("{}").answer().json()["code"], "invalid_argument");
+}
+
+/// Most clients take a write that fails for the outcome of their call, and never read what it came to.
+#[test]
+fn a_client_that_is_refused_while_it_sends_may_finish_and_call_again() {
+    let backend = echo();
+    let gateway = Gateway::start(&edge_yaml(&backend));
+    let head = |path: &str, framing: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/proto\r\n{framing}\r\n\r\n")
+    };
+    // More than the listener takes of a message, which is 64 KiB.
+    let (large, chunk) = (vec![0; 1 << 20], [&b"10000\r\n"[..], &vec![0; 1 << 16], b"\r\n"].concat());
+    for (path, framing, body, end, reason) in [
+        ("/edge.v1.Gateway/Nothing", "Content-Length: 2", &b"{"[..], &b"}"[..], "ROUTE_UNKNOWN"),
+        ("/edge.v1.Gateway/Nothing", CHUNKED, b"2\r\n{}\r\n", b"0\r\n\r\n", "ROUTE_UNKNOWN"),
+        ("/edge.v1.Gateway/ExecuteCommand", "Content-Length: 1048577", &large, b"}", "MESSAGE_TOO_LARGE"),
+        ("/edge.v1.Gateway/ExecuteCommand", CHUNKED, &[&chunk[..], &chunk].concat(), b"0\r\n\r\n", "MESSAGE_TOO_LARGE"),
+    ] {
+        let mut raw = Raw::connect(gateway.address("edge"));
+        let answer = raw.send(head(path, framing)).send(body).answer();
+        assert!(detail(&answer.json()).contains(reason), "{answer:?}");
+        assert_eq!(answer.header("connection").as_deref(), Some("keep-alive"), "{answer:?}");
+        let next = raw.send(end).send(head("/edge.v1.Gateway/ExecuteCommand", "Content-Length: 0")).answer();
+        assert!(detail(&next.json()).contains("ENVELOPE_INVALID"), "{next:?}");
+    }
+}
+
+#[test]
+fn a_client_that_is_refused_and_does_not_finish_is_let_go() {
+    let backend = echo();
+    let gateway = Gateway::start(&yaml(&backend));
+    let mut raw = post(&gateway, "/nothing", "Content-Length: 2");
+    assert_eq!(outcome(&raw.answer()), (404, "ROUTE_UNKNOWN".to_owned()));
+    assert_eq!(raw.rest(), b"");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use filters::api::{Facts, Refusal};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING},
 };
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
@@ -17,8 +17,7 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// How long a refused client may take to finish its body. Closing at once would reset the connection, and
-/// the refusal would be lost with it.
+/// How long a client that has its answer may take to finish its body.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Adds what every answer carries, whoever wrote it: budgets, request id, CORS, the filters' edits.
@@ -122,6 +121,15 @@ pub async fn answer(session: &mut Session, ctx: &RequestContext, status: StatusC
     write(session, answer, Bytes::new()).await
 }
 
+/// Has the rest of a request's body read and dropped for a moment once the answer is written, instead of closing on a
+/// client that still sends it: most clients take a write that fails for the outcome, and never read the answer. One
+/// that waits to be asked for its body (RFC 9110 section 10.1.1) is not held to sending it: there the connection closes.
+pub fn outlast_body(session: &mut Session) {
+    session.set_total_drain_timeout(Some(LINGER));
+    let waits = session.req_header().headers.contains_key(EXPECT);
+    session.set_close_on_response_before_downstream_finish(waits);
+}
+
 /// Writes an answer with a complete body.
 ///
 /// # Errors
@@ -132,7 +140,7 @@ pub async fn write(session: &mut Session, mut answer: ResponseHeader, body: Byte
     if !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         answer.insert_header(CONTENT_LENGTH, body.len())?;
     }
-    session.set_total_drain_timeout(Some(LINGER));
+    outlast_body(session);
     let has_body = !body.is_empty() && !is_head;
     session.write_response_header(Box::new(answer), !has_body).await?;
     if has_body {

@@ -1,6 +1,7 @@
 //! Writes connectrpc's response to the client.
 
 use super::{Caller, Response, text};
+use crate::proxy::reply;
 use bytes::Bytes;
 use connectrpc::ConnectRpcBody;
 use http::{
@@ -20,6 +21,7 @@ const FRAMING: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING]
 /// # Errors
 /// Where the client has gone.
 pub async fn write(session: &mut Session, caller: Option<Caller>, response: Response) -> Result<()> {
+    reply::outlast_body(session);
     let (mut head, body) = response.into_parts();
     for name in FRAMING {
         head.headers.remove(name);

@@ -4,7 +4,7 @@
     stage.py COMMAND...
 
 The suite finds in its environment: EDGE, the URL of the edge API; GATEWAY_PUBLIC_KEY, the base64 of the raw key that
-answers are to be verified with; SESSION_BUDGET, how many commands a session may send.
+answers are to be verified with; SESSION_BUDGET, how many commands a session may send, which gateway.yaml finds too.
 """
 
 import base64
@@ -44,9 +44,10 @@ def serving(server):
 @contextlib.contextmanager
 def serving_gateway(configuration, **variables):
     """The addresses, by listener, of a gateway that serves until the block ends. To its configuration, a file, these
-    variables are known, and SIGNER, a key."""
+    variables are known, SIGNER, a key, and SESSION_BUDGET."""
     signer = base64.b64encode(PKCS8_PREFIX + GATEWAY_SEED).decode()
     environment = os.environ | variables | {
+        "SESSION_BUDGET": SESSION_BUDGET,
         "SIGNER": f"-----BEGIN PRIVATE KEY-----\n{signer}\n-----END PRIVATE KEY-----\n",
     }
     command = [os.environ["PORTCULLIS"], "run", configuration]
@@ -62,6 +63,16 @@ def serving_gateway(configuration, **variables):
             gateway.wait()
 
 
+def self_signed(folder):
+    """A certificate for 127.0.0.1 and its key, each the name of a file."""
+    certificate, key = f"{folder}/certificate.pem", f"{folder}/key.pem"
+    command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-out", certificate]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return certificate, key
+
+
 def ready(gateway):
     """The addresses of the ready line, which is the first on stdout."""
     readable, _, _ = select.select([gateway.stdout], [], [], READY_SECONDS)
@@ -71,26 +82,32 @@ def ready(gateway):
     return json.loads(line)["listeners"]
 
 
+def end_with_exit():
+    """Takes SIGTERM for an exit, so that whoever stops the suite stops the gateway too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def run(command, **variables):
+    """The exit code of a suite, which finds these variables in its environment."""
+    known = {"GATEWAY_PUBLIC_KEY": GATEWAY_PUBLIC_KEY, "SESSION_BUDGET": SESSION_BUDGET}
+    environment = os.environ | known | variables
+    try:
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, timeout=SUITE_SECONDS).returncode
+    except subprocess.TimeoutExpired:
+        sys.exit(f"The suite did not end within {SUITE_SECONDS} s.")
+
+
 def main():
     if "PORTCULLIS" not in os.environ or len(sys.argv) < 2:
         sys.exit("Usage: PORTCULLIS=target/debug/portcullis stage.py COMMAND...")
-    # As an exit, so that whoever stops the suite stops the gateway too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_with_exit()
     configuration = Path(__file__).with_name("gateway.yaml")
     with (
         serving(backend.listen()) as backend_url,
-        serving_gateway(configuration, BACKEND=backend_url, SESSION_BUDGET=SESSION_BUDGET) as listeners,
+        serving_gateway(configuration, BACKEND=backend_url) as listeners,
     ):
-        environment = os.environ | {
-            "EDGE": f"http://{listeners['edge']}",
-            "GATEWAY_PUBLIC_KEY": GATEWAY_PUBLIC_KEY,
-            "SESSION_BUDGET": SESSION_BUDGET,
-        }
-        try:
-            suite = subprocess.run(sys.argv[1:], env=environment, stdin=subprocess.DEVNULL, timeout=SUITE_SECONDS)
-        except subprocess.TimeoutExpired:
-            sys.exit(f"The suite did not end within {SUITE_SECONDS} s.")
-    sys.exit(suite.returncode)
+        code = run(sys.argv[1:], EDGE=f"http://{listeners['edge']}")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

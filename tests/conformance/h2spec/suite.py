@@ -81,15 +81,6 @@ class Server(ThreadingHTTPServer):
         """The gateway has cut a request off."""
 
 
-def self_signed(folder):
-    """A certificate and its key, each the name of a file."""
-    certificate, key = f"{folder}/certificate.pem", f"{folder}/key.pem"
-    command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-out", certificate]
-    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return certificate, key
-
-
 def h2spec(address, is_tls, path, sections, report):
     """What h2spec prints of one run, and the cases that did not pass."""
     host, port = address.rsplit(":", 1)
@@ -138,7 +129,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     expected = set(known())
     with tempfile.TemporaryDirectory() as folder, stage.serving(Server(("127.0.0.1", 0), Backend)) as backend:
-        certificate, key = self_signed(folder)
+        certificate, key = stage.self_signed(folder)
         variables = {"BACKEND": backend, "TLS_CERTIFICATE": certificate, "TLS_KEY": key}
         with stage.serving_gateway(HERE / "gateway.yaml", **variables) as listeners:
             found = run_all(listeners, folder, expected)

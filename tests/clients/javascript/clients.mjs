@@ -1,0 +1,110 @@
+// The clients that Node and browsers have in common, behind one shape: `execute` gives the answer and its headers,
+// `subscribe` the events, `misdirect` calls a method that there is not, and each throws a Refusal.
+import { createRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import * as grpcWeb from "grpc-web";
+import { Gateway } from "./gen/edge/v1/gateway_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+import { StatusSchema } from "./gen/google/rpc/status_pb.js";
+
+export const DEADLINE_MS = 10_000;
+const DETAILS = [ErrorInfoSchema, RetryInfoSchema];
+
+export const { executeCommand, subscribeEvents } = Gateway.method;
+/** A method that the gateway does not have. */
+export const missing = { ...executeCommand, name: "Nothing", localName: "nothing" };
+
+export const path = (method) => `/${Gateway.typeName}/${method.name}`;
+export const encoder = (method) => (request) => toBinary(method.input, request);
+export const decoder = (method) => (bytes) => fromBinary(method.output, bytes);
+
+/** A call that the gateway refused: the code's number, the details by their type names, headers and trailers. */
+export class Refusal extends Error {
+  constructor(code, details, headers, cause) {
+    super(`refused with ${Code[code]}: ${cause.message}`, { cause });
+    Object.assign(this, { code, headers });
+    this.details = Object.fromEntries(details.map((detail) => [detail.$typeName, detail]));
+  }
+}
+
+/** What gRPC and gRPC-Web end a refused call with, from the bytes of grpc-status-details-bin. */
+export function refusalOf(error, bytes, headers) {
+  const details = bytes ? fromBinary(StatusSchema, bytes).details : [];
+  return new Refusal(error.code, details.map((any) => anyUnpack(any, createRegistry(...DETAILS))), headers, error);
+}
+
+/** A client of Connect's over one of its transports. */
+export function connect(name, transport) {
+  const client = createClient({ ...Gateway, methods: [...Gateway.methods, missing] }, transport);
+  const refusal = (error) => {
+    if (!(error instanceof ConnectError)) throw error;
+    throw new Refusal(error.code, DETAILS.flatMap((kind) => error.findDetails(kind)), error.metadata, error);
+  };
+  const unary = (method) => async (request) => {
+    const headers = new Headers();
+    const keep = (received) => received.forEach((value, key) => headers.append(key, value));
+    const answer = await client[method.localName](request, { onHeader: keep, onTrailer: keep }).catch(refusal);
+    return { answer, headers };
+  };
+  return {
+    name,
+    execute: unary(executeCommand),
+    misdirect: unary(missing),
+    async subscribe(request) {
+      const events = [];
+      try {
+        for await (const event of client.subscribeEvents(request)) events.push(event);
+      } catch (error) {
+        refusal(error);
+      }
+      return events;
+    },
+  };
+}
+
+/** Google's client, in its format `binary` or `text`. It sends with `XMLHttpRequest`. */
+export function googleGrpcWeb(name, edge, format) {
+  const client = new grpcWeb.GrpcWebClientBase({ format });
+  const descriptor = (method, kind) =>
+    new grpcWeb.MethodDescriptor(path(method), kind, Object, Object, encoder(method), decoder(method));
+  const deadline = () => ({ deadline: String(Date.now() + DEADLINE_MS) });
+  const keep = (headers, metadata) =>
+    Object.entries(metadata ?? {}).forEach(([key, value]) => headers.set(key, value));
+  const refusal = (error, headers) => {
+    keep(headers, error.metadata);
+    const details = headers.get("grpc-status-details-bin");
+    return refusalOf(error, details && base64Decode(details), headers);
+  };
+  // Told once the answer is whole, however it ends; an error in a text is told as soon as it is read.
+  const received = (stream, headers) =>
+    new Promise((resolve) => stream.on("metadata", (metadata) => resolve(keep(headers, metadata))));
+  const unary = (method) => async (request) => {
+    const headers = new Headers();
+    const call = [edge + path(method), request, deadline(), descriptor(method, "unary")];
+    let whole;
+    const [error, answer] = await new Promise((resolve) => {
+      whole = received(client.rpcCall(...call, (...outcome) => resolve(outcome)), headers);
+    });
+    await whole;
+    if (error) throw refusal(error, headers);
+    return { answer, headers };
+  };
+  return {
+    name,
+    execute: unary(executeCommand),
+    misdirect: unary(missing),
+    async subscribe(request) {
+      const [events, headers] = [[], new Headers()];
+      const call = [edge + path(subscribeEvents), request, deadline(), descriptor(subscribeEvents, "server_streaming")];
+      const stream = client.serverStreaming(...call).on("data", (event) => events.push(event));
+      const whole = received(stream, headers);
+      // An error that is told in trailers is followed by an end.
+      const error = await new Promise((resolve) => stream.on("error", resolve).on("end", resolve));
+      await whole;
+      if (error) throw refusal(error, headers);
+      return events;
+    },
+  };
+}
