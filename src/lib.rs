@@ -1,6 +1,6 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 //!
-//! Data flows one way: `cli → life → proxy, listener, rpc → plan, upstream, store → config, telemetry`.
+//! Data flows one way: `cli → life → proxy, listener, rpc → plan, upstream, store → config, telemetry, wire`.
 
 pub mod admin;
 pub mod cli;
@@ -15,3 +15,4 @@ pub mod rpc;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod wire;

@@ -36,8 +36,14 @@ fn env(name: &str) -> Option<String> {
 }
 
 /// What is said about a text, errors and warnings.
+/// What is said of a configuration that stands among the mistakes.
 fn said(text: &str, file: &str) -> String {
-    match config::parse(text, file, Path::new("tests/golden/problems"), &env) {
+    said_in("tests/golden/problems", text, file)
+}
+
+/// What is said of a configuration whose relative paths begin at `folder`.
+fn said_in(folder: &str, text: &str, file: &str) -> String {
+    match config::parse(text, file, Path::new(folder), &env) {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(report) => report.to_string(),
     }

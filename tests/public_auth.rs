@@ -36,6 +36,7 @@ fn scene() -> Scene {
         ("127.0.0.1:8081", &backend.address.to_string()),
         ("[10.0.0.0/8]", "[127.0.0.0/8]"),
         ("PORTCULLIS_SIGNING_KEY", "TEST_SIGNER"),
+        ("ops/descriptors", concat!(env!("CARGO_MANIFEST_DIR"), "/ops/descriptors")),
     ] {
         assert!(yaml.contains(written), "gateway.yaml has no {written}");
         yaml = yaml.replace(written, here);

@@ -5,6 +5,7 @@
 //! typed [`Config`], and what no type can say is checked. Nothing of a configuration with an error is used.
 
 mod check;
+pub mod descriptors;
 mod expand;
 mod file;
 mod leaf;

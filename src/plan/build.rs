@@ -8,19 +8,22 @@ use super::{
     parts::parts,
     path::Shut,
     route::{MatchProblem, Matcher, RouteTable},
+    services::{RpcTarget, Services},
     stores::Stores,
 };
 use crate::{
     client::{Trust, TrustFault},
     config::{
-        Config, Env, Loaded, network,
+        Config, Env, Loaded,
+        descriptors::{self, DescriptorFault},
+        network,
         secrets::SecretFault,
         source::{self, Publish},
     },
     listener::head::HeadLimits,
     store::redis::OptionsFault,
     telemetry::metrics::Metrics,
-    upstream::{EndpointProblem, Upstream, UpstreamOptions, UpstreamTls},
+    upstream::{EndpointProblem, Upstream, UpstreamOptions, UpstreamTls, grpc::GrpcUpstream},
 };
 use filters::{
     api::{BuildFault, Clock, Parts},
@@ -29,7 +32,7 @@ use filters::{
     session::Invalidations,
     table::{ChainEntry, FilterConfig},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Deeper chains are refused when the configuration is checked.
 const CHAIN_DEPTH_MAX: usize = 64;
@@ -68,8 +71,16 @@ pub enum BuildProblem {
         name: String,
     },
     /// A route has no target, or two.
-    #[error("route `{0}` needs exactly one target: `forward`, `commands` or `publish`")]
+    #[error("route `{0}` needs exactly one target: `forward`, `rpc`, `commands` or `publish`")]
     Target(String),
+    /// A service's descriptors could not be read.
+    #[error("route `{route}`: {fault}")]
+    Descriptors {
+        /// The route.
+        route: String,
+        /// Why.
+        fault: DescriptorFault,
+    },
     /// A secret could not be read.
     #[error("signing key `{key_id}`: {fault}")]
     Secret {
@@ -129,7 +140,14 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = Stores::new(&loaded, outside)?;
     let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
-    let builder = Builder { config, upstreams: &upstreams, keys: keys.as_ref(), parts: &parts, outside };
+    let builder = Builder {
+        config,
+        base_dir: &loaded.base_dir,
+        upstreams: &upstreams,
+        keys: keys.as_ref(),
+        parts: &parts,
+        outside,
+    };
     let routes = config.routes.iter().map(|written| builder.route(written)).collect::<Result<Vec<_>, _>>()?;
     let matchers: Vec<Matcher> = routes.iter().map(|route| route.matcher.clone()).collect();
     let listeners =
@@ -210,6 +228,7 @@ pub(super) fn cleartext<'a>(
 
 struct Builder<'a> {
     config: &'a Config,
+    base_dir: &'a Path,
     upstreams: &'a BTreeMap<String, Arc<Upstream>>,
     keys: Option<&'a Keys>,
     parts: &'a Parts,
@@ -222,14 +241,7 @@ impl Builder<'_> {
         let mut filters = Vec::new();
         self.expand(&written.chain, 0, &mut filters);
         let filters: Vec<&FilterConfig> = filters.iter().collect();
-        let target = match (&written.forward, &written.commands, written.publish) {
-            (Some(forward), None, None) => Target::Forward(self.forward(&written.name, forward)?),
-            (None, Some(commands), None) => Target::Commands(Arc::new(self.commands(&written.name, commands)?)),
-            (None, None, Some(Publish::SigningKeys)) => {
-                Target::Publish(Arc::clone(&self.keys(&written.name)?.published))
-            }
-            _ => return Err(BuildProblem::Target(written.name.clone())),
-        };
+        let target = self.target(written)?;
         if let (Target::Commands(target), Some(window)) = (&target, freshness_window(&filters)) {
             self.outside.invalidations.cover(window, target.commands.upstream.options().request);
         }
@@ -241,6 +253,17 @@ impl Builder<'_> {
             metrics: self.outside.metrics.route(&written.name),
             cost: written.cost.get(),
         }))
+    }
+
+    fn target(&self, written: &source::Route) -> Result<Target, BuildProblem> {
+        let route = &written.name;
+        Ok(match (&written.forward, &written.rpc, &written.commands, written.publish) {
+            (Some(forward), None, None, None) => Target::Forward(self.forward(route, forward)?),
+            (None, Some(rpc), None, None) => Target::Rpc(Arc::new(self.rpc(written, rpc)?)),
+            (None, None, Some(commands), None) => Target::Commands(Arc::new(self.commands(route, commands)?)),
+            (None, None, None, Some(Publish::SigningKeys)) => Target::Publish(Arc::clone(&self.keys(route)?.published)),
+            _ => return Err(BuildProblem::Target(route.clone())),
+        })
     }
 
     /// Puts the chains that are named in the place of their names. The configuration's checks have refused
@@ -266,6 +289,23 @@ impl Builder<'_> {
         };
         let host = host.map(str::parse).transpose().map_err(|_| BuildProblem::Host(route.to_owned()))?;
         Ok(Forward { upstream: Arc::clone(upstream), websocket, host })
+    }
+
+    fn rpc(&self, route: &source::Route, written: &source::Rpc) -> Result<RpcTarget, BuildProblem> {
+        let user = || format!("route `{}`", route.name);
+        let upstream = Arc::clone(find(self.upstreams, &written.upstream, "upstream", user)?);
+        let pool = descriptors::read(&self.base_dir.join(&written.descriptors))
+            .map_err(|fault| BuildProblem::Descriptors { route: route.name.clone(), fault })?;
+        let names = match written.services.as_slice() {
+            [] => route.r#match.rpc.as_slice(),
+            several => several,
+        };
+        let services = Services::new(&pool, names.iter().map(String::as_str))
+            .map_err(|name| BuildProblem::Missing { user: user(), kind: "service", name: name.to_owned() })?;
+        let unary_max = upstream.options().request;
+        let message_bytes_max = usize::try_from(written.message_max.bytes()).unwrap_or(usize::MAX);
+        let callee = Arc::new(GrpcUpstream { upstream, encoding: written.compression, message_bytes_max });
+        Ok(RpcTarget { name: written.upstream.clone(), services, callee, unary_max, idle: written.idle.get() })
     }
 
     fn commands(&self, route: &str, name: &str) -> Result<CommandTarget, BuildProblem> {

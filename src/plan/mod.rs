@@ -9,6 +9,7 @@ pub mod path;
 mod payload;
 pub mod published;
 pub mod route;
+pub mod services;
 pub mod signer;
 mod stores;
 
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 use path::Shut;
 use published::PublishedKeys;
 use route::{Matcher, RouteTable};
+use services::RpcTarget;
 use signer::Signer;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -83,6 +85,8 @@ pub struct Route {
 pub enum Target {
     /// It is proxied.
     Forward(Forward),
+    /// It is a call of a service that an upstream serves.
+    Rpc(Arc<RpcTarget>),
     /// It is a call of `edge.v1.Gateway`.
     Commands(Arc<CommandTarget>),
     /// It is answered with the public keys.
@@ -115,6 +119,7 @@ impl Route {
     pub fn target_name(&self) -> String {
         match &self.target {
             Target::Forward(forward) => format!("forward {}", forward.upstream.name()),
+            Target::Rpc(target) => format!("rpc {}", target.name),
             Target::Commands(target) => format!("commands {}", target.commands.name),
             Target::Publish(_) => "publish signing_keys".to_owned(),
         }

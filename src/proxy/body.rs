@@ -56,7 +56,7 @@ async fn read_piece(session: &mut Session, idle: Duration) -> Result<Option<Byte
 
 /// Tells a client that waits with its body to send it (RFC 9110 section 10.1.1). The backend is not to do so
 /// again: the body has come when it sees the request.
-async fn invite(session: &mut Session) -> Result<()> {
+pub(crate) async fn invite(session: &mut Session) -> Result<()> {
     if session.req_header().headers.contains_key(EXPECT) {
         if !session.is_body_done() {
             session.write_continue_response().await.map_err(Error::into_down)?;
@@ -69,7 +69,7 @@ async fn invite(session: &mut Session) -> Result<()> {
 
 /// Whether a body could not be read because its framing is broken. The guard says so: Pingora's reader never sees
 /// what it would trip over.
-pub(super) fn is_malformed(error: &Error) -> bool {
+pub(crate) fn is_malformed(error: &Error) -> bool {
     let cause = error.root_cause().downcast_ref::<io::Error>();
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }

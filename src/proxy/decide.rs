@@ -60,7 +60,12 @@ impl Gateway {
                 self.pass(session, ctx, &route).await
             }
             Target::Publish(keys) => Box::pin(self.publish(session, ctx, &route, keys)).await.map(|()| true),
-            Target::Commands(target) => Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true),
+            Target::Rpc(target) => {
+                Box::pin(rpc::serve_services(self, session, ctx, &route, target)).await.map(|()| true)
+            }
+            Target::Commands(target) => {
+                Box::pin(rpc::serve_commands(self, session, ctx, &route, target)).await.map(|()| true)
+            }
         }
     }
 
@@ -99,7 +104,7 @@ impl Gateway {
         let outcome = match run(session, ctx, route, None).await {
             Err(stop) => Err(stop),
             Ok(()) => match route.chain.body_need() {
-                None => run(session, ctx, route, Some(&Bytes::new())).await,
+                None => run_rest(session, ctx, route).await,
                 Some(need) => match Box::pin(read_for_filters(session, ctx, need)).await? {
                     Err(refusal) => Err(Stop::Refused(refusal)),
                     Ok(body) => run(session, ctx, route, Some(&body)).await,
@@ -215,6 +220,17 @@ async fn run(
         Some(_) => route.chain.run_rest(&mut exchange).await,
     };
     ctx.facts = facts;
+    outcome
+}
+
+/// Runs the part of the chain behind the body, for a request whose body no filter reads.
+pub(crate) async fn run_rest(
+    session: &Session,
+    ctx: &mut RequestContext,
+    route: &Route,
+) -> std::result::Result<(), Stop> {
+    let outcome = run(session, ctx, route, Some(&Bytes::new())).await;
+    ctx.chain_took = ctx.started.elapsed();
     outcome
 }
 

@@ -115,7 +115,7 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
 }
 
 /// Says where the request comes from.
-fn vouch(ctx: &RequestContext, headers: &mut HeaderMap) {
+pub(crate) fn vouch(ctx: &RequestContext, headers: &mut HeaderMap) {
     let client_host = headers.get(HOST).cloned();
     let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let client = client_ip::text(ctx.client_ip);

@@ -11,7 +11,9 @@ mod publish;
 pub mod reply;
 mod waits;
 
-pub(crate) use body::read_body;
+pub(crate) use body::{invite, is_malformed, read_body};
+pub(crate) use decide::run_rest;
+pub(crate) use forward::vouch;
 
 use crate::{
     life::{Activity, Readiness},

@@ -1,130 +1,247 @@
-//! Writes connectrpc's response to the client.
+//! Writes answers in the caller's protocol: whole ones in one piece, streams message by message.
 
-use super::{Caller, Response, text};
-use crate::proxy::reply;
-use bytes::Bytes;
-use connectrpc::ConnectRpcBody;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+use super::{
+    asked::Asked,
+    caller::{Caller, Protocol},
+    text,
 };
-use http_body_util::BodyExt as _;
+use crate::{
+    proxy::reply,
+    wire::{
+        Encoding, Failure,
+        failure::{GRPC_STATUS, connect_end},
+        frames::{END_OF_STREAM, TRAILERS, frame, framed},
+    },
+};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, Version,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, VARY},
+};
 use pingora_core::{Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-/// What of a response's headers is Pingora's to say.
-const FRAMING: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Writes a response: one that is whole with its length, a stream as it comes.
-///
-/// # Errors
-/// Where the client has gone.
-pub async fn write(session: &mut Session, caller: Option<Caller>, response: Response) -> Result<()> {
-    reply::outlast_body(session);
-    let (mut head, body) = response.into_parts();
-    for name in FRAMING {
-        head.headers.remove(name);
-    }
-    // Moved whole, without a second map of how names are spelled: their case says nothing (RFC 9110 section 5.1).
-    let mut answer = ResponseHeader::from(head);
-    if let Some(Caller::GrpcWebText { is_json }) = caller {
-        let codec = if is_json { "application/grpc-web-text+json" } else { "application/grpc-web-text+proto" };
-        answer.insert_header(CONTENT_TYPE, HeaderValue::from_static(codec))?;
-    }
-    let is_text = caller.is_some_and(Caller::is_text);
-    if caller == Some(Caller::Grpc) && answer.headers.contains_key("grpc-status") {
-        return write_trailers_only(session, answer, body).await;
-    }
-    match body {
-        ConnectRpcBody::Full(_) | ConnectRpcBody::GrpcUnary(_) => write_whole(session, answer, body, is_text).await,
-        _ => write_stream(session, answer, body, is_text).await,
-    }
+/// An answer on its way to one caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    caller: Caller,
+    accepts: Encoding,
+    has_begun: bool,
 }
 
-/// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers. connectrpc writes the
-/// status both ahead and behind, and clients that take the first for the whole would miss the details.
-async fn write_trailers_only(
-    session: &mut Session,
-    mut answer: ResponseHeader,
-    mut body: ConnectRpcBody,
-) -> Result<()> {
-    while let Some(Ok(frame)) = body.frame().await {
-        for (name, value) in frame.into_trailers().iter().flatten() {
-            answer.insert_header(name.clone(), value.clone())?;
-        }
+impl Answer {
+    /// To a caller whose request was read.
+    #[must_use]
+    pub fn to(asked: &Asked) -> Self {
+        Self { caller: asked.caller, accepts: asked.accepts, has_begun: false }
     }
-    match session.downstream_session.as_mut() {
-        // Through the proxy's own method the end would follow in an empty frame of data, and some clients take
-        // the status for the headers of an answer whose trailers are missing.
-        ServerSession::H2(stream) => stream.write_response_header(Box::new(answer), true),
-        // gRPC where it cannot be spoken: over HTTP/1.1 the end is a length.
-        _ => {
-            answer.insert_header(CONTENT_LENGTH, 0)?;
-            session.write_response_header(Box::new(answer), true).await
-        }
-    }
-}
 
-/// A unary answer: its messages are in memory already, so they go out in one piece and need no chunks.
-async fn write_whole(
-    session: &mut Session,
-    mut answer: ResponseHeader,
-    mut body: ConnectRpcBody,
-    is_text: bool,
-) -> Result<()> {
-    let mut whole = Bytes::new();
-    let mut trailers = None;
-    while let Some(Ok(frame)) = body.frame().await {
-        match frame.into_data() {
-            Ok(data) if whole.is_empty() => whole = data,
-            Ok(data) => whole = [whole, data].concat().into(),
-            Err(frame) => trailers = frame.into_trailers().ok(),
-        }
+    /// To a caller of which nothing but its protocol is known.
+    #[must_use]
+    pub fn to_caller(caller: Caller) -> Self {
+        Self { caller, accepts: Encoding::Identity, has_begun: false }
     }
-    let whole = if is_text { text::encode(&whole).into() } else { whole };
-    if trailers.is_none() {
-        answer.insert_header(CONTENT_LENGTH, whole.len())?;
-    }
-    session.write_response_header(Box::new(answer), whole.is_empty() && trailers.is_none()).await?;
-    if !whole.is_empty() {
-        session.write_response_body(Some(whole), trailers.is_none()).await?;
-    }
-    write_trailers(session, trailers).await
-}
 
-async fn write_stream(
-    session: &mut Session,
-    mut answer: ResponseHeader,
-    mut body: ConnectRpcBody,
-    is_text: bool,
-) -> Result<()> {
-    if session.req_header().version != Version::HTTP_2 {
-        answer.insert_header(TRANSFER_ENCODING, "chunked")?;
+    /// Whether anything of it is written already.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
-    session.write_response_header(Box::new(answer), false).await?;
-    let mut trailers = None;
-    while let Some(Ok(frame)) = body.frame().await {
-        match frame.into_data() {
-            Ok(data) if is_text => {
-                session.write_response_body(Some(Bytes::from(text::encode(&data))), false).await?;
+
+    /// Writes an answer of one message, with `headers` ahead of it and `trailers` behind.
+    ///
+    /// # Errors
+    /// Where the client has gone.
+    pub async fn whole(
+        mut self,
+        session: &mut Session,
+        headers: HeaderMap,
+        message: Bytes,
+        trailers: &HeaderMap,
+    ) -> Result<()> {
+        reply::outlast_body(session);
+        if self.caller.protocol != Protocol::Connect {
+            let mut head = self.head(headers);
+            let framed = frame(&message, self.accepts);
+            return match self.caller.protocol {
+                Protocol::Grpc => {
+                    session.write_response_header(Box::new(head), false).await?;
+                    session.write_response_body(Some(framed), false).await?;
+                    self.end_grpc(session, &grpc_trailers(None, trailers)).await
+                }
+                _ => {
+                    let body = self.written([framed, self.end(None, trailers)].concat().into());
+                    head.insert_header(CONTENT_LENGTH, body.len())?;
+                    session.write_response_header(Box::new(head), false).await?;
+                    session.write_response_body(Some(body), true).await
+                }
+            };
+        }
+        let body = self.accepts.shrink(&message).unwrap_or_else(|| {
+            self.accepts = Encoding::Identity;
+            message
+        });
+        let mut head = self.head(headers);
+        behind(trailers, &mut head)?;
+        if session.req_header().method == Method::GET {
+            // Such an answer may be kept by a cache, for callers that accept other encodings too.
+            head.insert_header(VARY, "Accept-Encoding")?;
+        }
+        write_body(session, head, body).await
+    }
+
+    /// Writes the head of a stream.
+    ///
+    /// # Errors
+    /// Where the client has gone.
+    pub async fn begin(&mut self, session: &mut Session, headers: HeaderMap) -> Result<()> {
+        self.has_begun = true;
+        reply::outlast_body(session);
+        let mut head = self.head(headers);
+        if session.req_header().version != Version::HTTP_2 {
+            head.insert_header(TRANSFER_ENCODING, "chunked")?;
+        }
+        session.write_response_header(Box::new(head), false).await
+    }
+
+    /// Writes a message of a stream that has begun.
+    ///
+    /// # Errors
+    /// Where the client has gone.
+    pub async fn message(&self, session: &mut Session, message: &Bytes) -> Result<()> {
+        session.write_response_body(Some(self.written(frame(message, self.accepts))), false).await
+    }
+
+    /// Ends a stream that has begun.
+    ///
+    /// # Errors
+    /// Where the client has gone.
+    pub async fn finish(&self, session: &mut Session, failure: Option<&Failure>, trailers: &HeaderMap) -> Result<()> {
+        if self.caller.protocol == Protocol::Grpc {
+            return self.end_grpc(session, &grpc_trailers(failure, trailers)).await;
+        }
+        session.write_response_body(Some(self.written(self.end(failure, trailers))), true).await
+    }
+
+    /// Writes an answer that is a failure and nothing else, with `headers` beside the failure's own.
+    ///
+    /// # Errors
+    /// Where the client has gone.
+    pub async fn fail(mut self, session: &mut Session, mut headers: HeaderMap, failure: &Failure) -> Result<()> {
+        self.accepts = Encoding::Identity;
+        reply::outlast_body(session);
+        append(&mut headers, &failure.metadata.headers);
+        match self.caller.protocol {
+            Protocol::Connect => {
+                let mut head = self.head(headers);
+                head.set_status(failure.http_status())?;
+                head.insert_header(CONTENT_TYPE, JSON)?;
+                behind(&failure.metadata.trailers, &mut head)?;
+                write_body(session, head, failure.to_connect()).await
             }
-            Ok(data) => session.write_response_body(Some(data), false).await?,
-            Err(frame) => trailers = frame.into_trailers().ok(),
+            Protocol::Grpc => {
+                append(&mut headers, &grpc_trailers(Some(failure), &failure.metadata.trailers));
+                self.trailers_only(session, headers).await
+            }
+            Protocol::ConnectStream | Protocol::GrpcWeb => {
+                let body = self.written(self.end(Some(failure), &failure.metadata.trailers));
+                let head = self.head(headers);
+                write_body(session, head, body).await
+            }
         }
     }
-    match trailers {
-        None => session.write_response_body(None, true).await,
-        trailers => write_trailers(session, trailers).await,
+
+    fn head(&self, headers: HeaderMap) -> ResponseHeader {
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.headers = headers;
+        // What `HeaderMap` can grow to no answer reaches.
+        parts.headers.insert(CONTENT_TYPE, self.caller.content_type());
+        if self.accepts != Encoding::Identity {
+            let name = match self.caller.protocol {
+                Protocol::Connect => CONTENT_ENCODING,
+                _ => self.caller.encoding_header(),
+            };
+            parts.headers.insert(name, HeaderValue::from_static(self.accepts.name()));
+        }
+        // Moved whole, without a second map of how names are spelled: their case says nothing (RFC 9110 section 5.1).
+        ResponseHeader::from(parts)
+    }
+
+    /// How a stream ends where that is part of the body.
+    fn end(&self, failure: Option<&Failure>, trailers: &HeaderMap) -> Bytes {
+        if self.caller.protocol == Protocol::ConnectStream {
+            return framed(END_OF_STREAM, &connect_end(failure, trailers));
+        }
+        let mut lines = BytesMut::new();
+        for (name, value) in &grpc_trailers(failure, trailers) {
+            lines.put_slice(name.as_str().as_bytes());
+            lines.put_slice(b": ");
+            lines.put_slice(value.as_bytes());
+            lines.put_slice(b"\r\n");
+        }
+        framed(TRAILERS, &lines)
+    }
+
+    /// A piece of a body as it goes out. In the text variant each is padded by itself, so a client can read it as it
+    /// comes.
+    fn written(&self, piece: Bytes) -> Bytes {
+        if self.caller.is_text { text::encode(&piece).into() } else { piece }
+    }
+
+    async fn end_grpc(&self, session: &mut Session, trailers: &HeaderMap) -> Result<()> {
+        session.downstream_session.write_response_trailers(trailers.clone()).await
+    }
+
+    /// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers.
+    async fn trailers_only(&self, session: &mut Session, headers: HeaderMap) -> Result<()> {
+        let mut head = self.head(headers);
+        match session.downstream_session.as_mut() {
+            // Through the proxy's own method the end would follow in an empty frame of data, and some clients take
+            // the status for the headers of an answer whose trailers are missing.
+            ServerSession::H2(stream) => stream.write_response_header(Box::new(head), true),
+            // gRPC where it cannot be spoken: over HTTP/1.1 the end is a length.
+            _ => {
+                head.insert_header(CONTENT_LENGTH, 0)?;
+                session.write_response_header(Box::new(head), true).await
+            }
+        }
     }
 }
 
-/// Trailers exist in HTTP/2 alone: gRPC has no other transport, and gRPC-Web writes them into the body.
-async fn write_trailers(session: &mut Session, trailers: Option<HeaderMap>) -> Result<()> {
-    match trailers {
-        Some(trailers) if session.req_header().version == Version::HTTP_2 => {
-            session.downstream_session.write_response_trailers(trailers).await
+async fn write_body(session: &mut Session, mut head: ResponseHeader, body: Bytes) -> Result<()> {
+    head.insert_header(CONTENT_LENGTH, body.len())?;
+    session.write_response_header(Box::new(head), body.is_empty()).await?;
+    if !body.is_empty() {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+/// Connect's unary answers have no place behind their message: what belongs there gets a prefix.
+fn behind(trailers: &HeaderMap, head: &mut ResponseHeader) -> Result<()> {
+    for (name, value) in trailers {
+        head.append_header(format!("trailer-{name}"), value.clone())?;
+    }
+    Ok(())
+}
+
+fn grpc_trailers(failure: Option<&Failure>, trailers: &HeaderMap) -> HeaderMap {
+    let mut written = trailers.clone();
+    match failure {
+        None => {
+            written.insert(GRPC_STATUS, HeaderValue::from_static("0"));
         }
-        _ => Ok(()),
+        Some(failure) => failure.write_grpc(&mut written),
+    }
+    written
+}
+
+/// Adds all values of `from`, those of one name side by side.
+pub fn append(to: &mut HeaderMap, from: &HeaderMap) {
+    for (name, value) in from {
+        to.append(name.clone(), value.clone());
     }
 }

@@ -1,12 +1,14 @@
-//! Which protocol a caller speaks, told from its `Content-Type`.
+//! Which protocol and codec a caller speaks.
 
-use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
-use std::borrow::Cow;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE},
+};
 
 /// A caller's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
-    /// Connect, unary (`application/proto`, `application/json`).
+pub enum Protocol {
+    /// Connect, unary (`application/proto`, `application/json`, or GET).
     Connect,
     /// Connect, streaming (`application/connect+…`).
     ConnectStream,
@@ -14,60 +16,132 @@ pub enum Caller {
     Grpc,
     /// gRPC-Web.
     GrpcWeb,
-    /// gRPC-Web in base64.
-    GrpcWebText {
-        /// Whether the messages are JSON.
-        is_json: bool,
-    },
+}
+
+/// How messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Protobuf's binary format.
+    Proto,
+    /// Protobuf's JSON mapping.
+    Json,
+}
+
+/// What a caller speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The codec.
+    pub codec: Codec,
+    /// Whether bodies are base64, as gRPC-Web's text variant has them.
+    pub is_text: bool,
 }
 
 impl Caller {
-    /// The protocol of a request with these headers.
+    /// The caller of a request, told from its `Content-Type`, or from the query of a GET.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
-        let codec =
-            |prefix: &str| media_type.strip_prefix(prefix).filter(|rest| matches!(*rest, "" | "+proto" | "+json"));
-        match media_type.as_str() {
-            "application/proto" | "application/json" => Some(Self::Connect),
-            "application/connect+proto" | "application/connect+json" => Some(Self::ConnectStream),
-            _ => codec("application/grpc-web-text")
-                .map(|codec| Self::GrpcWebText { is_json: codec == "+json" })
-                .or_else(|| codec("application/grpc-web").map(|_| Self::GrpcWeb))
-                .or_else(|| codec("application/grpc").map(|_| Self::Grpc)),
+    pub fn of(method: &Method, query: Option<&str>, headers: &HeaderMap) -> Option<Self> {
+        if *method == Method::GET {
+            return Self::of_query(query?);
         }
+        // RFC 9110 section 8.3.1: a media type has no case.
+        let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+        let caller = |protocol, codec| Self { protocol, codec, is_text: false };
+        Some(match media_type.as_str() {
+            "application/proto" => caller(Protocol::Connect, Codec::Proto),
+            "application/json" => caller(Protocol::Connect, Codec::Json),
+            "application/connect+proto" => caller(Protocol::ConnectStream, Codec::Proto),
+            "application/connect+json" => caller(Protocol::ConnectStream, Codec::Json),
+            other => {
+                let (protocol, suffix) = match other.strip_prefix("application/grpc")? {
+                    rest if rest.starts_with("-web") => (Protocol::GrpcWeb, rest.strip_prefix("-web")?),
+                    rest => (Protocol::Grpc, rest),
+                };
+                let (is_text, suffix) = match suffix.strip_prefix("-text") {
+                    Some(rest) if protocol == Protocol::GrpcWeb => (true, rest),
+                    _ => (false, suffix),
+                };
+                let codec = match suffix {
+                    "" | "+proto" => Codec::Proto,
+                    "+json" => Codec::Json,
+                    _ => return None,
+                };
+                Self { protocol, codec, is_text }
+            }
+        })
+    }
+
+    /// A GET carries its message in the query, and the codec beside it.
+    fn of_query(query: &str) -> Option<Self> {
+        let mut codec = None;
+        for pair in query.split('&') {
+            match pair {
+                "encoding=proto" => codec = Some(Codec::Proto),
+                "encoding=json" => codec = Some(Codec::Json),
+                _ => {}
+            }
+        }
+        Some(Self { protocol: Protocol::Connect, codec: codec?, is_text: false })
     }
 
     /// Whether only an RPC client can have sent this, wherever it was sent.
     #[must_use]
     pub fn is_unmistakable(self, headers: &HeaderMap) -> bool {
-        self != Self::Connect || headers.contains_key("connect-protocol-version")
+        self.protocol != Protocol::Connect || headers.contains_key("connect-protocol-version")
     }
 
-    /// Whether bodies are base64.
+    /// Whether each message has a flag and a length of its own.
     #[must_use]
-    pub fn is_text(self) -> bool {
-        matches!(self, Self::GrpcWebText { .. })
+    pub fn is_framed(self) -> bool {
+        self.protocol != Protocol::Connect
     }
-}
 
-/// The headers as connectrpc is to see them: the text variant appears as the binary one, and the media type
-/// is in lower case (RFC 9110 section 8.3.1: it has no case).
-#[must_use]
-pub fn binary(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
-    let canonical = match Caller::of(headers) {
-        Some(Caller::GrpcWebText { is_json: false }) => "application/grpc-web+proto".to_owned(),
-        Some(Caller::GrpcWebText { is_json: true }) => "application/grpc-web+json".to_owned(),
-        _ => match headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
-            Some(value) if value.bytes().any(|byte| byte.is_ascii_uppercase()) => value.to_ascii_lowercase(),
-            _ => return Cow::Borrowed(headers),
-        },
-    };
-    let mut headers = headers.clone();
-    if let Ok(value) = HeaderValue::from_str(&canonical) {
-        headers.insert(CONTENT_TYPE, value);
+    /// The header that names how messages are compressed.
+    #[must_use]
+    pub fn encoding_header(self) -> HeaderName {
+        match self.protocol {
+            Protocol::Connect => CONTENT_ENCODING,
+            Protocol::ConnectStream => HeaderName::from_static("connect-content-encoding"),
+            Protocol::Grpc | Protocol::GrpcWeb => HeaderName::from_static("grpc-encoding"),
+        }
     }
-    Cow::Owned(headers)
+
+    /// The header that names what is accepted.
+    #[must_use]
+    pub fn accept_header(self) -> HeaderName {
+        match self.protocol {
+            Protocol::Connect => ACCEPT_ENCODING,
+            Protocol::ConnectStream => HeaderName::from_static("connect-accept-encoding"),
+            Protocol::Grpc | Protocol::GrpcWeb => HeaderName::from_static("grpc-accept-encoding"),
+        }
+    }
+
+    /// The header that says how long the caller waits.
+    #[must_use]
+    pub fn timeout_header(self) -> HeaderName {
+        match self.protocol {
+            Protocol::Connect | Protocol::ConnectStream => HeaderName::from_static("connect-timeout-ms"),
+            Protocol::Grpc | Protocol::GrpcWeb => HeaderName::from_static("grpc-timeout"),
+        }
+    }
+
+    /// The `Content-Type` of an answer that is no error of Connect's.
+    #[must_use]
+    pub fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match (self.protocol, self.is_text, self.codec) {
+            (Protocol::Connect, _, Codec::Proto) => "application/proto",
+            (Protocol::Connect, _, Codec::Json) => "application/json",
+            (Protocol::ConnectStream, _, Codec::Proto) => "application/connect+proto",
+            (Protocol::ConnectStream, _, Codec::Json) => "application/connect+json",
+            (Protocol::Grpc, _, Codec::Proto) => "application/grpc+proto",
+            (Protocol::Grpc, _, Codec::Json) => "application/grpc+json",
+            (Protocol::GrpcWeb, false, Codec::Proto) => "application/grpc-web+proto",
+            (Protocol::GrpcWeb, false, Codec::Json) => "application/grpc-web+json",
+            (Protocol::GrpcWeb, true, Codec::Proto) => "application/grpc-web-text+proto",
+            (Protocol::GrpcWeb, true, Codec::Json) => "application/grpc-web-text+json",
+        })
+    }
 }
 
 #[cfg(test)]
@@ -75,22 +149,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_media_type_tells_the_protocol() {
+    fn the_media_type_tells_the_protocol_and_is_answered_in_kind() {
+        use {Codec::*, Protocol::*};
         for (value, expected) in [
-            ("application/proto", Some(Caller::Connect)),
-            ("application/json; charset=utf-8", Some(Caller::Connect)),
-            ("Application/GRPC", Some(Caller::Grpc)),
-            ("application/grpc+proto", Some(Caller::Grpc)),
-            ("application/grpc-web+json", Some(Caller::GrpcWeb)),
-            ("application/grpc-web-text", Some(Caller::GrpcWebText { is_json: false })),
-            ("application/grpc-web-text+json", Some(Caller::GrpcWebText { is_json: true })),
-            ("application/connect+json", Some(Caller::ConnectStream)),
+            ("application/proto", Some((Connect, Proto, false))),
+            ("application/json; charset=utf-8", Some((Connect, Json, false))),
+            ("Application/GRPC", Some((Grpc, Proto, false))),
+            ("application/grpc+proto", Some((Grpc, Proto, false))),
+            ("application/grpc-web+json", Some((GrpcWeb, Json, false))),
+            ("application/grpc-web-text", Some((GrpcWeb, Proto, true))),
+            ("application/grpc-web-text+json", Some((GrpcWeb, Json, true))),
+            ("application/connect+json", Some((ConnectStream, Json, false))),
+            ("application/grpc-text", None),
             ("application/grpc+thrift", None),
             ("application/grpcx", None),
             ("text/plain", None),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
-            assert_eq!(Caller::of(&headers), expected, "{value}");
+            let caller = Caller::of(&Method::POST, None, &headers);
+            assert_eq!(caller.map(|c| (c.protocol, c.codec, c.is_text)), expected, "{value}");
+            if let Some(caller) = caller {
+                let answered = HeaderMap::from_iter([(CONTENT_TYPE, caller.content_type())]);
+                assert_eq!(Caller::of(&Method::POST, None, &answered), Some(caller), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_names_its_codec() {
+        for (query, expected) in [
+            (Some("connect=v1&encoding=json&message=%7B%7D"), Some(Codec::Json)),
+            (Some("encoding=proto&message="), Some(Codec::Proto)),
+            (Some("encoding=xml&message="), None),
+            (Some(""), None),
+            (None, None),
+        ] {
+            let caller = Caller::of(&Method::GET, query, &HeaderMap::new());
+            assert_eq!(caller.map(|caller| caller.codec), expected, "{query:?}");
         }
     }
 }

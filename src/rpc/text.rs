@@ -4,6 +4,7 @@
 //! (PROTOCOL-WEB: "may be encoded as a sequence of base64 blocks").
 
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 
 /// The bytes of a request body.
 ///
@@ -19,6 +20,28 @@ pub fn decode(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
         rest = behind;
     }
     Ok(bytes)
+}
+
+/// Takes a body as it comes, cut anywhere.
+#[derive(Debug, Default)]
+pub struct Decoder(Vec<u8>);
+
+impl Decoder {
+    /// What can be decoded so far.
+    ///
+    /// # Errors
+    /// Where it is no base64.
+    pub fn decode(&mut self, piece: &[u8]) -> Result<Bytes, DecodeError> {
+        self.0.extend_from_slice(piece);
+        let rest = self.0.split_off(self.0.len() / 4 * 4);
+        decode(&std::mem::replace(&mut self.0, rest)).map(Bytes::from)
+    }
+
+    /// Whether nothing is left over.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// One piece of a response body. Each is padded by itself, so a client can read it as it comes.

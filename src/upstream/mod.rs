@@ -7,6 +7,7 @@
 mod client;
 mod endpoint;
 mod framing;
+pub mod grpc;
 mod pool;
 mod rest;
 pub mod sessions;

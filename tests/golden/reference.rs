@@ -10,7 +10,7 @@ fn read(path: &str) -> String {
 
 #[test]
 fn the_reference_loads_without_a_problem_or_warning() {
-    assert_eq!(super::said(&read("gateway.yaml"), "gateway.yaml"), "");
+    assert_eq!(super::said_in("", &read("gateway.yaml"), "gateway.yaml"), "");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.yaml");
     let loaded = config::load_without_secrets(&file, &|_| None).unwrap();
     assert_eq!(loaded.warnings.problems(), &[]);

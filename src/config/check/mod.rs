@@ -6,6 +6,7 @@ mod listeners;
 mod names;
 mod paths;
 mod routes;
+mod services;
 mod signing;
 mod stores;
 mod targets;

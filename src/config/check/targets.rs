@@ -22,7 +22,11 @@ impl Checks<'_> {
         match targets.as_slice() {
             [] => {
                 let what = format!("the route `{}` has no target", route.name);
-                self.error(pointer, what, "add `forward: UPSTREAM`, `commands: NAME` or `publish: signing_keys`");
+                self.error(
+                    pointer,
+                    what,
+                    "add `forward: UPSTREAM`, `rpc: { … }`, `commands: NAME` or `publish: signing_keys`",
+                );
             }
             [_] => {}
             [.., last] => {
@@ -42,6 +46,9 @@ impl Checks<'_> {
                 let remedy = format!("add `rpc: {COMMAND_SERVICE}` to its `match`");
                 self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
             }
+        }
+        if let Some(rpc) = &route.rpc {
+            self.rpc(&format!("{pointer}/rpc"), route, rpc);
         }
         let is_one_path = |path: &str| !path.contains(['{', '*']);
         if route.publish.is_some() && !route.r#match.path.as_deref().is_some_and(is_one_path) {
@@ -66,6 +73,9 @@ impl Checks<'_> {
             if route.forward.is_some() {
                 self.readable(placed);
             }
+            if route.rpc.is_some() {
+                self.unread(placed);
+            }
             if !signed.is_empty() {
                 let what = format!("{} look into a command, but a `{target}` has none", quoted(&signed));
                 self.error(
@@ -74,6 +84,18 @@ impl Checks<'_> {
                     "serve `commands` on this route, or take them out of its chain",
                 );
             }
+        }
+    }
+
+    /// Messages of an RPC pass one by one, in any codec: there is no body that a filter could read.
+    fn unread(&mut self, placed: &[Placed<'_>]) {
+        for Placed { filter, pointer } in placed {
+            let at = match filter.as_ref() {
+                FilterConfig::body(body) if body.json => format!("{pointer}/body/json"),
+                _ => continue,
+            };
+            let remedy = "take `json` out of the chain; messages are held to the service's descriptors";
+            self.error(&at, "the messages of an `rpc` are not read by filters", remedy);
         }
     }
 
@@ -94,6 +116,7 @@ impl Checks<'_> {
 fn targets(route: &Route) -> Vec<&'static str> {
     let targets = [
         ("forward", route.forward.is_some()),
+        ("rpc", route.rpc.is_some()),
         ("commands", route.commands.is_some()),
         ("publish", route.publish.is_some()),
     ];

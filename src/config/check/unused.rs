@@ -27,9 +27,10 @@ impl<'a> Checks<'a> {
         }
         let forwards =
             config.routes.iter().filter_map(|route| route.forward.as_ref()).map(|forward| forward.upstream());
+        let services = config.routes.iter().filter_map(|route| route.rpc.as_ref()).map(|rpc| rpc.upstream.as_str());
         let lookups = config.sessions.values().map(|sessions| sessions.upstream.as_str());
         let calls = config.commands.values().map(|commands| commands.upstream.as_str());
-        let upstreams: BTreeSet<&str> = forwards.chain(lookups).chain(calls).collect();
+        let upstreams: BTreeSet<&str> = forwards.chain(services).chain(lookups).chain(calls).collect();
         let commands: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.commands.as_deref()).collect();
 
         self.warn_unused("/chains", "chain", config.chains.keys(), |name| chains.contains(name));

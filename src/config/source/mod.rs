@@ -12,7 +12,7 @@ pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, U
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
-pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route};
+pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route, Rpc};
 pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
 
 use filters::{api::units::Duration, budget::BudgetConfig, table::ChainEntry};

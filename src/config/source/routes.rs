@@ -1,9 +1,13 @@
 //! Which requests go where, and how commands become calls.
 
-use filters::table::ChainEntry;
+use crate::wire::Encoding;
+use filters::{
+    api::units::{Duration, Size},
+    table::ChainEntry,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, num::NonZeroU64};
+use std::{collections::BTreeMap, num::NonZeroU64, path::PathBuf};
 
 /// Which requests go where.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -21,9 +25,12 @@ pub struct Route {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub cost: NonZeroU64,
-    /// Proxies to an upstream. A route has exactly one target: `forward`, `commands` or `publish`.
+    /// Proxies to an upstream. A route has exactly one target: `forward`, `rpc`, `commands` or `publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
+    /// Serves RPC services of a gRPC upstream, in Connect, gRPC and gRPC-Web.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<Rpc>,
     /// Serves `edge.v1.Gateway` with these commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<String>,
@@ -106,6 +113,40 @@ impl Forward {
             Self::Options(options) => &options.upstream,
         }
     }
+}
+
+/// RPC services of a gRPC upstream.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rpc {
+    /// The upstream, which is spoken to as gRPC over HTTP/2: in cleartext (h2c) where its endpoint is `http://`, over
+    /// TLS where it is `https://`.
+    pub upstream: String,
+    /// A file that describes the services: a `google.protobuf.FileDescriptorSet` with all that it imports, as
+    /// `buf build -o FILE` and `protoc --include_imports -o FILE` write it.
+    pub descriptors: PathBuf,
+    /// The services that may be called; left out, the one that `match` names with `rpc`.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// How messages to the upstream are compressed, and what it may answer in. Toward clients each chooses itself.
+    #[serde(default)]
+    pub compression: Encoding,
+    /// The largest message that the upstream may answer with, decompressed. Of those of clients `limits.body` of
+    /// the listener decides.
+    #[serde(default = "message_max_by_default")]
+    pub message_max: Size,
+    /// How long a stream may be silent in both directions.
+    #[serde(default = "idle_by_default")]
+    pub idle: Duration,
+}
+
+/// What gRPC's own libraries take unless told otherwise.
+fn message_max_by_default() -> Size {
+    Size::from_bytes(4 << 20)
+}
+
+fn idle_by_default() -> Duration {
+    Duration::from_secs(300)
 }
 
 /// How commands become REST calls.

@@ -5,7 +5,6 @@ use crate::{
     upstream::{Answer, CallFault, Upstream},
 };
 use bytes::Bytes;
-use connectrpc::RequestContext as RpcContext;
 use filters::api::{Reason, Refusal, SessionRecord};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
@@ -44,13 +43,14 @@ pub async fn send(
     call: RestCall,
     command: &ExecuteCommandRequest,
     session: &SessionRecord,
-    context: &RpcContext,
+    headers: &HeaderMap,
+    deadline: Option<Instant>,
 ) -> Result<Signable, Refusal> {
-    let request = request(call, command, session, context).map_err(|error| {
+    let request = request(call, command, session, headers).map_err(|error| {
         tracing::error!(%error, "a command gave no request");
         Refusal::new(Reason::Internal)
     })?;
-    let deadline = context.deadline().map_or_else(|| Instant::now() + CALL_MAX, Instant::from_std);
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + CALL_MAX);
     let answer = upstream.call(request, deadline).await.map_err(|fault| {
         tracing::warn!(%fault, upstream = upstream.name(), "a command was not answered");
         Refusal::new(match fault {
@@ -67,7 +67,7 @@ fn request(
     call: RestCall,
     command: &ExecuteCommandRequest,
     session: &SessionRecord,
-    context: &RpcContext,
+    client: &HeaderMap,
 ) -> Result<Request<Full<Bytes>>, http::Error> {
     let has_body = !call.body.is_empty();
     let mut request = Request::new(Full::new(call.body));
@@ -79,7 +79,7 @@ fn request(
     headers.insert(X_USER_ID, session.user_id.as_str().try_into()?);
     headers.insert(X_DEVICE_SESSION_ID, session.device_session_id.as_str().try_into()?);
     headers.insert(X_REQUEST_ID, command.request_id.as_str().try_into()?);
-    headers.insert(TRACEPARENT, traceparent(context.headers()).try_into()?);
+    headers.insert(TRACEPARENT, traceparent(client).try_into()?);
     headers.insert(ACCEPT, JSON);
     if has_body {
         headers.insert(CONTENT_TYPE, JSON);

@@ -1,0 +1,68 @@
+use super::{
+    super::{
+        descriptors,
+        nearest::remedy,
+        source::{Route, Rpc},
+    },
+    Checks,
+    targets::COMMAND_SERVICE,
+};
+use filters::api::units::Size;
+
+/// gRPC gives the length of a message in 32 bits, and its libraries take no more than this.
+const MESSAGE_MAX: u64 = i32::MAX as u64;
+
+impl Checks<'_> {
+    pub(super) fn rpc(&mut self, pointer: &str, route: &Route, rpc: &Rpc) {
+        let config = self.config;
+        self.known(&format!("{pointer}/upstream"), "upstream", &rpc.upstream, &config.upstreams);
+        if rpc.message_max.bytes() == 0 || rpc.message_max.bytes() > MESSAGE_MAX {
+            let remedy = format!("write 1B to {}", Size::from_bytes(MESSAGE_MAX));
+            self.error(&format!("{pointer}/message_max"), "gRPC knows no messages of this size", remedy);
+        }
+        if rpc.idle.get().is_zero() {
+            let remedy = "write how long a stream may be silent, such as `5m`";
+            self.error(&format!("{pointer}/idle"), "a stream that may not be silent at all would never pass", remedy);
+        }
+        let services = match (route.r#match.rpc.as_deref(), rpc.services.as_slice()) {
+            (Some(one), []) => vec![(format!("{pointer}/descriptors"), one)],
+            (None, []) => {
+                let remedy = "add `services: [shop.v1.Shop]`";
+                self.error(pointer, "which services may be called is not said", remedy);
+                return;
+            }
+            (named, several) => {
+                let place = |index: usize| format!("{pointer}/services/{index}");
+                for (index, service) in several.iter().enumerate() {
+                    if named.is_some_and(|named| named != service) {
+                        let what = format!("`{service}` is not what the route matches");
+                        let remedy = "take `rpc` out of its `match`, or the service out of this list";
+                        self.error(&place(index), what, remedy);
+                    }
+                }
+                several.iter().enumerate().map(|(index, service)| (place(index), service.as_str())).collect()
+            }
+        };
+        self.described(pointer, rpc, &services);
+    }
+
+    fn described(&mut self, pointer: &str, rpc: &Rpc, services: &[(String, &str)]) {
+        let pool = match descriptors::read(&self.outside.base_dir.join(&rpc.descriptors)) {
+            Ok(pool) => pool,
+            Err(fault) => {
+                let remedy = "write them with `buf build -o FILE`, or `protoc --include_imports -o FILE …`";
+                return self.error(&format!("{pointer}/descriptors"), fault.to_string(), remedy);
+            }
+        };
+        let known: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
+        for (place, service) in services {
+            if *service == COMMAND_SERVICE {
+                let what = format!("`{COMMAND_SERVICE}` is the gateway's own");
+                self.error(place, what, "serve it with `commands`");
+            } else if pool.get_service_by_name(service).is_none() {
+                let what = format!("the descriptors have no service `{service}`");
+                self.error(place, what, remedy(service, "services", known.iter().map(String::as_str)));
+            }
+        }
+    }
+}

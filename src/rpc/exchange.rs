@@ -1,0 +1,205 @@
+//! One forwarded call: the caller's messages in, the callee's messages out, and whoever goes first ends it.
+
+use super::{
+    answer::{Answer, append},
+    asked::Asked,
+    refusal, transcode,
+    upload::{Stop, Upload},
+};
+use crate::{
+    plan::services::{Method, RpcTarget},
+    upstream::grpc::{Call, Piece, Reply, Requests},
+    wire::{Code, Failure},
+};
+use bytes::Bytes;
+use filters::api::Reason;
+use futures_util::StreamExt as _;
+use http::HeaderMap;
+use pingora_core::Result;
+use pingora_proxy::Session;
+use std::{future::Future, pin::pin, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// A call whose head was admitted.
+pub struct Exchange<'a> {
+    /// Where it goes.
+    pub target: &'a RpcTarget,
+    /// What is called.
+    pub method: &'a Method,
+    /// What the caller asked for.
+    pub asked: &'a Asked,
+    /// When the caller stops waiting, which the callee is told.
+    pub given: Option<Instant>,
+    /// When the gateway does.
+    pub deadline: Option<Instant>,
+    /// What every answer of this request carries.
+    pub common: HeaderMap,
+}
+
+/// What a call without a stream behind it ends with.
+struct Whole {
+    headers: HeaderMap,
+    message: Bytes,
+    trailers: HeaderMap,
+}
+
+impl Exchange<'_> {
+    /// Makes the call and writes its answer.
+    ///
+    /// # Errors
+    /// Where the client has gone, the call with it.
+    pub async fn run(
+        &self,
+        session: &mut Session,
+        upload: &mut Upload<'_>,
+        metadata: HeaderMap,
+        requests: Requests,
+    ) -> Result<Option<Failure>> {
+        let call = Call { path: self.method.path.clone(), headers: metadata, deadline: self.given, requests };
+        let calling = self.target.callee.call(call);
+        let mut answer = Answer::to(self.asked);
+        let outcome = if self.method.server_streams {
+            self.stream(session, upload, calling, &mut answer).await?
+        } else {
+            let whole = async move { collect(calling.await?).await };
+            match self.race(session, upload, whole).await? {
+                Ok(whole) => self.write_whole(session, answer, whole).await?,
+                Err(failure) => Err(failure),
+            }
+        };
+        let Err(failure) = outcome else { return Ok(None) };
+        let is_ours = failure.reason == Some(Reason::BackendUnavailable);
+        let failure = if is_ours { refusal::explained(failure) } else { failure };
+        self.write_failure(session, answer, &failure).await?;
+        Ok(Some(failure))
+    }
+
+    async fn stream(
+        &self,
+        session: &mut Session,
+        upload: &mut Upload<'_>,
+        calling: impl Future<Output = std::result::Result<Reply, Failure>>,
+        answer: &mut Answer,
+    ) -> Result<std::result::Result<(), Failure>> {
+        let Reply { headers, mut pieces } = match self.race(session, upload, calling).await? {
+            Ok(reply) => reply,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        answer.begin(session, self.headers(headers)).await?;
+        loop {
+            let next = async { Ok(pieces.next().await) };
+            let message = match self.race(session, upload, next).await? {
+                Ok(Some(Piece::Message(message))) => message,
+                Ok(Some(Piece::End(Ok(trailers)))) => return answer.finish(session, None, &trailers).await.map(Ok),
+                Ok(Some(Piece::End(Err(failure)))) | Err(failure) => return Ok(Err(failure)),
+                Ok(None) => return Ok(Err(Failure::new(Code::Internal, "a reply without an end"))),
+            };
+            match transcode::from_proto(message, self.asked.caller.codec, &self.method.output) {
+                Ok(message) => answer.message(session, &message).await?,
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
+    }
+
+    async fn write_whole(
+        &self,
+        session: &mut Session,
+        answer: Answer,
+        whole: Whole,
+    ) -> Result<std::result::Result<(), Failure>> {
+        match transcode::from_proto(whole.message, self.asked.caller.codec, &self.method.output) {
+            Ok(message) => answer.whole(session, self.headers(whole.headers), message, &whole.trailers).await.map(Ok),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    async fn write_failure(&self, session: &mut Session, answer: Answer, failure: &Failure) -> Result<()> {
+        if answer.has_begun() {
+            // The client is still sending, perhaps: its connection must not end ahead of this.
+            return answer.finish(session, Some(failure), &failure.metadata.trailers).await;
+        }
+        answer.fail(session, self.common.clone(), failure).await
+    }
+
+    fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
+        for name in self.common.keys() {
+            headers.remove(name);
+        }
+        append(&mut headers, &self.common);
+        headers
+    }
+
+    /// The caller knows that its own time is over; that the gateway's is it has to be told.
+    fn late(&self) -> Failure {
+        let reason = Reason::BackendTimeout;
+        let failure = Failure { reason: Some(reason), ..Failure::new(Code::DeadlineExceeded, reason.title()) };
+        if self.given.is_some_and(|given| given <= Instant::now()) { failure } else { refusal::explained(failure) }
+    }
+
+    /// Waits for `event`, and meanwhile takes what the client sends.
+    async fn race<T>(
+        &self,
+        session: &mut Session,
+        upload: &mut Upload<'_>,
+        event: impl Future<Output = std::result::Result<T, Failure>>,
+    ) -> Result<std::result::Result<T, Failure>> {
+        let mut event = pin!(event);
+        loop {
+            let idle = (!self.method.is_unary()).then(|| Instant::now() + self.target.idle);
+            tokio::select! {
+                biased;
+                outcome = &mut event => return Ok(outcome),
+                step = upload.step(session) => match step {
+                    Ok(()) => {}
+                    Err(Stop::Gone(error)) => return Err(error),
+                    Err(Stop::Failed(failure)) => return Ok(Err(failure)),
+                },
+                () = reached(self.deadline) => return Ok(Err(self.late())),
+                () = reached(idle) => return Ok(Err(self.late())),
+            }
+        }
+    }
+}
+
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The one message of a reply that has one.
+async fn collect(reply: Reply) -> std::result::Result<Whole, Failure> {
+    let Reply { headers, mut pieces } = reply;
+    let mut message = None;
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Piece::Message(first) if message.is_none() => message = Some(first),
+            Piece::Message(_) => return Err(cardinality("more than one message")),
+            Piece::End(Ok(trailers)) => {
+                let message = message.ok_or_else(|| cardinality("no message"))?;
+                return Ok(Whole { headers, message, trailers });
+            }
+            Piece::End(Err(mut failure)) => {
+                append(&mut failure.metadata.headers, &headers);
+                return Err(failure);
+            }
+        }
+    }
+    Err(Failure::new(Code::Internal, "a reply without an end"))
+}
+
+fn cardinality(what: &str) -> Failure {
+    let reason = Some(Reason::BackendUnavailable);
+    Failure { reason, ..Failure::new(Code::Unimplemented, format!("the upstream answered with {what}")) }
+}
+
+/// When a call is over for which `given` is the caller's word, that came at `started`.
+#[must_use]
+pub fn deadline(started: std::time::Instant, given: Option<Duration>, most: Option<Duration>) -> Option<Instant> {
+    let most = match (given, most) {
+        (Some(given), Some(most)) => given.min(most),
+        (given, most) => given.or(most)?,
+    };
+    started.checked_add(most).map(Instant::from_std)
+}

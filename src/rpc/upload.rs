@@ -1,0 +1,134 @@
+//! A caller's messages on a stream, read one by one while the answer is awaited.
+
+use super::{asked::Asked, message::MessageFault, text::Decoder, transcode};
+use crate::{
+    plan::services::Method,
+    proxy::is_malformed,
+    upstream::grpc::messages::{Messages, Sender, channel},
+    wire::{
+        Failure,
+        frames::{FrameFault, FrameReader},
+    },
+};
+use bytes::Bytes;
+use filters::api::Reason;
+use pingora_core::{Error, Result};
+use pingora_proxy::Session;
+
+/// Why there is nothing more to wait for.
+pub enum Stop {
+    /// The client has gone.
+    Gone(Box<Error>),
+    /// What it sends cannot be read.
+    Failed(Failure),
+}
+
+/// What a client sends while it is answered.
+pub struct Upload<'a> {
+    asked: &'a Asked,
+    method: &'a Method,
+    text: Option<Decoder>,
+    frames: FrameReader,
+    /// None once all has been passed on, or nobody reads any more.
+    to: Option<Sender>,
+    has_ended: bool,
+    /// A message that waits for room.
+    ready: Option<Bytes>,
+    /// Body bytes that came.
+    pub bytes_in: u64,
+}
+
+impl<'a> Upload<'a> {
+    /// A stream of messages, each at most `bytes_max` bytes, and where they come out.
+    #[must_use]
+    pub fn new(asked: &'a Asked, method: &'a Method, bytes_max: usize) -> (Self, Messages) {
+        let (to, messages) = channel();
+        (Self { to: Some(to), ..Self::nothing(asked, method, bytes_max) }, messages)
+    }
+
+    /// Of a request that was read whole: only whether the client stays is watched.
+    #[must_use]
+    pub fn nothing(asked: &'a Asked, method: &'a Method, bytes_max: usize) -> Self {
+        let text = asked.caller.is_text.then(Decoder::default);
+        let frames = FrameReader::new(asked.encoding, bytes_max);
+        Self { asked, method, text, frames, to: None, has_ended: false, ready: None, bytes_in: 0 }
+    }
+
+    /// Does one thing: passes a message on, or reads some more. When all has come it waits until the client goes.
+    /// Dropped while it waits, it has lost nothing.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub async fn step(&mut self, session: &mut Session) -> Result<(), Stop> {
+        if self.to.is_some() {
+            if self.ready.is_none() {
+                self.ready = self.next().map_err(Stop::Failed)?;
+            }
+            if self.ready.is_some() {
+                self.pass_on().await;
+                return Ok(());
+            }
+        }
+        if !self.has_ended && session.is_body_done() {
+            self.has_ended = true;
+            return self.end().map_err(Stop::Failed);
+        }
+        match session.downstream_session.read_body_or_idle(self.has_ended).await {
+            Ok(Some(piece)) => self.take(piece).map_err(Stop::Failed),
+            Ok(None) => Ok(()),
+            Err(error) if is_malformed(&error) => {
+                // Where the body ends, nobody knows any more.
+                session.set_keepalive(None);
+                Err(Stop::Failed(failed(&FrameFault::Cut.into())))
+            }
+            Err(error) => Err(Stop::Gone(error.into_down())),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let message = self.frames.read().map_err(|fault| failed(&fault.into()))?;
+        message.map(|message| transcode::to_proto(message, self.asked.caller.codec, &self.method.input)).transpose()
+    }
+
+    async fn pass_on(&mut self) {
+        let Some(to) = &self.to else { return };
+        if let Some(room) = to.room().await {
+            if let Some(message) = self.ready.take() {
+                room.send(message);
+            }
+            return;
+        }
+        // Answered already: the rest is read, so that the client is not stopped in the middle, and dropped.
+        (self.to, self.ready) = (None, None);
+    }
+
+    fn take(&mut self, piece: Bytes) -> Result<(), Failure> {
+        self.bytes_in += piece.len() as u64;
+        if self.to.is_none() {
+            return Ok(());
+        }
+        let piece = match &mut self.text {
+            None => piece,
+            Some(text) => text.decode(&piece).map_err(|_| failed(&MessageFault::Base64))?,
+        };
+        self.frames.push(piece);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let Some(to) = self.to.take() else { return Ok(()) };
+        if self.text.as_ref().is_some_and(|text| !text.is_whole()) {
+            return Err(failed(&MessageFault::Base64));
+        }
+        self.frames.end().map_err(|fault| failed(&fault.into()))?;
+        to.finish();
+        Ok(())
+    }
+}
+
+/// The failure of a request whose messages cannot be read (grpc.github.io/grpc/core/md_doc_statuscodes.html). The
+/// protocols themselves say what that is: the gateway's word for it is for its log alone.
+pub fn failed(fault: &MessageFault) -> Failure {
+    let reason = if fault.is_too_large() { Reason::MessageTooLarge } else { Reason::BodyInvalid };
+    Failure { reason: Some(reason), ..Failure::new(fault.code(), fault.to_string()) }
+}
