@@ -11,13 +11,19 @@ BODY = '{"user":"bench","balance":1200,"items":["sword","shield","lantern"],"not
 BODY = BODY % ("x" * (200 - len(BODY % "")))
 
 
+# HealthCheckResponse { status: SERVING }.
+MESSAGE_FRAME = b"\0\0\0\0\2\x08\1"
+
+
 def start(port: int) -> Daemon:
     gateways.SCRATCH.mkdir(parents=True, exist_ok=True)
     printed = signed_load("print", "sessions", str(SESSIONS))
     keys = "".join(f'        {session} "{key}";\n' for session, key in map(str.split, printed.splitlines()))
     gateways.SESSIONS_FILE.write_text(printed)
     (gateways.SCRATCH / "signer.pem").write_text(signed_load("print", "signer"))
-    settings = {"BACKEND_PORT": port, "DIRECTORY": gateways.SCRATCH, "SESSION_KEYS": keys, "BODY": BODY}
+    gateways.GRPC_ANSWER.parent.mkdir(exist_ok=True)
+    gateways.GRPC_ANSWER.write_bytes(MESSAGE_FRAME)
+    settings = {"BACKEND_PORT": port, "GRPC_PORT": gateways.GRPC_PORT, "DIRECTORY": gateways.SCRATCH, "SESSION_KEYS": keys, "BODY": BODY}
     config = gateways.fill("backend.conf", settings)
     command = ["nginx", "-e", "stderr", "-p", gateways.SCRATCH, "-c", config]
     return Daemon(command, LOAD_CORE, port, gateways.SCRATCH / "backend.log")

@@ -61,6 +61,7 @@ def ratios(rounds: Rounds) -> list[Ratio]:
         ("pass-through / bare Pingora", [("pass", "portcullis")], [("pass", "bare")], 1.15),
         ("pass-through / Envoy", [("pass", "portcullis")], [("pass", "envoy")], 0.75),
         ("per-IP budget / Envoy", [("budget", "portcullis")], [("budget", "envoy")], 0.75),
+        ("gRPC-Web to gRPC / Envoy", [("rpc", "portcullis")], [("rpc", "envoy")], 0.8),
         ("signed command, Redis / memory", [("shared", "portcullis, Redis")], [("shared", "portcullis")], 1.15),
         ("signed command / sum of its parts", [("signed", "portcullis")], [("part", part) for part in PARTS], 1.25),
         ("signed command / its parts in one process", [("signed", "portcullis")], [("part", TOGETHER)], 1.25),

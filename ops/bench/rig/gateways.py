@@ -24,6 +24,10 @@ SIGNED_LOAD = RELEASE / "examples" / "signed_load"
 ENVOY = pathlib.Path(sysconfig.get_path("purelib")) / "envoy" / "_bin" / "envoy"
 
 REDIS_PORT = free_port()
+GRPC_PORT = free_port()
+RPC_PATH = "/grpc.health.v1.Health/Check"
+GRPC_ANSWER = SCRATCH / RPC_PATH[1:]
+DESCRIPTORS = HERE.parent / "descriptors" / "health.binpb"
 
 # So many in a second that no budget ever refuses, and few enough for each gateway's own arithmetic.
 LIMIT_NEVER_REACHED = 1_000_000
@@ -66,10 +70,10 @@ GATEWAYS = (
         "envoy",
         (ENVOY, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c", "{config}"),
         (ENVOY, "--version"),
-        {"pass": "envoy-pass.yaml", "budget": "envoy-budget.yaml"},
+        {"pass": "envoy-pass.yaml", "budget": "envoy-budget.yaml", "rpc": "envoy-rpc.yaml"},
     ),
     Gateway("bare", (BARE_PROXY, "forward", "127.0.0.1:{port}", "127.0.0.1:{backend}"), (), {"pass": None}),
-    portcullis("portcullis", ("pass", "budget", "signed", "shared")),
+    portcullis("portcullis", ("pass", "budget", "rpc", "signed", "shared")),
     portcullis("portcullis, logging", ("pass", "signed"), access_log="stdout"),
     portcullis("portcullis, Redis", ("shared",), store=f'{{ redis: {{ url: "redis://127.0.0.1:{REDIS_PORT}" }} }}'),
 )
@@ -87,6 +91,8 @@ def command(gateway: Gateway, work: str, port: int, backend: int, limit: int = L
         settings = {
             "PORT": port,
             "BACKEND_PORT": backend,
+            "GRPC_PORT": GRPC_PORT,
+            "DESCRIPTORS": DESCRIPTORS,
             "DIRECTORY": SCRATCH,
             "ACCESS_LOG": gateway.access_log,
             "STORE": gateway.store,

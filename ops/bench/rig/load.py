@@ -16,14 +16,19 @@ CONNECTIONS = 64
 WORK_SECONDS_MAX = 120
 
 
-def wrk_command(port: int, seconds: int) -> list:
-    script = pathlib.Path(__file__).with_name("report.lua")
-    return ["wrk", "-t", 1, "-c", CONNECTIONS, "-d", f"{seconds}s", "-s", script, f"http://127.0.0.1:{port}/bench"]
+PLAIN = ("report.lua", "/bench")
+RPC = ("rpc.lua", gateways.RPC_PATH)
 
 
-def wrk(port: int, seconds: int) -> dict:
-    """Plain GETs for so long."""
-    command = pinned(LOAD_CORE, wrk_command(port, seconds))
+def wrk_command(port: int, seconds: int, request: tuple = PLAIN) -> list:
+    name, path = request
+    script = pathlib.Path(__file__).with_name(name)
+    return ["wrk", "-t", 1, "-c", CONNECTIONS, "-d", f"{seconds}s", "-s", script, f"http://127.0.0.1:{port}{path}"]
+
+
+def wrk(port: int, seconds: int, request: tuple = PLAIN) -> dict:
+    """One request again and again for so long."""
+    command = pinned(LOAD_CORE, wrk_command(port, seconds, request))
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + WORK_SECONDS_MAX)
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     if run.returncode or not lines:
@@ -81,6 +86,20 @@ def prove_forward(port: int) -> None:
     with get(port) as ask:
         if (answer := ask()) != (200, backend.BODY.encode()):
             raise Broken(f"a request through the gateway gave {answer}")
+
+
+def prove_rpc(port: int) -> None:
+    """That the gateway makes gRPC of gRPC-Web, and gRPC-Web of the answer."""
+    headers = {"Content-Type": "application/grpc-web+proto"}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("POST", gateways.RPC_PATH, b"\0\0\0\0\7\n\5bench", headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    trailers = body.removeprefix(backend.MESSAGE_FRAME)
+    is_good = trailers != body and trailers[:1] == b"\x80" and b"grpc-status:0" in trailers.replace(b" ", b"")
+    if answer.status != 200 or not is_good:
+        raise Broken(f"a call through the gateway gave {answer.status} {body}")
 
 
 def prove_budget(port: int, limit: int) -> None:

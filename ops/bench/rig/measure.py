@@ -66,6 +66,14 @@ def plain(subject: Gateway, work: str, backend: int, seconds: int) -> Sample:
         return around(daemon, work, subject.name, lambda: load.wrk(daemon.port, seconds))
 
 
+def rpc(subject: Gateway, work: str, backend: int, seconds: int) -> Sample:
+    """Unary calls in gRPC-Web through the gateway, to gRPC."""
+    with gateway(subject, work, backend) as daemon:
+        load.prove_rpc(daemon.port)
+        load.wrk(daemon.port, WARM_UP_SECONDS, load.RPC)
+        return around(daemon, work, subject.name, lambda: load.wrk(daemon.port, seconds, load.RPC))
+
+
 def signed(subject: Gateway, work: str, backend: int, seconds: int, *options: str) -> Sample:
     """Signed commands to the gateway, as many as it takes to fill the time."""
     with gateway(subject, work, backend) as daemon:

@@ -9,6 +9,7 @@ from .gateways import Gateway
 TITLES = {
     "pass": "Pass-through",
     "budget": "Pass-through with a budget for each client IP",
+    "rpc": "A unary call, gRPC-Web to gRPC",
     "signed": "A signed command",
     "shared": "A signed command with a replay store and three shared budgets",
 }
@@ -20,6 +21,8 @@ NOTES = {
     "limit. nginx: `limit_req` by address. HAProxy: a stick table of request rates by address. Envoy: "
     "`local_ratelimit` with a bucket for each remote address, made on demand. Portcullis: the `budget` filter with "
     "the key `client.ip`.",
+    "rpc": "`grpc.health.v1.Health/Check` in gRPC-Web over HTTP/1.1, made a gRPC call over HTTP/2 in cleartext, with the "
+    "`grpc_web` filter in Envoy and an `rpc` route in Portcullis. nginx answers with a message of two bytes.",
     "signed": "`ExecuteCommand` over Connect on HTTP/1.1, from 256 devices, through the whole chain: budgets, session "
     "lookup at the backend, payload hash, strict signature, freshness, replay; then the backend call and the signed "
     "answer.",

@@ -6,7 +6,13 @@ from . import load, measure
 from .gateways import GATEWAYS, Gateway
 from .measure import Sample
 
-WORKS = {"pass": measure.plain, "budget": measure.plain, "signed": measure.signed, "shared": measure.signed}
+WORKS = {
+    "pass": measure.plain,
+    "budget": measure.plain,
+    "rpc": measure.rpc,
+    "signed": measure.signed,
+    "shared": measure.signed,
+}
 
 PROOF_LIMIT = 5
 
