@@ -45,3 +45,24 @@ need_rust() {
     echo "Missing: cargo. Portcullis is built with Rust 1.88 or newer: https://rustup.rs" >&2
     exit 1
 }
+
+# need_go GO_MOD SUITE SKIP: a Go that is new enough for the suite of this go.mod, or the end, with the variable that
+# leaves the suite out.
+need_go() {
+    local least here
+    least=$(sed -n 's/^go //p' "$1")
+    (need go=golang-go) || no_go "$least" "there is none" "${@:2}"
+    here=$(go env GOVERSION)
+    printf 'go%s\n' "$least" "${here#go}" | sort --check=quiet --version-sort || no_go "$least" "here is $here" "${@:2}"
+}
+
+no_go() {
+    echo "$3 needs Go $1 or newer: $2. $4=1 leaves it out." >&2
+    exit 1
+}
+
+# go_under TARGET: has Go keep all that it fetches and builds in there, and so that it can be removed: it keeps sources
+# without the right to write.
+go_under() {
+    export GOPATH=$1/tools/go GOCACHE=$1/tools/go/build GOFLAGS=-modcacherw
+}
