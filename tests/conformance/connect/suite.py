@@ -1,0 +1,136 @@
+"""Runs connectconformance against the listeners of gateway.yaml, with each server of the suite behind them, and fails
+where a case fails that known.txt does not have, or where there are not as many cases as there should be."""
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import stage
+
+HERE = Path(__file__).parent
+TOOLS, OUTPUT = Path(os.environ["TOOLS"]), Path(os.environ["OUTPUT"])
+READY_SECONDS = 20
+RUN_SECONDS = 900
+SHOWN_LINES = 200
+
+UPSTREAMS = ("grpcserver", "referenceserver")
+# Each listener, and how many cases the suite has for it, so that it does not go unnoticed where a part is not run any
+# more. Of those in cleartext 180 are calls of grpc-go; it makes none over TLS. All others are of connect-go.
+LISTENERS = {"cleartext": 3704, "tls": 3524}
+
+# What the suite would ask of its servers. They are let take more than the gateway does, so that it is the gateway that
+# holds clients to the limit.
+ASKED = {"protocol": "PROTOCOL_GRPC", "httpVersion": "HTTP_VERSION_2", "messageReceiveLimit": 1 << 20}
+
+
+@contextlib.contextmanager
+def serving(upstream):
+    """The URL of a server of the suite that serves gRPC until the block ends."""
+    with subprocess.Popen([TOOLS / upstream, "-json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        try:
+            server.stdin.write(json.dumps(ASKED).encode())
+            server.stdin.close()
+            answer = json.loads(first_answer(upstream, server.stdout.fileno()))
+            yield f"http://{answer['host']}:{answer['port']}"
+        finally:
+            server.kill()
+
+
+def first_answer(upstream, stdout):
+    """What a server says once it serves: a JSON object of several lines."""
+    answer = b""
+    while not answer.endswith(b"}\n"):
+        readable, _, _ = select.select([stdout], [], [], READY_SECONDS)
+        piece = os.read(stdout, 4096) if readable else b""
+        if not piece:
+            sys.exit(f"{upstream} was not ready within {READY_SECONDS} s, or ended before it was.")
+        answer += piece
+    return answer
+
+
+def server_under_test(address, certificate):
+    """The command that connectconformance starts for each protocol and version, and that says where these are served:
+    here they all are at one address. It says so with a ServerCompatResponse (`host` is field 1, `port` is 2 and
+    `pem_cert` is 3) behind its length, and then waits to be ended."""
+    host, port = address.rsplit(":", 1)
+    message = field(1, host.encode()) + bytes([2 << 3]) + varint(int(port)) + field(3, certificate)
+    answer = OUTPUT / "server_compat_response"
+    answer.write_bytes(len(message).to_bytes(4, "big") + message)
+    return ["sh", "-c", 'cat "$0" && exec tail -f /dev/null --pid=$PPID', answer]
+
+
+def field(number, value):
+    return bytes([number << 3 | 2]) + varint(len(value)) + value
+
+
+def varint(number):
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def connectconformance(listener, server, arguments):
+    """What connectconformance prints of one run, and whether it is content."""
+    command = [TOOLS / "connectconformance", "--mode", "server", "--conf", HERE / f"{listener}.yaml"]
+    command += ["--known-failing", f"@{HERE}/known.txt", *arguments, "--", *server]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS, stdin=subprocess.DEVNULL)
+    return done.stdout, done.returncode == 0
+
+
+def count(output):
+    """How many cases passed, failed, and failed as known.txt says. A case that could not be run is none of these, and
+    connectconformance is content with it."""
+    totals = re.search(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+    if not totals:
+        sys.exit(f"connectconformance ended before its totals:\n{output}")
+    known = re.search(r"\(Another (\d+) failed as expected", output)
+    return int(totals[1]), int(totals[2]), int(known[1]) if known else 0
+
+
+def run(name, listener, server, arguments):
+    """Makes one run, prints its totals and what failed, and says whether it went as it should."""
+    began = time.monotonic()
+    output, is_content = connectconformance(listener, server, arguments)
+    passed, failed, known = count(output)
+    cases, seconds = passed + failed + known, time.monotonic() - began
+    known_failures = f", {known} known to fail" if known else ""
+    print(f"{name}: {cases} cases, {passed} passed, {failed} failed{known_failures}, {seconds:.0f} s", flush=True)
+    if arguments:
+        print(output)
+        return is_content
+    if not is_content:
+        log = OUTPUT / f"{name.replace(', ', '-').replace(' ', '_')}.txt"
+        log.write_text(output)
+        print(*output.splitlines()[:SHOWN_LINES], f"All of it is in {log}.", sep="\n", flush=True)
+    if cases != LISTENERS[listener]:
+        print(f"{name}: there should be {LISTENERS[listener]} cases.")
+        return False
+    return is_content
+
+
+def main():
+    # As an exit, so that whoever stops the suite stops the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments, is_good = sys.argv[1:], True
+    certificate, key = stage.self_signed(OUTPUT)
+    certificates = {"cleartext": b"", "tls": Path(certificate).read_bytes()}
+    variables = {"TLS_CERTIFICATE": certificate, "TLS_KEY": key, "DESCRIPTORS": f"{OUTPUT}/descriptors.binpb"}
+    for upstream in UPSTREAMS:
+        with (
+            serving(upstream) as url,
+            stage.serving_gateway(HERE / "gateway.yaml", UPSTREAM=url, **variables) as addresses,
+        ):
+            for listener in LISTENERS:
+                server = server_under_test(addresses[listener], certificates[listener])
+                is_good &= run(f"generic route, {upstream}, {listener}", listener, server, arguments)
+    sys.exit(not is_good)
+
+
+if __name__ == "__main__":
+    main()
