@@ -42,15 +42,15 @@ def serving(server):
 
 
 @contextlib.contextmanager
-def serving_gateway(configuration, **variables):
-    """The addresses, by listener, of a gateway that serves until the block ends. To its configuration, a file, these
-    variables are known, SIGNER, a key, and SESSION_BUDGET."""
+def serving_gateway(configuration, program=None, **variables):
+    """The addresses, by listener, of a gateway that serves until the block ends: of PORTCULLIS, or another program that
+    is started like it. To its configuration, a file, these variables are known, SIGNER, a key, and SESSION_BUDGET."""
     signer = base64.b64encode(PKCS8_PREFIX + GATEWAY_SEED).decode()
     environment = os.environ | variables | {
         "SESSION_BUDGET": SESSION_BUDGET,
         "SIGNER": f"-----BEGIN PRIVATE KEY-----\n{signer}\n-----END PRIVATE KEY-----\n",
     }
-    command = [os.environ["PORTCULLIS"], "run", configuration]
+    command = [program or os.environ["PORTCULLIS"], "run", configuration]
     gateway = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         yield ready(gateway)

@@ -1,14 +1,15 @@
-"""Runs connectconformance against the listeners of gateway.yaml, with each server of the suite behind them, and fails
-where a case fails that known.txt does not have, or where there are not as many cases as there should be."""
+"""Runs connectconformance against the listeners of gateway.yaml, with one callee after the other behind them, and fails
+where a case fails that is not known to, or where there are not as many cases as there should be. The cases that are
+known to fail with a callee are in known-CALLEE.txt."""
 
 import contextlib
 import json
 import os
 import re
 import select
-import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,10 @@ READY_SECONDS = 20
 RUN_SECONDS = 900
 SHOWN_LINES = 200
 
+# The suite's own servers, as upstreams; and the service of `service/`, within the gateway.
 UPSTREAMS = ("grpcserver", "referenceserver")
+NATIVE = "native"
+NOBODY = "http://127.0.0.1:9"
 # Each listener, and how many cases the suite has for it, so that it does not go unnoticed where a part is not run any
 # more. Of those in cleartext 180 are calls of grpc-go; it makes none over TLS. All others are of connect-go.
 LISTENERS = {"cleartext": 3704, "tls": 3524}
@@ -55,13 +59,13 @@ def first_answer(upstream, stdout):
     return answer
 
 
-def server_under_test(address, certificate):
+def server_under_test(folder, address, certificate):
     """The command that connectconformance starts for each protocol and version, and that says where these are served:
     here they all are at one address. It says so with a ServerCompatResponse (`host` is field 1, `port` is 2 and
     `pem_cert` is 3) behind its length, and then waits to be ended."""
     host, port = address.rsplit(":", 1)
     message = field(1, host.encode()) + bytes([2 << 3]) + varint(int(port)) + field(3, certificate)
-    answer = OUTPUT / "server_compat_response"
+    answer = Path(folder, "server_compat_response")
     answer.write_bytes(len(message).to_bytes(4, "big") + message)
     return ["sh", "-c", 'cat "$0" && exec tail -f /dev/null --pid=$PPID', answer]
 
@@ -75,16 +79,19 @@ def varint(number):
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
 
 
-def connectconformance(listener, server, arguments):
+def connectconformance(callee, listener, server, arguments):
     """What connectconformance prints of one run, and whether it is content."""
     command = [TOOLS / "connectconformance", "--mode", "server", "--conf", HERE / f"{listener}.yaml"]
-    command += ["--known-failing", f"@{HERE}/known.txt", *arguments, "--", *server]
+    known = HERE / f"known-{callee}.txt"
+    if known.exists() and not arguments:
+        command += ["--known-failing", f"@{known}"]
+    command += [*arguments, "--", *server]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS, stdin=subprocess.DEVNULL)
     return done.stdout, done.returncode == 0
 
 
 def count(output):
-    """How many cases passed, failed, and failed as known.txt says. A case that could not be run is none of these, and
+    """How many cases passed, failed, and failed as they are known to. One that could not be run is none of these, and
     connectconformance is content with it."""
     totals = re.search(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
     if not totals:
@@ -93,43 +100,56 @@ def count(output):
     return int(totals[1]), int(totals[2]), int(known[1]) if known else 0
 
 
-def run(name, listener, server, arguments):
+def run(callee, listener, server, arguments):
     """Makes one run, prints its totals and what failed, and says whether it went as it should."""
     began = time.monotonic()
-    output, is_content = connectconformance(listener, server, arguments)
+    output, is_content = connectconformance(callee, listener, server, arguments)
     passed, failed, known = count(output)
     cases, seconds = passed + failed + known, time.monotonic() - began
-    known_failures = f", {known} known to fail" if known else ""
-    print(f"{name}: {cases} cases, {passed} passed, {failed} failed{known_failures}, {seconds:.0f} s", flush=True)
+    way = "native path" if callee == NATIVE else f"generic route, {callee}"
+    totals = f"{cases} cases, {passed} passed, {failed} failed" + (f", {known} known to fail" if known else "")
+    print(f"{way}, {listener}: {totals}, {seconds:.0f} s", flush=True)
     if arguments:
         print(output)
         return is_content
     if not is_content:
-        log = OUTPUT / f"{name.replace(', ', '-').replace(' ', '_')}.txt"
+        log = OUTPUT / f"{callee}-{listener}.txt"
         log.write_text(output)
         print(*output.splitlines()[:SHOWN_LINES], f"All of it is in {log}.", sep="\n", flush=True)
     if cases != LISTENERS[listener]:
-        print(f"{name}: there should be {LISTENERS[listener]} cases.")
+        print(f"There should be {LISTENERS[listener]} cases.")
         return False
     return is_content
 
 
-def main():
-    # As an exit, so that whoever stops the suite stops the servers too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    arguments, is_good = sys.argv[1:], True
-    certificate, key = stage.self_signed(OUTPUT)
+@contextlib.contextmanager
+def serving_gateway(callee, **variables):
+    """The addresses, by listener, of a gateway that has calls answered by this callee until the block ends."""
+    configuration = HERE / "gateway.yaml"
+    if callee == NATIVE:
+        with stage.serving_gateway(configuration, os.environ["SERVICE"], UPSTREAM=NOBODY, **variables) as addresses:
+            yield addresses
+    else:
+        with serving(callee) as url, stage.serving_gateway(configuration, UPSTREAM=url, **variables) as addresses:
+            yield addresses
+
+
+def run_all(folder, arguments):
+    """Makes every run, and says of each whether it went as it should."""
+    certificate, key = stage.self_signed(folder)
     certificates = {"cleartext": b"", "tls": Path(certificate).read_bytes()}
     variables = {"TLS_CERTIFICATE": certificate, "TLS_KEY": key, "DESCRIPTORS": f"{OUTPUT}/descriptors.binpb"}
-    for upstream in UPSTREAMS:
-        with (
-            serving(upstream) as url,
-            stage.serving_gateway(HERE / "gateway.yaml", UPSTREAM=url, **variables) as addresses,
-        ):
+    for callee in (*UPSTREAMS, NATIVE):
+        with serving_gateway(callee, **variables) as addresses:
             for listener in LISTENERS:
-                server = server_under_test(addresses[listener], certificates[listener])
-                is_good &= run(f"generic route, {upstream}, {listener}", listener, server, arguments)
-    sys.exit(not is_good)
+                server = server_under_test(folder, addresses[listener], certificates[listener])
+                yield run(callee, listener, server, arguments)
+
+
+def main():
+    stage.end_with_exit()
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(not all(list(run_all(folder, sys.argv[1:]))))
 
 
 if __name__ == "__main__":
