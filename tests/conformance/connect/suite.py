@@ -10,7 +10,6 @@ import select
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import stage
@@ -59,14 +58,13 @@ def first_answer(upstream, stdout):
     return answer
 
 
-def server_under_test(folder, address, certificate):
+def server_under_test(answer, address, certificate):
     """The command that connectconformance starts for each protocol and version, and that says where these are served:
     here they all are at one address. It says so with a ServerCompatResponse (`host` is field 1, `port` is 2 and
-    `pem_cert` is 3) behind its length, and then waits to be ended."""
+    `pem_cert` is 3) behind its length, which is kept in the file `answer`, and then waits to be ended."""
     host, port = address.rsplit(":", 1)
     message = field(1, host.encode()) + bytes([2 << 3]) + varint(int(port)) + field(3, certificate)
-    answer = Path(folder, "server_compat_response")
-    answer.write_bytes(len(message).to_bytes(4, "big") + message)
+    Path(answer).write_bytes(len(message).to_bytes(4, "big") + message)
     return ["sh", "-c", 'cat "$0" && exec tail -f /dev/null --pid=$PPID', answer]
 
 
@@ -79,15 +77,19 @@ def varint(number):
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
 
 
+@contextlib.contextmanager
 def connectconformance(callee, listener, server, arguments):
-    """What connectconformance prints of one run, and whether it is content."""
+    """A run of connectconformance, which prints nothing before its end; ended with the block."""
     command = [TOOLS / "connectconformance", "--mode", "server", "--conf", HERE / f"{listener}.yaml"]
     known = HERE / f"known-{callee}.txt"
     if known.exists() and not arguments:
         command += ["--known-failing", f"@{known}"]
     command += [*arguments, "--", *server]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS, stdin=subprocess.DEVNULL)
-    return done.stdout, done.returncode == 0
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def count(output):
@@ -100,15 +102,15 @@ def count(output):
     return int(totals[1]), int(totals[2]), int(known[1]) if known else 0
 
 
-def run(callee, listener, server, arguments):
-    """Makes one run, prints its totals and what failed, and says whether it went as it should."""
-    began = time.monotonic()
-    output, is_content = connectconformance(callee, listener, server, arguments)
+def report(callee, listener, process, arguments):
+    """Waits for a run, prints its totals and what failed, and says whether it went as it should."""
+    output, _ = process.communicate(timeout=RUN_SECONDS)
+    is_content = process.returncode == 0
     passed, failed, known = count(output)
-    cases, seconds = passed + failed + known, time.monotonic() - began
+    cases = passed + failed + known
     way = "native path" if callee == NATIVE else f"generic route, {callee}"
     totals = f"{cases} cases, {passed} passed, {failed} failed" + (f", {known} known to fail" if known else "")
-    print(f"{way}, {listener}: {totals}, {seconds:.0f} s", flush=True)
+    print(f"{way}, {listener}: {totals}", flush=True)
     if arguments:
         print(output)
         return is_content
@@ -140,10 +142,14 @@ def run_all(folder, arguments):
     certificates = {"cleartext": b"", "tls": Path(certificate).read_bytes()}
     variables = {"TLS_CERTIFICATE": certificate, "TLS_KEY": key, "DESCRIPTORS": f"{OUTPUT}/descriptors.binpb"}
     for callee in (*UPSTREAMS, NATIVE):
-        with serving_gateway(callee, **variables) as addresses:
-            for listener in LISTENERS:
-                server = server_under_test(folder, addresses[listener], certificates[listener])
-                yield run(callee, listener, server, arguments)
+        with serving_gateway(callee, **variables) as addresses, contextlib.ExitStack() as runs:
+            # At once: most of the time the suite compares messages of 200 KiB, on one core.
+            processes = {}
+            for listener, pem in certificates.items():
+                server = server_under_test(f"{folder}/{listener}", addresses[listener], pem)
+                processes[listener] = runs.enter_context(connectconformance(callee, listener, server, arguments))
+            for listener, process in processes.items():
+                yield report(callee, listener, process, arguments)
 
 
 def main():
