@@ -149,7 +149,7 @@ impl Exchange<'_> {
             tokio::select! {
                 biased;
                 outcome = &mut event => return Ok(outcome),
-                step = upload.step(session) => match step {
+                step = upload.step(session.as_mut()) => match step {
                     Ok(()) => {}
                     Err(Stop::Gone(error)) => return Err(error),
                     Err(Stop::Failed(failure)) => return Ok(Err(failure)),
