@@ -67,13 +67,7 @@ pub(super) fn read(
     let (head, body) = response.into_parts();
     let mut headers = head.headers;
     if let Some(status) = Failure::from_grpc(&headers) {
-        let failure = status.err().unwrap_or_else(|| {
-            // A status ahead of everything and no message: success without an answer is for the caller to judge.
-            Failure::new(Code::Unimplemented, "the upstream answered without a message")
-        });
-        strip(&mut headers);
-        // "Trailers-Only": what it brings is metadata behind the messages, of which there are none.
-        return Err(failure.with_trailers(headers));
+        return trailers_only(status, headers);
     }
     if head.status != StatusCode::OK || !is_grpc(&headers) {
         tracing::warn!(status = %head.status, upstream = upstream.name(), "an answer that is no gRPC");
@@ -97,6 +91,15 @@ pub(super) fn read(
         Some((piece, reader))
     });
     Ok(Reply { headers, pieces: pieces.boxed() })
+}
+
+/// What the headers bring is metadata behind the messages, of which there are none. Of a stream that can be success.
+fn trailers_only(status: Result<(), Failure>, mut trailers: HeaderMap) -> Result<Reply, Failure> {
+    strip(&mut trailers);
+    match status {
+        Ok(()) => Ok(Reply { headers: HeaderMap::new(), pieces: stream::iter([Piece::End(Ok(trailers))]).boxed() }),
+        Err(failure) => Err(failure.with_trailers(trailers)),
+    }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -172,5 +175,28 @@ impl Reader {
             Some(h2::Reason::ENHANCE_YOUR_CALM) => of(Code::ResourceExhausted, Reason::BackendUnavailable),
             _ => unavailable(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_status_alone_is_a_failure_or_a_stream_without_messages() {
+        let answered = |status: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+            headers.insert("x-t", HeaderValue::from_static("1"));
+            trailers_only(Failure::from_grpc(&headers).unwrap(), headers)
+        };
+        let mut reply = answered("0").unwrap_or_else(|failure| panic!("{failure:?}"));
+        let Some(Some(Piece::End(Ok(trailers)))) = reply.pieces.next().now_or_never() else { panic!("no end") };
+        assert_eq!(trailers.len(), 1);
+        assert!(reply.headers.is_empty() && reply.pieces.next().now_or_never().flatten().is_none());
+        let failure = answered("5").err().unwrap();
+        assert_eq!((failure.code, failure.metadata.trailers.len()), (Code::NotFound, 1));
     }
 }
