@@ -13,7 +13,7 @@ use filters::api::Reason;
 use futures_util::{StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderName, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
 };
 use http_body_util::BodyExt as _;
 use std::{error::Error as _, sync::Arc, time::Duration};
@@ -22,11 +22,13 @@ use tokio::time::Instant;
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// What speaks of this answer's own framing and status, and ends here. HTTP/2 has no hop-by-hop headers (RFC 9113
 /// section 8.2.2).
-const OF_THIS_HOP: [HeaderName; 9] = [
+const OF_THIS_HOP: [HeaderName; 11] = [
+    CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
     DATE,
     TRAILER,
+    HeaderName::from_static("connect-content-encoding"),
     GRPC_ENCODING,
     HeaderName::from_static("grpc-accept-encoding"),
     GRPC_STATUS,
