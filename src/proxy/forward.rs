@@ -100,11 +100,6 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     }
     let headers = &mut parts.headers;
     headers.reserve(ADDED_HEADERS);
-    if ctx.brought_forwarding {
-        for name in &client_ip::FORWARDING {
-            headers.remove(name);
-        }
-    }
     vouch(ctx, headers);
     if let Some(host) = &forward.host {
         headers.insert(HOST, host.clone());
@@ -114,8 +109,14 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     Ok(())
 }
 
-/// Says where the request comes from.
+/// Says where the request comes from, in the place of what the client says of that. To be called behind whatever strips
+/// headers that a client names: these must not be among them.
 pub(crate) fn vouch(ctx: &RequestContext, headers: &mut HeaderMap) {
+    if ctx.brought_forwarding {
+        for name in &client_ip::FORWARDING {
+            headers.remove(name);
+        }
+    }
     let client_host = headers.get(HOST).cloned();
     let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let client = client_ip::text(ctx.client_ip);
