@@ -87,8 +87,9 @@ impl Answer {
         let mut head = self.head(headers);
         behind(trailers, &mut head)?;
         if session.req_header().method == Method::GET {
-            // Such an answer may be kept by a cache, for callers that accept other encodings too.
-            head.insert_header(VARY, "Accept-Encoding")?;
+            // Such an answer may be kept by a cache, for callers that accept other encodings too. It may vary by more:
+            // by origin, where the CORS filter says so.
+            head.append_header(VARY, "Accept-Encoding")?;
         }
         write_body(session, head, body).await
     }
