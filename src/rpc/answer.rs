@@ -102,8 +102,11 @@ impl Answer {
         self.has_begun = true;
         reply::outlast_body(session);
         let mut head = self.head(headers);
-        if session.req_header().version != Version::HTTP_2 {
-            head.insert_header(TRANSFER_ENCODING, "chunked")?;
+        match session.req_header().version {
+            Version::HTTP_2 => {}
+            // RFC 9112 section 6.1: such a client would take chunk sizes for content. The stream ends with the connection.
+            Version::HTTP_10 => session.set_keepalive(None),
+            _ => head.insert_header(TRANSFER_ENCODING, "chunked")?,
         }
         session.write_response_header(Box::new(head), false).await
     }
