@@ -182,8 +182,8 @@ pub fn failed_to_connect(method: &Method, error: &Error, ctx: &RequestContext) -
 #[must_use]
 pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> {
     use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidHTTPHeader, ReadError,
-        ReadTimedout, SocketError, WriteError, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, H2Error, InvalidHTTPHeader,
+        ReadError, ReadTimedout, SocketError, WriteError, WriteTimedout,
     };
     let with = |status: u16, reason: Reason| Some((status, Refusal::new(reason)));
     match (error.esource(), error.etype()) {
@@ -200,7 +200,8 @@ pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> 
         }
         (ErrorSource::Upstream, _) => with(502, Reason::BackendUnavailable),
         (ErrorSource::Downstream, ReadTimedout) => with(408, Reason::RequestTimeout),
-        (ErrorSource::Downstream, ConnectionClosed | ReadError | WriteError | WriteTimedout) => None,
+        // `H2Error`: the client reset its stream while it was answered.
+        (ErrorSource::Downstream, ConnectionClosed | H2Error | ReadError | WriteError | WriteTimedout) => None,
         // The head of an answer over HTTP/2, of which Pingora 0.9.1 does not say where it was to go: the client took
         // its request back.
         (ErrorSource::Unset, WriteError) => None,
