@@ -70,7 +70,7 @@ impl Answer {
                 Protocol::Grpc => {
                     session.write_response_header(Box::new(head), false).await?;
                     session.write_response_body(Some(framed), false).await?;
-                    self.end_grpc(session, &grpc_trailers(None, trailers)).await
+                    self.end_grpc(session, grpc_trailers(None, trailers)).await
                 }
                 _ => {
                     let body = self.written([framed, self.end(None, trailers)].concat().into());
@@ -125,7 +125,7 @@ impl Answer {
     /// Where the client has gone.
     pub async fn finish(&self, session: &mut Session, failure: Option<&Failure>, trailers: &HeaderMap) -> Result<()> {
         if self.caller.protocol == Protocol::Grpc {
-            return self.end_grpc(session, &grpc_trailers(failure, trailers)).await;
+            return self.end_grpc(session, grpc_trailers(failure, trailers)).await;
         }
         session.write_response_body(Some(self.written(self.end(failure, trailers))), true).await
     }
@@ -195,8 +195,8 @@ impl Answer {
         if self.caller.is_text { text::encode(&piece).into() } else { piece }
     }
 
-    async fn end_grpc(&self, session: &mut Session, trailers: &HeaderMap) -> Result<()> {
-        session.downstream_session.write_response_trailers(trailers.clone()).await
+    async fn end_grpc(&self, session: &mut Session, trailers: HeaderMap) -> Result<()> {
+        session.downstream_session.write_response_trailers(trailers).await
     }
 
     /// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers.

@@ -147,8 +147,9 @@ impl Exchange<'_> {
         let mut event = pin!(event);
         loop {
             let idle = (!self.method.is_unary()).then(|| Instant::now() + self.target.idle);
+            // In no order: a callee that always has a message ready must not keep the caller's from it, nor outlast the
+            // deadline; nor must a caller that always sends keep what it is answered.
             tokio::select! {
-                biased;
                 outcome = &mut event => return Ok(outcome),
                 step = upload.step(session.as_mut()) => match step {
                     Ok(()) => {}
