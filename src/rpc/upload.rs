@@ -31,8 +31,6 @@ pub struct Upload<'a> {
     /// None once all has been passed on, or nobody reads any more.
     to: Option<Sender>,
     has_ended: bool,
-    /// A message that waits for room.
-    ready: Option<Bytes>,
     /// Body bytes that came.
     pub bytes_in: u64,
 }
@@ -50,7 +48,7 @@ impl<'a> Upload<'a> {
     pub fn nothing(asked: &'a Asked, method: &'a Method, bytes_max: usize) -> Self {
         let text = asked.caller.is_text.then(Decoder::default);
         let frames = FrameReader::new(asked.encoding, bytes_max);
-        Self { asked, method, text, frames, to: None, has_ended: false, ready: None, bytes_in: 0 }
+        Self { asked, method, text, frames, to: None, has_ended: false, bytes_in: 0 }
     }
 
     /// Does one thing: passes a message on, or reads some more. When all has come it waits until the client goes.
@@ -59,14 +57,8 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// [`Stop`].
     pub async fn step(&mut self, session: &mut ServerSession) -> Result<(), Stop> {
-        if self.to.is_some() {
-            if self.ready.is_none() {
-                self.ready = self.next().map_err(Stop::Failed)?;
-            }
-            if self.ready.is_some() {
-                self.pass_on().await;
-                return Ok(());
-            }
+        if self.to.is_some() && self.frames.is_ready() {
+            return self.pass_on().await.map_err(Stop::Failed);
         }
         if !self.has_ended && session.is_body_done() {
             self.has_ended = true;
@@ -89,21 +81,18 @@ impl<'a> Upload<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        let message = self.frames.read().map_err(|fault| failed(&fault.into()))?;
-        message.map(|message| transcode::to_proto(message, self.asked.caller.codec, &self.method.input)).transpose()
-    }
-
-    async fn pass_on(&mut self) {
-        let Some(to) = &self.to else { return };
-        if let Some(room) = to.room().await {
-            if let Some(message) = self.ready.take() {
-                room.send(message);
-            }
-            return;
+    /// Room comes first: a message that waits for it does so as it came, and not decompressed.
+    async fn pass_on(&mut self) -> Result<(), Failure> {
+        let Some(to) = &self.to else { return Ok(()) };
+        let Some(room) = to.room().await else {
+            // Answered already: the rest is read, so that the client is not stopped in the middle, and dropped.
+            self.to = None;
+            return Ok(());
+        };
+        if let Some(message) = self.frames.read().map_err(|fault| failed(&fault.into()))? {
+            room.send(transcode::to_proto(message, self.asked.caller.codec, &self.method.input)?);
         }
-        // Answered already: the rest is read, so that the client is not stopped in the middle, and dropped.
-        (self.to, self.ready) = (None, None);
+        Ok(())
     }
 
     fn take(&mut self, piece: Bytes) -> Result<(), Failure> {
