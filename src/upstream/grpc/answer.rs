@@ -2,7 +2,7 @@
 
 use super::{Piece, Reply, left};
 use crate::{
-    upstream::{AnswerBody, CallFault, Upstream},
+    upstream::{AnswerBody, CallFault, Upstream, streams::reset_reason},
     wire::{
         Code, Encoding, Failure,
         failure::{GRPC_DETAILS, GRPC_MESSAGE, GRPC_STATUS},
@@ -16,7 +16,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
 };
 use http_body_util::BodyExt as _;
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -37,11 +37,24 @@ const OF_THIS_HOP: [HeaderName; 11] = [
 ];
 
 /// The failure of a call for which there is no answer.
-pub(super) fn unreachable(upstream: &Upstream, fault: &CallFault) -> Failure {
+pub(super) fn unreachable(upstream: &Upstream, fault: &CallFault, deadline: Option<Instant>) -> Failure {
     tracing::warn!(%fault, upstream = upstream.name(), "a call was not answered");
     match fault {
         CallFault::Timeout { .. } => of(Code::DeadlineExceeded, Reason::BackendTimeout),
-        CallFault::Unreachable { .. } | CallFault::Broken { .. } | CallFault::TooLarge { .. } => unavailable(),
+        CallFault::Broken { reset, .. } => broken_off(*reset, deadline),
+        CallFault::Unreachable { .. } | CallFault::TooLarge { .. } => unavailable(),
+    }
+}
+
+/// What a stream's end means (PROTOCOL-HTTP2, "Errors"), ahead of the answer or within.
+fn broken_off(reset: Option<h2::Reason>, deadline: Option<Instant>) -> Failure {
+    let is_late = deadline.is_some_and(|deadline| left(deadline) <= CLOCKS_APART);
+    match reset {
+        // Some servers say so when the time that they were given is over.
+        Some(h2::Reason::CANCEL) if is_late => Failure::new(Code::DeadlineExceeded, Reason::BackendTimeout.title()),
+        Some(h2::Reason::CANCEL) => Failure::new(Code::Canceled, "the upstream cancelled the call"),
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => of(Code::ResourceExhausted, Reason::BackendUnavailable),
+        _ => unavailable(),
     }
 }
 
@@ -165,18 +178,10 @@ impl Reader {
         }
     }
 
-    /// What a stream's end means (PROTOCOL-HTTP2, "Errors").
     fn broken(&self, error: &hyper::Error) -> Failure {
-        let cause = error.source().and_then(|source| source.downcast_ref::<h2::Error>()).and_then(h2::Error::reason);
-        let is_late = self.deadline.is_some_and(|deadline| left(deadline) <= CLOCKS_APART);
-        tracing::debug!(%error, ?cause, upstream = self.upstream.name(), "an answer broke off");
-        match cause {
-            // Some servers say so when the time that they were given is over.
-            Some(h2::Reason::CANCEL) if is_late => Failure::new(Code::DeadlineExceeded, Reason::BackendTimeout.title()),
-            Some(h2::Reason::CANCEL) => Failure::new(Code::Canceled, "the upstream cancelled the call"),
-            Some(h2::Reason::ENHANCE_YOUR_CALM) => of(Code::ResourceExhausted, Reason::BackendUnavailable),
-            _ => unavailable(),
-        }
+        let reset = reset_reason(error);
+        tracing::debug!(%error, ?reset, upstream = self.upstream.name(), "an answer broke off");
+        broken_off(reset, self.deadline)
     }
 }
 
@@ -200,5 +205,20 @@ mod tests {
         assert!(reply.headers.is_empty() && reply.pieces.next().now_or_never().flatten().is_none());
         let failure = answered("5").err().unwrap();
         assert_eq!((failure.code, failure.metadata.trailers.len()), (Code::NotFound, 1));
+    }
+
+    #[test]
+    fn a_reset_stream_has_a_code() {
+        for (reset, left_ms, expected) in [
+            (Some(h2::Reason::CANCEL), 60_000, Code::Canceled),
+            (Some(h2::Reason::CANCEL), 0, Code::DeadlineExceeded),
+            (Some(h2::Reason::ENHANCE_YOUR_CALM), 0, Code::ResourceExhausted),
+            (Some(h2::Reason::REFUSED_STREAM), 60_000, Code::Unavailable),
+            (None, 0, Code::Unavailable),
+        ] {
+            let deadline = Instant::now() + Duration::from_millis(left_ms);
+            assert_eq!(broken_off(reset, Some(deadline)).code, expected, "{reset:?}");
+        }
+        assert_eq!(broken_off(Some(h2::Reason::CANCEL), None).code, Code::Canceled);
     }
 }
