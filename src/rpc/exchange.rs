@@ -97,7 +97,7 @@ impl Exchange<'_> {
                 Ok(None) => return Ok(Err(Failure::new(Code::Internal, "a reply without an end"))),
             };
             match transcode::from_proto(message, self.asked.caller.codec, &self.method.output) {
-                Ok(message) => answer.message(session, &message).await?,
+                Ok(message) => answer.message(session, message).await?,
                 Err(failure) => return Ok(Err(failure)),
             }
         }

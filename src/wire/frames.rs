@@ -80,6 +80,10 @@ impl FrameReader {
         let Some((flags, length)) = self.whole()? else { return Ok(None) };
         self.ahead.advance(HEAD_BYTES);
         let message = self.ahead.split_to(length).freeze();
+        if self.ahead.is_empty() {
+            // What is left of the room is the message's: it would be held for as long as nothing more comes.
+            self.ahead = BytesMut::new();
+        }
         match (flags, self.encoding) {
             (COMPRESSED, Encoding::Identity) => Err(FrameFault::NoEncoding),
             (COMPRESSED, encoding) => Ok(encoding.decompress(&message, self.bytes_max)?.into()),
