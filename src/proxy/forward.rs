@@ -100,11 +100,6 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     }
     let headers = &mut parts.headers;
     headers.reserve(ADDED_HEADERS);
-    if ctx.brought_forwarding {
-        for name in &client_ip::FORWARDING {
-            headers.remove(name);
-        }
-    }
     vouch(ctx, headers);
     if let Some(host) = &forward.host {
         headers.insert(HOST, host.clone());
@@ -114,8 +109,14 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     Ok(())
 }
 
-/// Says where the request comes from.
+/// Says where the request comes from, in the place of what the client says of that. To be called behind whatever strips
+/// headers that a client names: these must not be among them.
 pub(crate) fn vouch(ctx: &RequestContext, headers: &mut HeaderMap) {
+    if ctx.brought_forwarding {
+        for name in &client_ip::FORWARDING {
+            headers.remove(name);
+        }
+    }
     let client_host = headers.get(HOST).cloned();
     let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let client = client_ip::text(ctx.client_ip);
@@ -181,8 +182,8 @@ pub fn failed_to_connect(method: &Method, error: &Error, ctx: &RequestContext) -
 #[must_use]
 pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> {
     use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidHTTPHeader, ReadError,
-        ReadTimedout, SocketError, WriteError, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, H2Error, InvalidHTTPHeader,
+        ReadError, ReadTimedout, SocketError, WriteError, WriteTimedout,
     };
     let with = |status: u16, reason: Reason| Some((status, Refusal::new(reason)));
     match (error.esource(), error.etype()) {
@@ -199,7 +200,8 @@ pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> 
         }
         (ErrorSource::Upstream, _) => with(502, Reason::BackendUnavailable),
         (ErrorSource::Downstream, ReadTimedout) => with(408, Reason::RequestTimeout),
-        (ErrorSource::Downstream, ConnectionClosed | ReadError | WriteError | WriteTimedout) => None,
+        // `H2Error`: the client reset its stream while it was answered.
+        (ErrorSource::Downstream, ConnectionClosed | H2Error | ReadError | WriteError | WriteTimedout) => None,
         // The head of an answer over HTTP/2, of which Pingora 0.9.1 does not say where it was to go: the client took
         // its request back.
         (ErrorSource::Unset, WriteError) => None,

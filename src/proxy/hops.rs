@@ -34,7 +34,7 @@ pub fn strip(headers: &mut HeaderMap, switches: bool) {
 }
 
 /// What `Connection` names, but for what is treated by itself. Mostly it only says `keep-alive` or `close`.
-fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+pub(crate) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let kept = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
     headers
         .get_all(CONNECTION)

@@ -14,6 +14,7 @@ mod waits;
 pub(crate) use body::{invite, is_malformed, read_body};
 pub(crate) use decide::run_rest;
 pub(crate) use forward::vouch;
+pub(crate) use hops::nominated;
 
 use crate::{
     life::{Activity, Readiness},

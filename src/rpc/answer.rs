@@ -18,10 +18,12 @@ use http::{
     HeaderMap, HeaderValue, Method, Version,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, VARY},
 };
-use pingora_core::{Result, protocols::http::ServerSession};
+use pingora_core::{Error, Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+/// What even a slow client takes within the time of one write.
+const PART_BYTES: usize = 64 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer on its way to one caller.
@@ -69,14 +71,14 @@ impl Answer {
             return match self.caller.protocol {
                 Protocol::Grpc => {
                     session.write_response_header(Box::new(head), false).await?;
-                    session.write_response_body(Some(framed), false).await?;
-                    self.end_grpc(session, &grpc_trailers(None, trailers)).await
+                    write_piece(session, framed, false).await?;
+                    self.end_grpc(session, grpc_trailers(None, trailers)).await
                 }
                 _ => {
                     let body = self.written([framed, self.end(None, trailers)].concat().into());
                     head.insert_header(CONTENT_LENGTH, body.len())?;
                     session.write_response_header(Box::new(head), false).await?;
-                    session.write_response_body(Some(body), true).await
+                    write_piece(session, body, true).await
                 }
             };
         }
@@ -87,8 +89,9 @@ impl Answer {
         let mut head = self.head(headers);
         behind(trailers, &mut head)?;
         if session.req_header().method == Method::GET {
-            // Such an answer may be kept by a cache, for callers that accept other encodings too.
-            head.insert_header(VARY, "Accept-Encoding")?;
+            // Such an answer may be kept by a cache, for callers that accept other encodings too. It may vary by more:
+            // by origin, where the CORS filter says so.
+            head.append_header(VARY, "Accept-Encoding")?;
         }
         write_body(session, head, body).await
     }
@@ -101,8 +104,11 @@ impl Answer {
         self.has_begun = true;
         reply::outlast_body(session);
         let mut head = self.head(headers);
-        if session.req_header().version != Version::HTTP_2 {
-            head.insert_header(TRANSFER_ENCODING, "chunked")?;
+        match session.req_header().version {
+            Version::HTTP_2 => {}
+            // RFC 9112 section 6.1: such a client would take chunk sizes for content. The stream ends with the connection.
+            Version::HTTP_10 => session.set_keepalive(None),
+            _ => head.insert_header(TRANSFER_ENCODING, "chunked")?,
         }
         session.write_response_header(Box::new(head), false).await
     }
@@ -111,8 +117,11 @@ impl Answer {
     ///
     /// # Errors
     /// Where the client has gone.
-    pub async fn message(&self, session: &mut Session, message: &Bytes) -> Result<()> {
-        session.write_response_body(Some(self.written(frame(message, self.accepts))), false).await
+    pub async fn message(&self, session: &mut Session, message: Bytes) -> Result<()> {
+        let written = self.written(frame(&message, self.accepts));
+        // The client may take its time, and one copy is enough for that.
+        drop(message);
+        write_piece(session, written, false).await
     }
 
     /// Ends a stream that has begun.
@@ -121,9 +130,9 @@ impl Answer {
     /// Where the client has gone.
     pub async fn finish(&self, session: &mut Session, failure: Option<&Failure>, trailers: &HeaderMap) -> Result<()> {
         if self.caller.protocol == Protocol::Grpc {
-            return self.end_grpc(session, &grpc_trailers(failure, trailers)).await;
+            return self.end_grpc(session, grpc_trailers(failure, trailers)).await;
         }
-        session.write_response_body(Some(self.written(self.end(failure, trailers))), true).await
+        write_piece(session, self.written(self.end(failure, trailers)), true).await
     }
 
     /// Writes an answer that is a failure and nothing else, with `headers` beside the failure's own.
@@ -191,8 +200,8 @@ impl Answer {
         if self.caller.is_text { text::encode(&piece).into() } else { piece }
     }
 
-    async fn end_grpc(&self, session: &mut Session, trailers: &HeaderMap) -> Result<()> {
-        session.downstream_session.write_response_trailers(trailers.clone()).await
+    async fn end_grpc(&self, session: &mut Session, trailers: HeaderMap) -> Result<()> {
+        session.downstream_session.write_response_trailers(trailers).await
     }
 
     /// A gRPC answer that is nothing but a status: "Trailers-Only", one block of headers.
@@ -215,9 +224,19 @@ async fn write_body(session: &mut Session, mut head: ResponseHeader, body: Bytes
     head.insert_header(CONTENT_LENGTH, body.len())?;
     session.write_response_header(Box::new(head), body.is_empty()).await?;
     if !body.is_empty() {
-        session.write_response_body(Some(body), true).await?;
+        write_piece(session, body, true).await?;
     }
     Ok(())
+}
+
+/// Over HTTP/2 Pingora 0.9.1 gives a whole piece the time that is meant for some progress: a slow reader of a large one
+/// would be cut off.
+async fn write_piece(session: &mut Session, mut piece: Bytes, is_last: bool) -> Result<()> {
+    while piece.len() > PART_BYTES {
+        let part = piece.split_to(PART_BYTES);
+        session.write_response_body(Some(part), false).await.map_err(Error::into_down)?;
+    }
+    session.write_response_body(Some(piece), is_last).await.map_err(Error::into_down)
 }
 
 /// Connect's unary answers have no place behind their message: what belongs there gets a prefix.

@@ -1,7 +1,10 @@
 //! What a request's head asks of the gateway itself: how messages are compressed, and by when it is answered.
 
 use super::Caller;
-use crate::wire::{Encoding, encoding, timeout};
+use crate::{
+    proxy::nominated,
+    wire::{Encoding, encoding, timeout},
+};
 use filters::api::{HeaderEdits, Reason, Refusal};
 use http::{HeaderMap, HeaderValue, header};
 use std::time::Duration;
@@ -50,7 +53,7 @@ fn timeout(caller: Caller, headers: &HeaderMap) -> Result<Option<Duration>, Refu
     read.map(Some).map_err(|fault| Refusal::because(Reason::RequestMalformed, fault.to_string()))
 }
 
-/// What of a request's head is for the gateway, and is not the caller's metadata.
+/// Removes what of a request's head is for the gateway, and is not the caller's metadata. `Host` stays.
 pub fn strip(headers: &mut HeaderMap) {
     const PROTOCOL: [&str; 12] = [
         "connect-protocol-version",
@@ -69,11 +72,11 @@ pub fn strip(headers: &mut HeaderMap) {
     let own = [
         header::ACCEPT,
         header::ACCEPT_ENCODING,
+        header::CONNECTION,
         header::CONTENT_ENCODING,
         header::CONTENT_LENGTH,
         header::CONTENT_TYPE,
         header::EXPECT,
-        header::HOST,
         header::PROXY_AUTHORIZATION,
         header::TE,
         header::TRAILER,
@@ -81,17 +84,12 @@ pub fn strip(headers: &mut HeaderMap) {
         header::UPGRADE,
     ];
     // RFC 9110 section 7.6.1: what `Connection` names is this hop's too.
-    let named: Vec<String> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|names| names.to_str().ok())
-        .flat_map(|names| names.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    for name in PROTOCOL.into_iter().chain(named.iter().map(String::as_str)) {
+    for name in nominated(headers) {
         headers.remove(name);
     }
-    headers.remove(header::CONNECTION);
+    for name in PROTOCOL {
+        headers.remove(name);
+    }
     for name in own {
         headers.remove(name);
     }
@@ -166,7 +164,9 @@ mod tests {
             ("authorization", "Bearer t"),
             ("x-data-bin", "AAE"),
             ("user-agent", "grpc-go"),
+            ("x-other-hop", "1"),
         ]);
+        headers.append("connection", HeaderValue::from_bytes(b"X-Other-Hop, \xfc").unwrap());
         strip(&mut headers);
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();

@@ -8,16 +8,17 @@ use super::{
 };
 use crate::{
     plan::services::{Method, RpcTarget},
+    proxy::reply,
     upstream::grpc::{Call, Piece, Reply, Requests},
     wire::{Code, Failure},
 };
 use bytes::Bytes;
-use filters::api::Reason;
+use filters::api::{Facts, Reason};
 use futures_util::StreamExt as _;
 use http::HeaderMap;
 use pingora_core::Result;
 use pingora_proxy::Session;
-use std::{future::Future, pin::pin, time::Duration};
+use std::{future::Future, mem, pin::pin, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// A call whose head was admitted.
@@ -33,7 +34,7 @@ pub struct Exchange<'a> {
     /// When the gateway does.
     pub deadline: Option<Instant>,
     /// What every answer of this request carries.
-    pub common: HeaderMap,
+    pub facts: &'a Facts,
 }
 
 /// What a call without a stream behind it ends with.
@@ -44,7 +45,7 @@ struct Whole {
 }
 
 impl Exchange<'_> {
-    /// Makes the call and writes its answer.
+    /// Makes the call and writes its answer. Gives the gateway's word for why it failed, where it has one.
     ///
     /// # Errors
     /// Where the client has gone, the call with it.
@@ -54,7 +55,7 @@ impl Exchange<'_> {
         upload: &mut Upload<'_>,
         metadata: HeaderMap,
         requests: Requests,
-    ) -> Result<Option<Failure>> {
+    ) -> Result<Option<Reason>> {
         let call = Call { path: self.method.path.clone(), headers: metadata, deadline: self.given, requests };
         let calling = self.target.callee.call(call);
         let mut answer = Answer::to(self.asked);
@@ -70,8 +71,9 @@ impl Exchange<'_> {
         let Err(failure) = outcome else { return Ok(None) };
         let is_ours = failure.reason == Some(Reason::BackendUnavailable);
         let failure = if is_ours { refusal::explained(failure) } else { failure };
-        self.write_failure(session, answer, &failure).await?;
-        Ok(Some(failure))
+        let reason = failure.reason;
+        self.write_failure(session, answer, failure).await?;
+        Ok(reason)
     }
 
     async fn stream(
@@ -95,7 +97,7 @@ impl Exchange<'_> {
                 Ok(None) => return Ok(Err(Failure::new(Code::Internal, "a reply without an end"))),
             };
             match transcode::from_proto(message, self.asked.caller.codec, &self.method.output) {
-                Ok(message) => answer.message(session, &message).await?,
+                Ok(message) => answer.message(session, message).await?,
                 Err(failure) => return Ok(Err(failure)),
             }
         }
@@ -113,19 +115,18 @@ impl Exchange<'_> {
         }
     }
 
-    async fn write_failure(&self, session: &mut Session, answer: Answer, failure: &Failure) -> Result<()> {
+    async fn write_failure(&self, session: &mut Session, answer: Answer, mut failure: Failure) -> Result<()> {
         if answer.has_begun() {
             // The client is still sending, perhaps: its connection must not end ahead of this.
-            return answer.finish(session, Some(failure), &failure.metadata.trailers).await;
+            return answer.finish(session, Some(&failure), &failure.metadata.trailers).await;
         }
-        answer.fail(session, self.common.clone(), failure).await
+        let headers = self.headers(mem::take(&mut failure.metadata.headers));
+        answer.fail(session, headers, &failure).await
     }
 
+    /// The callee's headers as ours: what filters remove or replace is the callee's, so they come last.
     fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
-        for name in self.common.keys() {
-            headers.remove(name);
-        }
-        append(&mut headers, &self.common);
+        reply::add_common(self.facts, &mut headers);
         headers
     }
 
@@ -146,10 +147,11 @@ impl Exchange<'_> {
         let mut event = pin!(event);
         loop {
             let idle = (!self.method.is_unary()).then(|| Instant::now() + self.target.idle);
+            // In no order: a callee that always has a message ready must not keep the caller's from it, nor outlast the
+            // deadline; nor must a caller that always sends keep what it is answered.
             tokio::select! {
-                biased;
                 outcome = &mut event => return Ok(outcome),
-                step = upload.step(session) => match step {
+                step = upload.step(session.as_mut()) => match step {
                     Ok(()) => {}
                     Err(Stop::Gone(error)) => return Err(error),
                     Err(Stop::Failed(failure)) => return Ok(Err(failure)),

@@ -20,7 +20,7 @@ use filters::{
     api::{Reason, Refusal},
     chain::Stop,
 };
-use http::HeaderMap;
+use http::{HeaderMap, header::HOST};
 use pingora_core::Result;
 use pingora_proxy::Session;
 use std::time::Instant;
@@ -78,14 +78,14 @@ pub async fn serve(
         asked: &asked,
         given: deadline(ctx.started, asked.timeout, None),
         deadline: deadline(ctx.started, asked.timeout, most),
-        common: refusal::answer_headers(&ctx.facts),
+        facts: &ctx.facts,
     };
     let metadata = metadata(session, ctx);
     let started = Instant::now();
     let outcome = exchange.run(session, &mut upload, metadata, requests).await;
     ctx.backend_took = started.elapsed();
     ctx.bytes_in += upload.bytes_in;
-    ctx.refused = outcome?.and_then(|failure| failure.reason);
+    ctx.refused = outcome?;
     Ok(())
 }
 
@@ -110,8 +110,9 @@ async fn fail(session: &mut Session, ctx: &mut RequestContext, asked: &asked::As
 /// The caller's metadata, with what the gateway vouches for and the filters' edits.
 fn metadata(session: &Session, ctx: &RequestContext) -> HeaderMap {
     let mut headers = session.req_header().headers.clone();
-    vouch(ctx, &mut headers);
     asked::strip(&mut headers);
+    vouch(ctx, &mut headers);
+    headers.remove(HOST);
     ctx.facts.upstream_headers.apply_to(&mut headers);
     headers
 }

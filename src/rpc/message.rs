@@ -101,7 +101,7 @@ pub fn of_query(query: &str, bytes_max: usize) -> Result<Bytes, MessageFault> {
         match (name, value) {
             ("connect", "v1") | ("encoding", _) => {}
             ("connect", _) => return Err(MessageFault::Query),
-            ("message", value) => message = Some(percent_decode_str(value)),
+            ("message", value) => message = Some(value),
             ("base64", value) => is_base64 = value == "1",
             ("compression", name) => {
                 encoding = Encoding::from_name(name.as_bytes()).ok_or(MessageFault::Query)?;
@@ -109,7 +109,9 @@ pub fn of_query(query: &str, bytes_max: usize) -> Result<Bytes, MessageFault> {
             _ => {}
         }
     }
-    let message: Vec<u8> = message.ok_or(MessageFault::Query)?.collect();
+    // connect-go writes its query as a form (url.Values), in which a space is `+`, and `+` is `%2B`.
+    let message = message.ok_or(MessageFault::Query)?.replace('+', " ");
+    let message: Vec<u8> = percent_decode_str(&message).collect();
     let message = if is_base64 { QUERY_BASE64.decode(message).map_err(|_| MessageFault::Base64)? } else { message };
     Ok(encoding.decompress(&message.into(), bytes_max)?)
 }
@@ -154,6 +156,7 @@ mod tests {
     fn a_query_holds_a_message() {
         for (query, expected) in [
             ("connect=v1&encoding=json&message=%7B%7D", Ok(&b"{}"[..])),
+            ("encoding=json&message=%22+%2B%22", Ok(b"\" +\"")),
             ("encoding=proto&base64=1&message=_w", Ok(b"\xff")),
             ("encoding=proto&base64=1&message=_w%3D%3D", Ok(b"\xff")),
             ("encoding=proto&base64=1&message=", Ok(b"")),

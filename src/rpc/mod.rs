@@ -105,7 +105,8 @@ enum Unread {
     Fault(message::MessageFault),
 }
 
-/// The largest message of a request, decompressed, in bytes.
+/// The largest message of a request, decompressed, in bytes: what the listener takes, or a filter where that is less.
 fn message_bytes_max(ctx: &RequestContext) -> u64 {
-    ctx.listener().map_or(0, |listener| listener.body_bytes_max)
+    let listener = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
+    ctx.facts.body_bytes_max.map_or(listener, |filter| filter.min(listener))
 }

@@ -51,6 +51,8 @@ pub enum CallFault {
         endpoint: String,
         /// How.
         cause: String,
+        /// The word for it, where it was one HTTP/2 stream that broke off.
+        reset: Option<h2::Reason>,
     },
     /// The answer is larger than this upstream may give.
     #[error("{endpoint} answered with more than {bytes_max} bytes")]
@@ -191,7 +193,7 @@ impl Upstream {
 }
 
 fn broken(endpoint: &Endpoint, cause: &dyn Display) -> CallFault {
-    CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: cause.to_string() }
+    CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: cause.to_string(), reset: None }
 }
 
 /// A body as it grows: most come in one piece, which is then never copied.

@@ -138,6 +138,8 @@ fn bounded(decoder: impl Read, bytes_max: usize) -> Result<Bytes, EncodingFault>
     if message.len() > bytes_max {
         return Err(EncodingFault::TooLarge);
     }
+    // It has grown by doubling, and is kept for as long as the peer does not take it.
+    message.shrink_to_fit();
     Ok(message.into())
 }
 

@@ -77,7 +77,29 @@ impl FrameReader {
     /// # Errors
     /// A length is refused as soon as it is read, whether or not so much ever comes.
     pub fn read(&mut self) -> Result<Option<Bytes>, FrameFault> {
-        let Some((&[flags, ref length @ ..], _)) = self.ahead.split_first_chunk::<HEAD_BYTES>() else {
+        let Some((flags, length)) = self.whole()? else { return Ok(None) };
+        self.ahead.advance(HEAD_BYTES);
+        let message = self.ahead.split_to(length).freeze();
+        if self.ahead.is_empty() {
+            // What is left of the room is the message's: it would be held for as long as nothing more comes.
+            self.ahead = BytesMut::new();
+        }
+        match (flags, self.encoding) {
+            (COMPRESSED, Encoding::Identity) => Err(FrameFault::NoEncoding),
+            (COMPRESSED, encoding) => Ok(encoding.decompress(&message, self.bytes_max)?.into()),
+            _ => Ok(Some(message)),
+        }
+    }
+
+    /// Whether [`FrameReader::read`] has something to say: a message, or what is wrong.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.whole().transpose().is_some()
+    }
+
+    /// The flags and the length of a frame that has come whole.
+    fn whole(&self) -> Result<Option<(u8, usize)>, FrameFault> {
+        let Some((&[flags, ref length @ ..], rest)) = self.ahead.split_first_chunk::<HEAD_BYTES>() else {
             return Ok(None);
         };
         if flags & !COMPRESSED != 0 {
@@ -87,16 +109,7 @@ impl FrameReader {
         if length > self.bytes_max {
             return Err(FrameFault::TooLarge);
         }
-        if self.ahead.len() < HEAD_BYTES + length {
-            return Ok(None);
-        }
-        self.ahead.advance(HEAD_BYTES);
-        let message = self.ahead.split_to(length).freeze();
-        match (flags, self.encoding) {
-            (COMPRESSED, Encoding::Identity) => Err(FrameFault::NoEncoding),
-            (COMPRESSED, encoding) => Ok(encoding.decompress(&message, self.bytes_max)?.into()),
-            _ => Ok(Some(message)),
-        }
+        Ok((rest.len() >= length).then_some((flags, length)))
     }
 
     /// To be asked where no more comes.
@@ -136,7 +149,11 @@ mod tests {
         let mut reader = FrameReader::new(encoding, 4);
         reader.push(Bytes::copy_from_slice(body));
         let mut messages = Vec::new();
-        while let Some(message) = reader.read()? {
+        loop {
+            let is_ready = reader.is_ready();
+            let read = reader.read();
+            assert_eq!(is_ready, read != Ok(None), "{body:?}");
+            let Some(message) = read? else { break };
             messages.push(message);
         }
         reader.end().map(|()| messages)

@@ -2,7 +2,7 @@
 
 use super::{Piece, Reply, left};
 use crate::{
-    upstream::{AnswerBody, CallFault, Upstream},
+    upstream::{AnswerBody, CallFault, Upstream, streams::reset_reason},
     wire::{
         Code, Encoding, Failure,
         failure::{GRPC_DETAILS, GRPC_MESSAGE, GRPC_STATUS},
@@ -13,20 +13,22 @@ use filters::api::Reason;
 use futures_util::{StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderName, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
 };
 use http_body_util::BodyExt as _;
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// What speaks of this answer's own framing and status, and ends here. HTTP/2 has no hop-by-hop headers (RFC 9113
 /// section 8.2.2).
-const OF_THIS_HOP: [HeaderName; 9] = [
+const OF_THIS_HOP: [HeaderName; 11] = [
+    CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
     DATE,
     TRAILER,
+    HeaderName::from_static("connect-content-encoding"),
     GRPC_ENCODING,
     HeaderName::from_static("grpc-accept-encoding"),
     GRPC_STATUS,
@@ -35,11 +37,24 @@ const OF_THIS_HOP: [HeaderName; 9] = [
 ];
 
 /// The failure of a call for which there is no answer.
-pub(super) fn unreachable(upstream: &Upstream, fault: &CallFault) -> Failure {
+pub(super) fn unreachable(upstream: &Upstream, fault: &CallFault, deadline: Option<Instant>) -> Failure {
     tracing::warn!(%fault, upstream = upstream.name(), "a call was not answered");
     match fault {
         CallFault::Timeout { .. } => of(Code::DeadlineExceeded, Reason::BackendTimeout),
-        CallFault::Unreachable { .. } | CallFault::Broken { .. } | CallFault::TooLarge { .. } => unavailable(),
+        CallFault::Broken { reset, .. } => broken_off(*reset, deadline),
+        CallFault::Unreachable { .. } | CallFault::TooLarge { .. } => unavailable(),
+    }
+}
+
+/// What a stream's end means (PROTOCOL-HTTP2, "Errors"), ahead of the answer or within.
+fn broken_off(reset: Option<h2::Reason>, deadline: Option<Instant>) -> Failure {
+    let is_late = deadline.is_some_and(|deadline| left(deadline) <= CLOCKS_APART);
+    match reset {
+        // Some servers say so when the time that they were given is over.
+        Some(h2::Reason::CANCEL) if is_late => Failure::new(Code::DeadlineExceeded, Reason::BackendTimeout.title()),
+        Some(h2::Reason::CANCEL) => Failure::new(Code::Canceled, "the upstream cancelled the call"),
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => of(Code::ResourceExhausted, Reason::BackendUnavailable),
+        _ => unavailable(),
     }
 }
 
@@ -67,13 +82,7 @@ pub(super) fn read(
     let (head, body) = response.into_parts();
     let mut headers = head.headers;
     if let Some(status) = Failure::from_grpc(&headers) {
-        let failure = status.err().unwrap_or_else(|| {
-            // A status ahead of everything and no message: success without an answer is for the caller to judge.
-            Failure::new(Code::Unimplemented, "the upstream answered without a message")
-        });
-        strip(&mut headers);
-        // "Trailers-Only": what it brings is metadata behind the messages, of which there are none.
-        return Err(failure.with_trailers(headers));
+        return trailers_only(status, headers);
     }
     if head.status != StatusCode::OK || !is_grpc(&headers) {
         tracing::warn!(status = %head.status, upstream = upstream.name(), "an answer that is no gRPC");
@@ -97,6 +106,15 @@ pub(super) fn read(
         Some((piece, reader))
     });
     Ok(Reply { headers, pieces: pieces.boxed() })
+}
+
+/// What the headers bring is metadata behind the messages, of which there are none. Of a stream that can be success.
+fn trailers_only(status: Result<(), Failure>, mut trailers: HeaderMap) -> Result<Reply, Failure> {
+    strip(&mut trailers);
+    match status {
+        Ok(()) => Ok(Reply { headers: HeaderMap::new(), pieces: stream::iter([Piece::End(Ok(trailers))]).boxed() }),
+        Err(failure) => Err(failure.with_trailers(trailers)),
+    }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -160,17 +178,47 @@ impl Reader {
         }
     }
 
-    /// What a stream's end means (PROTOCOL-HTTP2, "Errors").
     fn broken(&self, error: &hyper::Error) -> Failure {
-        let cause = error.source().and_then(|source| source.downcast_ref::<h2::Error>()).and_then(h2::Error::reason);
-        let is_late = self.deadline.is_some_and(|deadline| left(deadline) <= CLOCKS_APART);
-        tracing::debug!(%error, ?cause, upstream = self.upstream.name(), "an answer broke off");
-        match cause {
-            // Some servers say so when the time that they were given is over.
-            Some(h2::Reason::CANCEL) if is_late => Failure::new(Code::DeadlineExceeded, Reason::BackendTimeout.title()),
-            Some(h2::Reason::CANCEL) => Failure::new(Code::Canceled, "the upstream cancelled the call"),
-            Some(h2::Reason::ENHANCE_YOUR_CALM) => of(Code::ResourceExhausted, Reason::BackendUnavailable),
-            _ => unavailable(),
+        let reset = reset_reason(error);
+        tracing::debug!(%error, ?reset, upstream = self.upstream.name(), "an answer broke off");
+        broken_off(reset, self.deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_status_alone_is_a_failure_or_a_stream_without_messages() {
+        let answered = |status: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+            headers.insert("x-t", HeaderValue::from_static("1"));
+            trailers_only(Failure::from_grpc(&headers).unwrap(), headers)
+        };
+        let mut reply = answered("0").unwrap_or_else(|failure| panic!("{failure:?}"));
+        let Some(Some(Piece::End(Ok(trailers)))) = reply.pieces.next().now_or_never() else { panic!("no end") };
+        assert_eq!(trailers.len(), 1);
+        assert!(reply.headers.is_empty() && reply.pieces.next().now_or_never().flatten().is_none());
+        let failure = answered("5").err().unwrap();
+        assert_eq!((failure.code, failure.metadata.trailers.len()), (Code::NotFound, 1));
+    }
+
+    #[test]
+    fn a_reset_stream_has_a_code() {
+        for (reset, left_ms, expected) in [
+            (Some(h2::Reason::CANCEL), 60_000, Code::Canceled),
+            (Some(h2::Reason::CANCEL), 0, Code::DeadlineExceeded),
+            (Some(h2::Reason::ENHANCE_YOUR_CALM), 0, Code::ResourceExhausted),
+            (Some(h2::Reason::REFUSED_STREAM), 60_000, Code::Unavailable),
+            (None, 0, Code::Unavailable),
+        ] {
+            let deadline = Instant::now() + Duration::from_millis(left_ms);
+            assert_eq!(broken_off(reset, Some(deadline)).code, expected, "{reset:?}");
         }
+        assert_eq!(broken_off(Some(h2::Reason::CANCEL), None).code, Code::Canceled);
     }
 }

@@ -77,7 +77,7 @@ impl Callee for GrpcUpstream {
         Box::pin(async move {
             let deadline = call.deadline;
             let opened = upstream.open(request::build(call, encoding)?).await;
-            let answered = opened.map_err(|fault| answer::unreachable(&upstream, &fault))?;
+            let answered = opened.map_err(|fault| answer::unreachable(&upstream, &fault, deadline))?;
             answer::read(answered, upstream, bytes_max, deadline)
         })
     }

@@ -104,7 +104,8 @@ impl Endpoint {
             Ok(response) => return Ok(response.map(|incoming| AnswerBody::new(incoming, place))),
             Err(error) => error,
         };
-        let broken = CallFault::Broken { endpoint: self.authority().to_owned(), cause: causes(error.error()) };
+        let (cause, reset) = (causes(error.error()), reset_reason(error.error()));
+        let broken = CallFault::Broken { endpoint: self.authority().to_owned(), cause, reset };
         if let Some(handed_back) = error.take_message() {
             self.streams.lost(self, place.link());
             return Err(Failed { fault: broken, unsent: Some(handed_back.map(Outgoing::into_inner)) });
@@ -133,6 +134,12 @@ fn no_body() -> StreamBody {
 fn is_untouched(error: &hyper::Error) -> bool {
     let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     h2.is_some_and(|h2| h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(Reason::REFUSED_STREAM)))
+}
+
+/// The word with which a stream was reset, and nothing but that stream.
+pub(super) fn reset_reason(error: &hyper::Error) -> Option<Reason> {
+    let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    h2.filter(|h2| h2.is_reset()).and_then(h2::Error::reason)
 }
 
 /// An error with everything beneath it: hyper's own words alone are "http2 error".
