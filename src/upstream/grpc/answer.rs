@@ -13,16 +13,19 @@ use filters::api::Reason;
 use futures_util::{StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderName, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
 };
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use std::{error::Error as _, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// What speaks of this answer's own framing and status, and ends here. HTTP/2 has no hop-by-hop headers (RFC 9113
-/// section 8.2.2).
-const OF_THIS_HOP: [HeaderName; 9] = [
+/// What speaks of this answer's own framing and status, and ends here; or would of that to the client. HTTP/2 has no
+/// hop-by-hop headers (RFC 9113 section 8.2.2).
+const OF_THIS_HOP: [HeaderName; 11] = [
+    CONTENT_ENCODING,
+    HeaderName::from_static("connect-content-encoding"),
     CONTENT_LENGTH,
     CONTENT_TYPE,
     DATE,
@@ -66,14 +69,19 @@ pub(super) fn read(
 ) -> Result<Reply, Failure> {
     let (head, body) = response.into_parts();
     let mut headers = head.headers;
-    if let Some(status) = Failure::from_grpc(&headers) {
-        let failure = status.err().unwrap_or_else(|| {
-            // A status ahead of everything and no message: success without an answer is for the caller to judge.
-            Failure::new(Code::Unimplemented, "the upstream answered without a message")
-        });
-        strip(&mut headers);
-        // "Trailers-Only": what it brings is metadata behind the messages, of which there are none.
-        return Err(failure.with_trailers(headers));
+    // "Trailers-Only": what it brings is metadata behind the messages, of which there are none.
+    match Failure::from_grpc(&headers) {
+        Some(Err(failure)) => {
+            strip(&mut headers);
+            return Err(failure.with_trailers(headers));
+        }
+        // How gRPC's servers write a stream without messages.
+        Some(Ok(())) if body.is_end_stream() => {
+            strip(&mut headers);
+            let end = stream::iter([Piece::End(Ok(headers))]);
+            return Ok(Reply { headers: HeaderMap::new(), pieces: end.boxed() });
+        }
+        _ => {}
     }
     if head.status != StatusCode::OK || !is_grpc(&headers) {
         tracing::warn!(status = %head.status, upstream = upstream.name(), "an answer that is no gRPC");
