@@ -88,7 +88,7 @@ impl Answer {
         behind(trailers, &mut head)?;
         if session.req_header().method == Method::GET {
             // Such an answer may be kept by a cache, for callers that accept other encodings too.
-            head.insert_header(VARY, "Accept-Encoding")?;
+            head.append_header(VARY, "Accept-Encoding")?;
         }
         write_body(session, head, body).await
     }
