@@ -109,8 +109,9 @@ async fn fail(session: &mut Session, ctx: &mut RequestContext, asked: &asked::As
 
 /// The caller's metadata, with what the gateway vouches for and the filters' edits.
 fn metadata(session: &Session, ctx: &RequestContext) -> HeaderMap {
-    let mut headers = session.req_header().headers.clone();
-    vouch(ctx, &mut headers);
+    let request = session.req_header();
+    let mut headers = request.headers.clone();
+    vouch(ctx, &request.uri, &mut headers);
     asked::strip(&mut headers);
     ctx.facts.upstream_headers.apply_to(&mut headers);
     headers
