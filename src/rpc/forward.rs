@@ -58,6 +58,8 @@ pub async fn serve(
     let frame_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let (mut upload, requests) = if method.client_streams {
         invite(session).await?;
+        // How long a stream may be silent the route says, and not what is allowed between two reads of a body.
+        session.set_read_timeout(None);
         let (upload, messages) = Upload::new(&asked, method, frame_max);
         (upload, Requests::Stream(messages))
     } else {
