@@ -3,21 +3,23 @@
 use super::{
     answer::{Answer, append},
     asked::Asked,
+    caller::Protocol,
     refusal, transcode,
     upload::{Stop, Upload},
 };
 use crate::{
     plan::services::{Method, RpcTarget},
+    proxy::reply,
     upstream::grpc::{Call, Piece, Reply, Requests},
     wire::{Code, Failure},
 };
 use bytes::Bytes;
-use filters::api::Reason;
+use filters::api::{Facts, Reason};
 use futures_util::StreamExt as _;
 use http::HeaderMap;
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use std::{future::Future, pin::pin, time::Duration};
+use std::{future::Future, mem, pin::pin, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// A call whose head was admitted.
@@ -33,7 +35,7 @@ pub struct Exchange<'a> {
     /// When the gateway does.
     pub deadline: Option<Instant>,
     /// What every answer of this request carries.
-    pub common: HeaderMap,
+    pub facts: &'a Facts,
 }
 
 /// What a call without a stream behind it ends with.
@@ -54,7 +56,7 @@ impl Exchange<'_> {
         upload: &mut Upload<'_>,
         metadata: HeaderMap,
         requests: Requests,
-    ) -> Result<Option<Failure>> {
+    ) -> Result<Option<Reason>> {
         let call = Call { path: self.method.path.clone(), headers: metadata, deadline: self.given, requests };
         let calling = self.target.callee.call(call);
         let mut answer = Answer::to(self.asked);
@@ -70,8 +72,9 @@ impl Exchange<'_> {
         let Err(failure) = outcome else { return Ok(None) };
         let is_ours = failure.reason == Some(Reason::BackendUnavailable);
         let failure = if is_ours { refusal::explained(failure) } else { failure };
-        self.write_failure(session, answer, &failure).await?;
-        Ok(Some(failure))
+        let reason = failure.reason;
+        self.write_failure(session, answer, failure).await?;
+        Ok(reason)
     }
 
     async fn stream(
@@ -95,7 +98,7 @@ impl Exchange<'_> {
                 Ok(None) => return Ok(Err(Failure::new(Code::Internal, "a reply without an end"))),
             };
             match transcode::from_proto(message, self.asked.caller.codec, &self.method.output) {
-                Ok(message) => answer.message(session, &message).await?,
+                Ok(message) => self.in_time(answer.message(session, &message)).await?,
                 Err(failure) => return Ok(Err(failure)),
             }
         }
@@ -113,20 +116,34 @@ impl Exchange<'_> {
         }
     }
 
-    async fn write_failure(&self, session: &mut Session, answer: Answer, failure: &Failure) -> Result<()> {
+    async fn write_failure(&self, session: &mut Session, answer: Answer, mut failure: Failure) -> Result<()> {
         if answer.has_begun() {
             // The client is still sending, perhaps: its connection must not end ahead of this.
-            return answer.finish(session, Some(failure), &failure.metadata.trailers).await;
+            return answer.finish(session, Some(&failure), &failure.metadata.trailers).await;
         }
-        answer.fail(session, self.common.clone(), failure).await
+        let mut headers = mem::take(&mut failure.metadata.headers);
+        if self.asked.caller.protocol == Protocol::Grpc {
+            // With a status that comes alone all metadata are headers, for which the filters' edits hold.
+            append(&mut headers, &mem::take(&mut failure.metadata.trailers));
+        }
+        answer.fail(session, self.headers(headers), &failure).await
     }
 
+    /// The callee's headers with what is the gateway's to say.
     fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
-        for name in self.common.keys() {
-            headers.remove(name);
-        }
-        append(&mut headers, &self.common);
+        reply::add_common(self.facts, &mut headers);
         headers
+    }
+
+    /// Writes while there is time for it: no upstream is kept waiting by a client that does not read.
+    async fn in_time(&self, writing: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::select! {
+            biased;
+            written = writing => written,
+            () = reached(self.deadline) => {
+                Err(Error::explain(ErrorType::WriteTimedout, "the call's time is over, its answer unread").into_down())
+            }
+        }
     }
 
     /// The caller knows that its own time is over; that the gateway's is it has to be told.

@@ -80,14 +80,14 @@ pub async fn serve(
         asked: &asked,
         given: deadline(ctx.started, asked.timeout, None),
         deadline: deadline(ctx.started, asked.timeout, most),
-        common: refusal::answer_headers(&ctx.facts),
+        facts: &ctx.facts,
     };
     let metadata = metadata(session, ctx);
     let started = Instant::now();
     let outcome = exchange.run(session, &mut upload, metadata, requests).await;
     ctx.backend_took = started.elapsed();
     ctx.bytes_in += upload.bytes_in;
-    ctx.refused = outcome?.and_then(|failure| failure.reason);
+    ctx.refused = outcome?;
     Ok(())
 }
 
