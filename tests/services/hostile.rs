@@ -3,7 +3,7 @@
 use super::{everywhere, start, still_serves};
 use crate::kit::{
     grpc::{Step, frame, head, status},
-    rpc::{Codec, Dialect, Protocol, UNARY},
+    rpc::{Codec, Dialect, Protocol},
 };
 use prost::encoding::encode_varint;
 

@@ -3,7 +3,7 @@
 use super::{everywhere, start, start_with, still_serves};
 use crate::kit::{
     grpc::{Step, echo, frame, head, status},
-    rpc::{Dialect, Failed, Protocol, STREAM, Status, UNARY},
+    rpc::{Failed, Protocol, STREAM, Status, UNARY},
 };
 use h2::Reason;
 use hyper::body::Bytes;
