@@ -35,7 +35,6 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-/// What is said about a text, errors and warnings.
 /// What is said of a configuration that stands among the mistakes.
 fn said(text: &str, file: &str) -> String {
     said_in("tests/golden/problems", text, file)
@@ -47,6 +46,16 @@ fn said_in(folder: &str, text: &str, file: &str) -> String {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(report) => report.to_string(),
     }
+}
+
+/// The services that the mistakes speak of are those that the other tests call.
+#[test]
+fn the_descriptors_are_up_to_date() {
+    let file = folder().join("files/services.bin");
+    if is_update() {
+        fs::write(&file, crate::kit::grpc::descriptors()).unwrap();
+    }
+    assert!(fs::read(file).unwrap() == crate::kit::grpc::descriptors(), "UPDATE_GOLDEN=1 writes them anew");
 }
 
 #[test]

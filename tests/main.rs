@@ -28,6 +28,7 @@ mod life;
 mod protocols;
 mod public_auth;
 mod revocations;
+mod services;
 mod session_keys;
 mod shared;
 mod store;

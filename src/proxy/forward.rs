@@ -95,12 +95,12 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     // proxied request costs more than a bare one, that was a third. Header names have no case anyway.
     let empty = RequestHeader::build_no_case(Method::GET, b"/", Some(0))?;
     let mut parts = http::request::Parts::from(mem::replace(request, empty));
+    parts.headers.reserve(ADDED_HEADERS);
+    vouch(ctx, &parts.uri, &mut parts.headers);
     if let Some(path) = &ctx.path {
         set_path(&mut parts, path.encoded())?;
     }
     let headers = &mut parts.headers;
-    headers.reserve(ADDED_HEADERS);
-    vouch(ctx, headers);
     if let Some(host) = &forward.host {
         headers.insert(HOST, host.clone());
     }
@@ -109,15 +109,17 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     Ok(())
 }
 
-/// Says where the request comes from, in the place of what the client says of that. To be called behind whatever strips
+/// Says where the request comes from, in the place of whatever the client says. To be called behind whatever strips
 /// headers that a client names: these must not be among them.
-pub(crate) fn vouch(ctx: &RequestContext, headers: &mut HeaderMap) {
+pub(crate) fn vouch(ctx: &RequestContext, uri: &Uri, headers: &mut HeaderMap) {
     if ctx.brought_forwarding {
         for name in &client_ip::FORWARDING {
             headers.remove(name);
         }
     }
-    let client_host = headers.get(HOST).cloned();
+    // In HTTP/2 the authority says it (RFC 9113 section 8.3.1).
+    let authority = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let client_host = authority.or_else(|| headers.get(HOST).cloned());
     let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let client = client_ip::text(ctx.client_ip);
     if let Some(value) = client_ip::forwarded(&client, host, ctx.scheme()) {

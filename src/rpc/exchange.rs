@@ -3,6 +3,7 @@
 use super::{
     answer::{Answer, append},
     asked::Asked,
+    caller::Protocol,
     refusal, transcode,
     upload::{Stop, Upload},
 };
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use filters::api::{Facts, Reason};
 use futures_util::StreamExt as _;
 use http::HeaderMap;
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use std::{future::Future, mem, pin::pin, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -97,7 +98,7 @@ impl Exchange<'_> {
                 Ok(None) => return Ok(Err(Failure::new(Code::Internal, "a reply without an end"))),
             };
             match transcode::from_proto(message, self.asked.caller.codec, &self.method.output) {
-                Ok(message) => answer.message(session, message).await?,
+                Ok(message) => self.in_time(answer.message(session, message)).await?,
                 Err(failure) => return Ok(Err(failure)),
             }
         }
@@ -120,14 +121,29 @@ impl Exchange<'_> {
             // The client is still sending, perhaps: its connection must not end ahead of this.
             return answer.finish(session, Some(&failure), &failure.metadata.trailers).await;
         }
-        let headers = self.headers(mem::take(&mut failure.metadata.headers));
-        answer.fail(session, headers, &failure).await
+        let mut headers = mem::take(&mut failure.metadata.headers);
+        if self.asked.caller.protocol == Protocol::Grpc {
+            // With a status that comes alone all metadata are headers, for which the filters' edits hold.
+            append(&mut headers, &mem::take(&mut failure.metadata.trailers));
+        }
+        answer.fail(session, self.headers(headers), &failure).await
     }
 
     /// The callee's headers as ours: what filters remove or replace is the callee's, so they come last.
     fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
         reply::add_common(self.facts, &mut headers);
         headers
+    }
+
+    /// Writes while there is time for it: no upstream is kept waiting by a client that does not read.
+    async fn in_time(&self, writing: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::select! {
+            biased;
+            written = writing => written,
+            () = reached(self.deadline) => {
+                Err(Error::explain(ErrorType::WriteTimedout, "the call's time is over, its answer unread").into_down())
+            }
+        }
     }
 
     /// The caller knows that its own time is over; that the gateway's is it has to be told.

@@ -58,6 +58,8 @@ pub async fn serve(
     let frame_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let (mut upload, requests) = if method.client_streams {
         invite(session).await?;
+        // How long a stream may be silent the route says, and not what is allowed between two reads of a body.
+        session.set_read_timeout(None);
         let (upload, messages) = Upload::new(&asked, method, frame_max);
         (upload, Requests::Stream(messages))
     } else {
@@ -109,9 +111,10 @@ async fn fail(session: &mut Session, ctx: &mut RequestContext, asked: &asked::As
 
 /// The caller's metadata, with what the gateway vouches for and the filters' edits.
 fn metadata(session: &Session, ctx: &RequestContext) -> HeaderMap {
-    let mut headers = session.req_header().headers.clone();
+    let request = session.req_header();
+    let mut headers = request.headers.clone();
     asked::strip(&mut headers);
-    vouch(ctx, &mut headers);
+    vouch(ctx, &request.uri, &mut headers);
     headers.remove(HOST);
     ctx.facts.upstream_headers.apply_to(&mut headers);
     headers

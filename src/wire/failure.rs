@@ -118,7 +118,10 @@ impl Failure {
     /// where there is no status; `Ok` where it is success.
     #[must_use]
     pub fn from_grpc(headers: &HeaderMap) -> Option<Result<(), Self>> {
-        let number = headers.get(GRPC_STATUS)?.to_str().ok().and_then(|number| number.parse().ok());
+        let digits = headers.get(GRPC_STATUS)?.to_str().ok();
+        // `parse` would take `+0`.
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
         // What is no number is no success.
         let Some(code) = Code::from_grpc(number.unwrap_or(u32::MAX)) else { return Some(Ok(())) };
         let message = headers.get(GRPC_MESSAGE).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -229,6 +232,7 @@ mod tests {
             (Some("5"), Some(Some(Code::NotFound))),
             (Some("99"), Some(Some(Code::Unknown))),
             (Some("-1"), Some(Some(Code::Unknown))),
+            (Some("+0"), Some(Some(Code::Unknown))),
             (Some(""), Some(Some(Code::Unknown))),
         ] {
             let mut headers = HeaderMap::new();

@@ -7,9 +7,11 @@ pub mod device;
 pub mod fault_proxy;
 pub mod frames;
 pub mod gateway;
+pub mod grpc;
 pub mod raw;
 pub mod redis;
 pub mod resp;
+pub mod rpc;
 pub mod scripted;
 
 use std::time::{Duration, Instant};
@@ -27,5 +29,17 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         }
         assert!(Instant::now() < give_up, "{what} did not happen in {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The same among tasks: the runtime goes on meanwhile.
+pub async fn soon<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < give_up, "{what} did not happen in {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

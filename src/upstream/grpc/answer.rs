@@ -15,13 +15,14 @@ use http::{
     HeaderMap, HeaderName, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRAILER},
 };
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// What speaks of this answer's own framing and status, and ends here. HTTP/2 has no hop-by-hop headers (RFC 9113
-/// section 8.2.2).
+/// What speaks of this answer's own framing and status, and ends here; or would of that to the client. HTTP/2 has no
+/// hop-by-hop headers (RFC 9113 section 8.2.2).
 const OF_THIS_HOP: [HeaderName; 11] = [
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -81,8 +82,9 @@ pub(super) fn read(
 ) -> Result<Reply, Failure> {
     let (head, body) = response.into_parts();
     let mut headers = head.headers;
-    if let Some(status) = Failure::from_grpc(&headers) {
-        return trailers_only(status, headers);
+    match Failure::from_grpc(&headers) {
+        Some(status) if status.is_err() || body.is_end_stream() => return trailers_only(status, headers),
+        _ => {}
     }
     if head.status != StatusCode::OK || !is_grpc(&headers) {
         tracing::warn!(status = %head.status, upstream = upstream.name(), "an answer that is no gRPC");
