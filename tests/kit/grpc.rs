@@ -149,6 +149,7 @@ async fn serve(listener: TcpListener, script: Arc<Mutex<Vec<Step>>>, calls: Arc<
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
     while let Ok((stream, _)) = listener.accept().await {
         let (script, calls) = (Arc::clone(&script), Arc::clone(&calls));
+        stream.set_nodelay(true).expect("a socket");
         tokio::spawn(async move {
             let Ok(mut connection) = h2::server::handshake(stream).await else { return };
             while let Some(Ok((request, respond))) = connection.accept().await {

@@ -134,6 +134,8 @@ impl Caller {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = tokio::net::TcpStream::connect(address).await.expect("the listener accepts");
+        // As every HTTP/2 client does: a window update that waits for an acknowledgement stalls both sides.
+        stream.set_nodelay(true).expect("a socket");
         let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
         tokio::spawn(connection);
         Self(client)
