@@ -1,0 +1,104 @@
+//! Where events come from, and what their streams are held to.
+
+use super::{build::BuildProblem, signer::Signer};
+use crate::config::source;
+use http::uri::Authority;
+use std::{sync::Arc, time::Duration};
+
+/// A source of events as a plan has it. Hub and feed are made from it once, and live as long as the process.
+pub struct EventSource {
+    /// The name in the configuration.
+    pub name: String,
+    /// The backend's stream.
+    pub feed: FeedOptions,
+    /// What the streams of devices are held to.
+    pub limits: HubLimits,
+    /// The key that signs events.
+    pub signer: Arc<Signer>,
+}
+
+/// How the backend's stream is held.
+#[derive(Debug, Clone)]
+pub struct FeedOptions {
+    /// `host:port`, spoken to as gRPC over HTTP/2 in cleartext.
+    pub authority: Authority,
+    /// Who this instance is to the backend.
+    pub gateway_client_id: String,
+    /// The largest event, in bytes.
+    pub message_bytes_max: usize,
+    /// Until the connection stands.
+    pub connect: Duration,
+}
+
+/// What the streams of devices are held to.
+#[derive(Debug, Clone)]
+pub struct HubLimits {
+    /// The most events that wait for one stream.
+    pub queue_events_max: usize,
+    /// The most bytes of them. One event is always taken.
+    pub queue_bytes_max: usize,
+    /// The most events that are kept for streams that resume.
+    pub history_events_max: usize,
+    /// The most bytes that these take.
+    pub history_bytes_max: usize,
+    /// How long one is kept.
+    pub history_for: Duration,
+    /// How long a stream may be silent.
+    pub heartbeat: Duration,
+    /// How many streams are open at once.
+    pub streams: StreamCaps,
+}
+
+/// How many streams are open at once.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamCaps {
+    /// In all.
+    pub max: usize,
+    /// Of one device session.
+    pub per_session: usize,
+    /// Of one user.
+    pub per_user: usize,
+    /// From one IPv4 address or one IPv6 /64.
+    pub per_ip: usize,
+}
+
+impl EventSource {
+    /// Compiles what the operator wrote.
+    ///
+    /// # Errors
+    /// Where the feed's address is none.
+    pub(super) fn new(
+        name: &str,
+        written: &source::Events,
+        node_id: &str,
+        signer: Arc<Signer>,
+    ) -> Result<Self, BuildProblem> {
+        let source::Events { feed, queue, history, heartbeat, streams } = written;
+        let bytes = |size: filters::api::units::Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+        let authority = feed.grpc.strip_prefix("http://").and_then(|authority| authority.parse().ok());
+        Ok(Self {
+            name: name.to_owned(),
+            feed: FeedOptions {
+                authority: authority.ok_or_else(|| BuildProblem::Feed(name.to_owned()))?,
+                gateway_client_id: feed.gateway_client_id.clone().unwrap_or_else(|| node_id.to_owned()),
+                message_bytes_max: bytes(feed.message_max),
+                connect: feed.connect_timeout.get(),
+            },
+            limits: HubLimits {
+                queue_events_max: queue.events,
+                queue_bytes_max: bytes(queue.bytes),
+                history_events_max: history.events,
+                history_bytes_max: bytes(history.bytes),
+                history_for: history.r#for.get(),
+                heartbeat: heartbeat.get(),
+                streams: StreamCaps {
+                    max: streams.max,
+                    per_session: streams.per_session,
+                    per_user: streams.per_user,
+                    per_ip: streams.per_ip,
+                },
+            },
+            signer,
+        })
+    }
+}
