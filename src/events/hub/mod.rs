@@ -15,7 +15,7 @@ mod subscriber;
 mod timing;
 
 pub use event_types::{EventTypes, EventTypesFault};
-pub use publisher::Publisher;
+pub use publisher::{Publisher, PushFault};
 pub use registry::Full;
 pub use seal::{Encoded, HEARTBEAT};
 pub use stream::EndReason;
