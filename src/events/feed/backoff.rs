@@ -48,7 +48,7 @@ mod tests {
             assert!(shortest < ceiling.mul_f64(0.05), "{step}: {shortest:?}");
         }
         let mut backoff = Backoff::new(fastrand::Rng::with_seed(1));
-        (0..9).for_each(|_| drop(backoff.wait()));
+        assert!((0..20).any(|_| backoff.wait() > MOST / 2));
         backoff.reset();
         assert!(backoff.wait() <= FIRST);
     }

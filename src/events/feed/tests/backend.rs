@@ -87,6 +87,29 @@ impl Backend {
         self.0.dials.lock().unwrap().clone()
     }
 
+    /// Serves a connection.
+    pub(super) fn serve(&self, io: impl dial::Io + 'static) {
+        let mut frozen = self.0.freeze.subscribe();
+        let server = self.0.server.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut server = server.clone();
+            async move {
+                let answer: HttpResponse<tonic::body::Body> = tower::Service::call(&mut server, request).await?;
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
+        let connection = tokio::spawn(async move {
+            let mut serving =
+                pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service));
+            tokio::select! {
+                _ = &mut serving => {}
+                // The connection stays open, but nobody reads it any more.
+                () = async { drop(frozen.wait_for(|is_frozen| *is_frozen).await) } => std::future::pending().await,
+            }
+        });
+        self.0.connections.lock().unwrap().push(connection.abort_handle());
+    }
+
     /// Leaves every connection open, and answers on none.
     pub(super) fn freeze(&self) {
         self.0.freeze.send_replace(true);
@@ -107,25 +130,7 @@ impl Dial for Backend {
             return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
         }
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let mut frozen = self.0.freeze.subscribe();
-        let server = self.0.server.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let mut server = server.clone();
-            async move {
-                let answer: HttpResponse<tonic::body::Body> = tower::Service::call(&mut server, request).await?;
-                Ok::<_, std::convert::Infallible>(answer)
-            }
-        });
-        let connection = tokio::spawn(async move {
-            let mut serving =
-                pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(theirs), service));
-            tokio::select! {
-                _ = &mut serving => {}
-                // The connection stays open, but nobody reads it any more.
-                () = async { drop(frozen.wait_for(|is_frozen| *is_frozen).await) } => std::future::pending().await,
-            }
-        });
-        self.0.connections.lock().unwrap().push(connection.abort_handle());
+        self.serve(theirs);
         Box::pin(async { Ok(Box::new(ours) as Box<dyn dial::Io>) })
     }
 }

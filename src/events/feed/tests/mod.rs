@@ -18,6 +18,29 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn hub() -> (Arc<Hub>, Publisher) {
+    let limits = HubLimits {
+        queue_events_max: 1 << 20,
+        queue_bytes_max: 1 << 30,
+        history_events_max: 1 << 20,
+        history_bytes_max: 1 << 30,
+        history_for: SECOND * 3_600,
+        heartbeat: SECOND * 15,
+        streams: StreamCaps { max: 100, per_session: 100, per_user: 100, per_ip: 100 },
+    };
+    let signer = Arc::new(Signer::new("main", SigningKey::from_bytes(&[7; 32]), Markers::default()));
+    Hub::new(limits, signer, Arc::new(SystemClock::new()), Arc::new(()))
+}
+
+fn options(authority: &str) -> FeedOptions {
+    FeedOptions {
+        authority: authority.parse().unwrap(),
+        gateway_client_id: "gw-1".to_owned(),
+        message_bytes_max: 1024,
+        connect: SECOND,
+    }
+}
+
 /// A feed with a scripted backend ahead of it, and a hub behind it.
 struct Stage {
     backend: Backend,
@@ -30,35 +53,17 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let streams = StreamCaps { max: 100, per_session: 100, per_user: 100, per_ip: 100 };
-        let limits = HubLimits {
-            queue_events_max: 1 << 20,
-            queue_bytes_max: 1 << 30,
-            history_events_max: 1 << 20,
-            history_bytes_max: 1 << 30,
-            history_for: SECOND * 3_600,
-            heartbeat: SECOND * 15,
-            streams,
-        };
-        let signer = Arc::new(Signer::new("main", SigningKey::from_bytes(&[7; 32]), Markers::default()));
-        let clock = Arc::new(SystemClock::new());
-        let invalidations = Arc::new(Invalidations::new(clock.clone()));
-        let (hub, publisher) = Hub::new(limits, signer, clock, Arc::new(()));
-        let options = FeedOptions {
-            authority: "backend:8082".parse().unwrap(),
-            gateway_client_id: "gw-1".to_owned(),
-            message_bytes_max: 1024,
-            connect: SECOND,
-        };
+        let (hub, publisher) = hub();
+        let invalidations = Arc::new(Invalidations::new(Arc::new(SystemClock::new())));
         let (backend, asked) = Backend::new();
-        let feed = Feed::over(Arc::new(backend.clone()), options, publisher, &invalidations);
+        let feed = Feed::over(Arc::new(backend.clone()), options("backend:8082"), publisher, &invalidations);
         let status = feed.status();
         Self { backend, asked, hub, status, invalidations, feed: tokio::spawn(feed.run()) }
     }
 
     /// The next subscription, which must come with this cursor.
     async fn asked(&mut self, cursor: &str) -> Asked {
-        let asked = timeout(SECOND * 60, self.asked.recv()).await.unwrap().unwrap();
+        let asked = timeout(SECOND * 600, self.asked.recv()).await.unwrap().unwrap();
         assert_eq!([asked.request.gateway_client_id.as_str(), &asked.request.cursor], ["gw-1", cursor]);
         asked
     }

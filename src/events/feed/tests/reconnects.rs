@@ -1,6 +1,7 @@
 //! The stream is held: opened again from the last cursor, never too eagerly, and nobody is left in the dark.
 
 use super::*;
+use tokio::net::TcpListener;
 
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_from_the_last_cursor_and_drops_what_comes_again() {
@@ -103,8 +104,9 @@ async fn readiness_follows_it_and_says_why() {
     stage.asked("").await.refuse(Status::permission_denied("who are you?"));
     watch.changed().await.unwrap();
     assert_eq!(why(stage.status.link()), "PermissionDenied: who are you?");
-    drop(stage.asked("").await.open());
+    let push = stage.asked("").await.open();
     stage.link(true).await;
+    drop(push);
     assert_eq!(why(stage.link(false).await), "the backend has ended the stream");
 }
 
@@ -171,4 +173,28 @@ async fn a_second_instance_of_the_same_id_is_named() {
     drop(push);
     stage.asked("1").await;
     assert!(!stage.status.has_rival(), "nobody else is there any more");
+}
+
+#[tokio::test]
+async fn it_speaks_over_tcp_to_a_name() {
+    let (backend, mut asked) = Backend::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            backend.serve(stream);
+        }
+    });
+    let (publisher, invalidations) = (hub().1, Arc::new(Invalidations::new(Arc::new(SystemClock::new()))));
+    let hub = Arc::clone(publisher.hub());
+    let feed = Feed::new(options(&format!("localhost:{port}")), publisher, &invalidations);
+    let (mut link, running) = (feed.status().watch(), tokio::spawn(feed.run()));
+    let push = asked.recv().await.unwrap().open();
+    link.wait_for(Link::is_up).await.unwrap();
+    push.send(event("1")).await.unwrap();
+    drop(push);
+    assert_eq!(asked.recv().await.unwrap().request.cursor, "1");
+    assert_eq!(&*hub.position(), "1");
+    running.abort();
+    accepting.abort();
 }
