@@ -3,7 +3,7 @@
 use super::{
     CommandTarget, Forward, Plan, PlannedListener, Route, Target,
     commands::Commands,
-    events::EventSource,
+    events::{self, EventSource},
     identity::IdentityHeaders,
     keys::Keys,
     parts::parts,
@@ -144,7 +144,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = Stores::new(&loaded, outside)?;
     let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
-    let events = events(config, keys.as_ref())?;
+    let events = events::sources(config, keys.as_ref())?;
     let builder = Builder {
         config,
         base_dir: &loaded.base_dir,
@@ -191,21 +191,8 @@ fn upstreams(loaded: &Loaded) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
     loaded.config.upstreams.iter().map(upstream).collect()
 }
 
-/// Those that a route names: the others are nobody's to hear, and need no key.
-fn events(config: &Config, keys: Option<&Keys>) -> Result<BTreeMap<String, Arc<EventSource>>, BuildProblem> {
-    let mut events = BTreeMap::new();
-    for route in &config.routes {
-        let Some(name) = &route.events else { continue };
-        let user = || format!("route `{}`", route.name);
-        let written = find(&config.events, name, "events", user)?;
-        let signer = &signing(keys, user)?.signer;
-        let source = EventSource::new(name, written, &config.node.id, Arc::clone(signer))?;
-        events.insert(name.clone(), Arc::new(source));
-    }
-    Ok(events)
-}
-
-fn signing<'a>(keys: Option<&'a Keys>, user: impl FnOnce() -> String) -> Result<&'a Keys, BuildProblem> {
+/// The keys, which `user` cannot do without.
+pub(super) fn signing(keys: Option<&Keys>, user: impl FnOnce() -> String) -> Result<&Keys, BuildProblem> {
     let name = || "signing.active".to_owned();
     keys.ok_or_else(|| BuildProblem::Missing { user: user(), kind: "signing key", name: name() })
 }

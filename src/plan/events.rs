@@ -1,9 +1,13 @@
 //! Where events come from, and what their streams are held to.
 
-use super::{build::BuildProblem, signer::Signer};
-use crate::config::source;
+use super::{
+    build::{BuildProblem, find, signing},
+    keys::Keys,
+    signer::Signer,
+};
+use crate::config::{Config, source};
 use http::uri::Authority;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A source of events as a plan has it. Hub and feed are made from it once, and live as long as the process.
 pub struct EventSource {
@@ -101,4 +105,21 @@ impl EventSource {
             signer,
         })
     }
+}
+
+/// The sources that a route names: the others are nobody's to hear, and need no key.
+pub(super) fn sources(
+    config: &Config,
+    keys: Option<&Keys>,
+) -> Result<BTreeMap<String, Arc<EventSource>>, BuildProblem> {
+    let mut events = BTreeMap::new();
+    for route in &config.routes {
+        let Some(name) = &route.events else { continue };
+        let user = || format!("route `{}`", route.name);
+        let written = find(&config.events, name, "events", user)?;
+        let signer = &signing(keys, user)?.signer;
+        let source = EventSource::new(name, written, &config.node.id, Arc::clone(signer))?;
+        events.insert(name.clone(), Arc::new(source));
+    }
+    Ok(events)
 }

@@ -102,7 +102,7 @@ fn a_gap_is_told_to_all_and_nothing_is_resumed_across_it() {
 /// While events are published as fast as can be, devices come, take some, go and resume.
 #[test]
 fn no_hole_and_no_duplicate_while_events_are_published() {
-    const EVENTS: u64 = 30_000;
+    const EVENTS: u64 = 10_000;
     let limits =
         HubLimits { history_events_max: 1 << 20, queue_events_max: 1 << 20, queue_bytes_max: 1 << 30, ..limits() };
     let (hub, mut publisher) = hub(HubLimits { history_bytes_max: 1 << 30, ..limits });
