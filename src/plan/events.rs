@@ -123,3 +123,35 @@ pub(super) fn sources(
     }
     Ok(events)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+
+    fn source(yaml: &str) -> Result<EventSource, BuildProblem> {
+        let signer = Signer::new("main", SigningKey::from_bytes(&[7; 32]), proto::signing::Markers::default());
+        EventSource::new("player", &serde_yaml::from_str(yaml).unwrap(), "node-1", Arc::new(signer))
+    }
+
+    #[test]
+    fn what_is_left_out_is_bounded_all_the_same() {
+        let least = source(r#"feed: { grpc: "http://[::1]:8082" }"#).unwrap();
+        let FeedOptions { authority, gateway_client_id, message_bytes_max, .. } = &least.feed;
+        assert_eq!((authority.as_str(), gateway_client_id.as_str()), ("[::1]:8082", "node-1"));
+        assert_eq!(*message_bytes_max, 1 << 20);
+        let HubLimits { queue_events_max, queue_bytes_max, history_events_max, history_bytes_max, .. } = least.limits;
+        assert_eq!([queue_events_max, queue_bytes_max], [256, 1 << 20]);
+        assert_eq!([history_events_max, history_bytes_max], [1024, 64 << 20]);
+        assert_eq!((least.limits.history_for.as_secs(), least.limits.heartbeat.as_secs()), (120, 15));
+    }
+
+    #[test]
+    fn an_own_client_id_goes_ahead_of_the_nodes() {
+        let named = source(r#"feed: { grpc: "http://push:1", gateway_client_id: gw-7 }"#).unwrap();
+        assert_eq!(named.feed.gateway_client_id, "gw-7");
+        for address in ["https://push:1", "push:1", "http://"] {
+            assert!(source(&format!(r#"feed: {{ grpc: "{address}" }}"#)).is_err(), "{address}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ const BYTES_MAX: Size = Size::from_bytes(16 << 30);
 const STREAMS_MAX: usize = 10_000_000;
 const BYTE: Size = Size::from_bytes(1);
 const INSTANT: Duration = Duration::from_millis(1);
-/// Twice a second times eight sweeps is all that one timer for all streams should have to do.
+/// The timer looks at every stream eight times in each interval.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
