@@ -3,6 +3,7 @@
 use super::{
     CommandTarget, Forward, Plan, PlannedListener, Route, Target,
     commands::Commands,
+    events::{self, EventSource},
     identity::IdentityHeaders,
     keys::Keys,
     parts::parts,
@@ -125,6 +126,9 @@ pub enum BuildProblem {
     /// A header value that is none.
     #[error("route `{0}`: its `host` is no header value")]
     Host(String),
+    /// A feed's address is none.
+    #[error("events `{0}`: the address of its feed is no `http://host:port`")]
+    Feed(String),
     /// Networks that are none.
     #[error("listener `{0}`: `trusted_proxies` has what is no network")]
     Network(String),
@@ -140,11 +144,13 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = Stores::new(&loaded, outside)?;
     let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
+    let events = events::sources(config, keys.as_ref())?;
     let builder = Builder {
         config,
         base_dir: &loaded.base_dir,
         upstreams: &upstreams,
         keys: keys.as_ref(),
+        events: &events,
         parts: &parts,
         outside,
     };
@@ -155,7 +161,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let shut = Shut::new(config.shut.iter().map(String::as_str));
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
     let (budgets, shared_stores) = (parts.budgets, stores.shared);
-    Ok(Plan { listeners, routes, shut, identity_headers, budgets, shared_stores, loaded })
+    Ok(Plan { listeners, routes, shut, identity_headers, budgets, events, shared_stores, loaded })
 }
 
 fn upstreams(loaded: &Loaded) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {
@@ -183,6 +189,12 @@ fn upstreams(loaded: &Loaded) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
         Ok((name.clone(), Arc::new(Upstream::with_tls(name, &written.endpoints, options, &tls)?)))
     };
     loaded.config.upstreams.iter().map(upstream).collect()
+}
+
+/// The keys, which `user` cannot do without.
+pub(super) fn signing(keys: Option<&Keys>, user: impl FnOnce() -> String) -> Result<&Keys, BuildProblem> {
+    let name = || "signing.active".to_owned();
+    keys.ok_or_else(|| BuildProblem::Missing { user: user(), kind: "signing key", name: name() })
 }
 
 fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
@@ -231,6 +243,7 @@ struct Builder<'a> {
     base_dir: &'a Path,
     upstreams: &'a BTreeMap<String, Arc<Upstream>>,
     keys: Option<&'a Keys>,
+    events: &'a BTreeMap<String, Arc<EventSource>>,
     parts: &'a Parts,
     outside: &'a Outside<'a>,
 }
@@ -260,7 +273,7 @@ impl Builder<'_> {
         Ok(match (&written.forward, &written.rpc, &written.commands, written.publish) {
             (Some(forward), None, None, None) => Target::Forward(self.forward(route, forward)?),
             (None, Some(rpc), None, None) => Target::Rpc(Arc::new(self.rpc(written, rpc)?)),
-            (None, None, Some(commands), None) => Target::Commands(Arc::new(self.commands(route, commands)?)),
+            (None, None, Some(commands), None) => Target::Commands(Arc::new(self.commands(written, commands)?)),
             (None, None, None, Some(Publish::SigningKeys)) => Target::Publish(Arc::clone(&self.keys(route)?.published)),
             _ => return Err(BuildProblem::Target(route.clone())),
         })
@@ -308,20 +321,18 @@ impl Builder<'_> {
         Ok(RpcTarget { name: written.upstream.clone(), services, callee, unary_max, idle: written.idle.get() })
     }
 
-    fn commands(&self, route: &str, name: &str) -> Result<CommandTarget, BuildProblem> {
+    fn commands(&self, route: &source::Route, name: &str) -> Result<CommandTarget, BuildProblem> {
+        let events = route.events.as_ref().and_then(|events| self.events.get(events)).cloned();
+        let route = &route.name;
         let written = find(&self.config.commands, name, "commands", || format!("route `{route}`"))?;
         let upstream = cleartext(self.upstreams, &written.upstream, || format!("commands `{name}`"))?;
         let signer = Arc::clone(&self.keys(route)?.signer);
         let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
         let invalidations = Arc::clone(self.outside.invalidations);
-        Ok(CommandTarget { commands: Arc::new(commands), signer, invalidations })
+        Ok(CommandTarget { commands: Arc::new(commands), signer, events, invalidations })
     }
 
     fn keys(&self, route: &str) -> Result<&Keys, BuildProblem> {
-        self.keys.ok_or_else(|| BuildProblem::Missing {
-            user: format!("route `{route}`"),
-            kind: "signing key",
-            name: "signing.active".to_owned(),
-        })
+        signing(self.keys, || format!("route `{route}`"))
     }
 }

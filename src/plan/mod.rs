@@ -2,6 +2,7 @@
 
 mod build;
 pub mod commands;
+pub mod events;
 pub mod identity;
 mod keys;
 mod parts;
@@ -20,6 +21,7 @@ use crate::{
     upstream::Upstream,
 };
 use commands::Commands;
+use events::EventSource;
 use filters::{budget::Budget, chain::Chain, session::Invalidations};
 use http::HeaderValue;
 use identity::IdentityHeaders;
@@ -43,6 +45,8 @@ pub struct Plan {
     pub identity_headers: IdentityHeaders,
     /// The budgets by name, which can be changed while the plan is in force.
     pub budgets: BTreeMap<String, Arc<Budget>>,
+    /// The sources of events that routes name, by name.
+    pub events: BTreeMap<String, Arc<EventSource>>,
     /// The stores that have to be kept connected while the plan is in force.
     pub shared_stores: Vec<Arc<RedisStore>>,
     /// What it was compiled from.
@@ -109,6 +113,8 @@ pub struct CommandTarget {
     pub commands: Arc<Commands>,
     /// The key that signs the answers.
     pub signer: Arc<Signer>,
+    /// What devices may subscribe to on the same service.
+    pub events: Option<Arc<EventSource>>,
     /// Sessions that were ended, for what is in flight.
     pub invalidations: Arc<Invalidations>,
 }

@@ -1,10 +1,10 @@
-//! The key that signs answers.
+//! The key that signs answers and events.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use proto::signing::{Markers, ResponseFields};
+use proto::signing::{EventFields, Markers, ResponseFields};
 use sha2::{Digest as _, Sha256};
 
-/// Signs answers with the active key.
+/// Signs answers and events with the active key.
 pub struct Signer {
     key_id: String,
     key: SigningKey,
@@ -36,6 +36,14 @@ impl Signer {
     pub fn sign(&self, fields: ResponseFields<'_>, payload: &[u8]) -> ([u8; 32], [u8; 64]) {
         let payload_hash: [u8; 32] = Sha256::digest(payload).into();
         let input = ResponseFields { payload_hash: &payload_hash, ..fields }.input(&self.markers.response);
+        (payload_hash, self.key.sign(&input).to_bytes())
+    }
+
+    /// SHA-256 of the payload, and the signature over the event's fields with it in place.
+    #[must_use]
+    pub fn sign_event(&self, fields: EventFields<'_>, payload: &[u8]) -> ([u8; 32], [u8; 64]) {
+        let payload_hash: [u8; 32] = Sha256::digest(payload).into();
+        let input = EventFields { payload_hash: &payload_hash, ..fields }.input(&self.markers.event);
         (payload_hash, self.key.sign(&input).to_bytes())
     }
 }

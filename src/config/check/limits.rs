@@ -88,7 +88,13 @@ impl Checks<'_> {
         }
     }
 
-    fn within<T: PartialOrd + Copy + std::fmt::Display>(&mut self, pointer: &str, value: T, least: T, most: T) {
+    pub(super) fn within<T: PartialOrd + Copy + std::fmt::Display>(
+        &mut self,
+        pointer: &str,
+        value: T,
+        least: T,
+        most: T,
+    ) {
         if value < least || value > most {
             let field = pointer.rsplit('/').next().unwrap_or_default();
             self.error(

@@ -1,6 +1,7 @@
 //! What no type can say: names that lead somewhere, values that make sense, parts that fit together.
 
 mod chains;
+mod events;
 mod limits;
 mod listeners;
 mod names;
@@ -43,6 +44,7 @@ pub(super) fn check(config: &Config, tree: &Node, outside: &Outside<'_>) -> Vec<
     checks.chains();
     checks.routes();
     checks.commands();
+    checks.events();
     checks.signing();
     checks.limits();
     // A name with a typing error leaves what it means unused, which would be said twice.

@@ -13,6 +13,7 @@ impl Checks<'_> {
         self.section("/budgets", "budget", config.budgets.keys());
         self.section("/chains", "chain", config.chains.keys());
         self.section("/commands", "command set", config.commands.keys());
+        self.section("/events", "event source", config.events.keys());
         if let Some(signing) = &config.signing {
             self.section("/signing/keys", "key", signing.keys.keys());
         }

@@ -47,6 +47,7 @@ impl Checks<'_> {
                 self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
             }
         }
+        self.route_events(pointer, route);
         if let Some(rpc) = &route.rpc {
             self.rpc(&format!("{pointer}/rpc"), route, rpc);
         }

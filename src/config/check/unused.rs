@@ -32,6 +32,7 @@ impl<'a> Checks<'a> {
         let calls = config.commands.values().map(|commands| commands.upstream.as_str());
         let upstreams: BTreeSet<&str> = forwards.chain(services).chain(lookups).chain(calls).collect();
         let commands: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.commands.as_deref()).collect();
+        let events: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.events.as_deref()).collect();
 
         self.warn_unused("/chains", "chain", config.chains.keys(), |name| chains.contains(name));
         self.warn_unused("/budgets", "budget", config.budgets.keys(), |name| budgets.contains(name));
@@ -39,6 +40,7 @@ impl<'a> Checks<'a> {
         self.warn_unused("/stores", "store", config.stores.keys(), |name| stores.contains(name));
         self.warn_unused("/upstreams", "upstream", config.upstreams.keys(), |name| upstreams.contains(name));
         self.warn_unused("/commands", "command set", config.commands.keys(), |name| commands.contains(name));
+        self.warn_unused("/events", "event source", config.events.keys(), |name| events.contains(name));
         if let Some(signing) = &config.signing
             && config.routes.iter().all(|route| route.publish.is_none())
         {

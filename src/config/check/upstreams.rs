@@ -36,10 +36,10 @@ impl Checks<'_> {
             if let Err((what, remedy)) = paths::session(&sessions.path) {
                 self.error(&format!("{pointer}/path"), what, remedy);
             }
-            if sessions.cache.as_ref().is_some_and(|cache| !cache.without_feed) {
+            if config.events.is_empty() && sessions.cache.as_ref().is_some_and(|cache| !cache.without_feed) {
                 let what = format!("no feed tells `{name}` of revoked sessions, so its cache would never be used");
                 let remedy =
-                    "leave the cache out, or add `without_feed: true`: a revoked session may then act for `ttl`";
+                    "add `events` with a feed, or `without_feed: true`: a revoked session may then act for `ttl`";
                 self.error(&format!("{pointer}/cache"), what, remedy);
             }
         }
@@ -106,7 +106,7 @@ fn has_tls(upstream: &Upstream) -> bool {
 }
 
 /// What is wrong with the address of an endpoint.
-fn endpoint_fault(endpoint: &str) -> Option<String> {
+pub(super) fn endpoint_fault(endpoint: &str) -> Option<String> {
     let Ok(uri) = endpoint.parse::<Uri>() else { return Some("this endpoint is no URL".to_owned()) };
     let Some(authority) = uri.authority() else { return Some("this endpoint is no URL with a host".to_owned()) };
     if uri.scheme() != Some(&Scheme::HTTP) && uri.scheme() != Some(&Scheme::HTTPS) {

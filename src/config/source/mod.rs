@@ -2,6 +2,7 @@
 //! and editors show.
 
 mod backends;
+mod events;
 mod listeners;
 mod observe;
 mod redis;
@@ -9,6 +10,7 @@ mod routes;
 mod signing;
 
 pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream, UpstreamTls};
+pub use events::{EventFeed, EventHistory, EventQueue, EventStreams, Events};
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
@@ -59,6 +61,9 @@ pub struct Config {
     /// How commands become REST calls, by name.
     #[serde(default)]
     pub commands: BTreeMap<String, Commands>,
+    /// What backends push to devices, by name.
+    #[serde(default)]
+    pub events: BTreeMap<String, Events>,
     /// Path prefixes that are never reachable from outside, on the canonical path, ahead of any route.
     #[serde(default = "shut_by_default")]
     pub shut: Vec<String>,

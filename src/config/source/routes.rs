@@ -34,6 +34,9 @@ pub struct Route {
     /// Serves `edge.v1.Gateway` with these commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<String>,
+    /// Beside `commands`: the events that devices may subscribe to on the same service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
     /// Publishes something of the gateway's own, to GET and HEAD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,

@@ -1,0 +1,109 @@
+//! What is pushed to devices, and where it comes from.
+
+use filters::api::units::{Duration, Size};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Events that a backend pushes, and how they are handed to devices.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// The backend's stream.
+    pub feed: EventFeed,
+    /// What waits for a device that reads slowly. With more it is cut off, and may resume.
+    #[serde(default)]
+    pub queue: EventQueue,
+    /// What is kept for devices that resume.
+    #[serde(default)]
+    pub history: EventHistory,
+    /// How long a stream may be silent before it carries a heartbeat.
+    #[serde(default = "heartbeat_by_default")]
+    pub heartbeat: Duration,
+    /// How many streams are open at once.
+    #[serde(default)]
+    pub streams: EventStreams,
+}
+
+/// The backend's stream of events: `push.v1.Push`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventFeed {
+    /// The backend's address: `http://host:port`. It is spoken to as gRPC over HTTP/2 in cleartext.
+    pub grpc: String,
+    /// Who this instance is to the backend; `node.id` where it is left out. No two instances may have the same: the
+    /// backend would end the stream of one for the other's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_client_id: Option<String>,
+    /// The largest event that is taken. One that is larger is skipped, and devices are told of a gap.
+    #[serde(default = "message_max_by_default")]
+    pub message_max: Size,
+    /// Until the connection stands.
+    #[serde(default = "connect_timeout_by_default")]
+    pub connect_timeout: Duration,
+}
+
+/// What waits for one device at most.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventQueue {
+    /// The most events.
+    pub events: usize,
+    /// The most bytes of them. One event is always taken, whatever its size.
+    pub bytes: Size,
+}
+
+impl Default for EventQueue {
+    fn default() -> Self {
+        Self { events: 256, bytes: Size::from_bytes(1 << 20) }
+    }
+}
+
+/// What is kept for devices that resume. The least of the three decides.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventHistory {
+    /// The most events, those for all devices together.
+    pub events: usize,
+    /// The most memory that they take.
+    pub bytes: Size,
+    /// How long one is kept.
+    pub r#for: Duration,
+}
+
+impl Default for EventHistory {
+    fn default() -> Self {
+        Self { events: 1024, bytes: Size::from_bytes(64 << 20), r#for: Duration::from_secs(120) }
+    }
+}
+
+/// How many streams are open at once.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventStreams {
+    /// In all.
+    pub max: usize,
+    /// Of one device session.
+    pub per_session: usize,
+    /// Of one user.
+    pub per_user: usize,
+    /// From one IPv4 address or one IPv6 /64.
+    pub per_ip: usize,
+}
+
+impl Default for EventStreams {
+    fn default() -> Self {
+        Self { max: 100_000, per_session: 4, per_user: 64, per_ip: 2_000 }
+    }
+}
+
+fn heartbeat_by_default() -> Duration {
+    Duration::from_secs(15)
+}
+
+fn message_max_by_default() -> Size {
+    Size::from_bytes(1 << 20)
+}
+
+fn connect_timeout_by_default() -> Duration {
+    Duration::from_secs(2)
+}

@@ -1,0 +1,276 @@
+//! What fans out: one event in, every stream that it is for out.
+//!
+//! The one [`Publisher`] adds an event to the history and looks up its streams under one lock, then signs it and
+//! queues it outside of it. A subscriber registers under the same lock, so each event is either in the history that
+//! it reads or in its queue: no hole, no duplicate, and one order for all. Nothing here waits for a consumer, and no
+//! stream has a task or a timer of its own.
+
+mod event_types;
+mod history;
+mod publisher;
+mod registry;
+mod seal;
+mod stream;
+mod subscriber;
+mod timing;
+
+pub use event_types::{EventTypes, EventTypesFault};
+pub use publisher::{Publisher, PushFault};
+pub use registry::Full;
+pub use seal::{Encoded, HEARTBEAT};
+pub use stream::EndReason;
+pub use subscriber::{Delivery, Subscriber, Subscription};
+
+use crate::plan::{events::HubLimits, signer::Signer};
+use filters::api::{Clock, Reason};
+use history::History;
+use proto::edge::v1::Event;
+use registry::Registry;
+use seal::Sealer;
+use serde::Serialize;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use stream::Stream;
+use subscriber::Ahead;
+use tokio::time::Instant;
+
+const SERVER_TIME: &str = "gateway.server_time";
+/// So much of the history is looked through under one lock: a few microseconds.
+const READ_AT_ONCE: u64 = 256;
+
+/// Who is told how long a revocation took.
+pub trait Observer: Send + Sync {
+    /// From the receipt of an invalidation to the last of its streams closed: its transport has let it go.
+    fn revoked(&self, streams: usize, took: Duration);
+}
+
+/// Tells nobody.
+impl Observer for () {
+    fn revoked(&self, _: usize, _: Duration) {}
+}
+
+/// What a hub has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HubCounts {
+    /// Streams that are open.
+    pub streams: usize,
+    /// Events that were pushed.
+    pub events: u64,
+    /// Events that were signed, those of streams' beginnings included.
+    pub signed: u64,
+    /// Events that were queued for a stream, one for each stream.
+    pub queued: u64,
+    /// Streams that were ended because their queue was full.
+    pub too_slow: u64,
+    /// Streams that were ended because their session was.
+    pub revoked: u64,
+    /// Subscriptions that asked for a position that was not held any more.
+    pub not_resumed: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    events: AtomicU64,
+    queued: AtomicU64,
+    too_slow: AtomicU64,
+    revoked: AtomicU64,
+    not_resumed: AtomicU64,
+}
+
+/// Why there is no stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SubscribeRefusal {
+    /// There are too many already.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The gateway stops.
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
+}
+
+impl SubscribeRefusal {
+    /// The reason on the wire.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Full(_) => Reason::StreamsExhausted,
+            Self::ShuttingDown => Reason::GatewayShuttingDown,
+        }
+    }
+}
+
+/// The open streams of one source of events, and what was pushed lately.
+pub struct Hub {
+    limits: HubLimits,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    sealer: Sealer,
+    /// What the ids of the gateway's own events and positions begin with: this instance's alone.
+    instance: String,
+    own_ids: AtomicU64,
+    /// Of the heartbeat's timer.
+    tick: AtomicU32,
+    counters: Counters,
+    state: Mutex<State>,
+}
+
+struct State {
+    registry: Registry,
+    history: History,
+    is_closing: bool,
+}
+
+impl Hub {
+    /// A hub without streams, and the one who may publish on it.
+    #[must_use]
+    pub fn new(
+        limits: HubLimits,
+        signer: Arc<Signer>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> (Arc<Self>, Publisher) {
+        let instance = format!("gw-{:032x}", fastrand::u128(..));
+        let HubLimits { history_events_max, history_bytes_max, history_for, streams, .. } = limits;
+        let base = format!("{instance}-0").into();
+        let history = History::new(history_events_max, history_bytes_max, history_for, base);
+        let state = State { registry: Registry::new(streams), history, is_closing: false };
+        let hub = Arc::new(Self {
+            limits,
+            clock,
+            observer,
+            sealer: Sealer::new(signer),
+            instance,
+            own_ids: AtomicU64::new(1),
+            tick: AtomicU32::new(0),
+            counters: Counters::default(),
+            state: Mutex::new(state),
+        });
+        let publisher = Publisher::new(Arc::clone(&hub));
+        (hub, publisher)
+    }
+
+    /// Opens a stream.
+    ///
+    /// The session was looked up earlier, and may have been ended since, before this stream could be ended with the
+    /// others of its session: hold it against [`filters::session::Invalidations`] once more after this returns.
+    ///
+    /// # Errors
+    /// Where there are too many, or the gateway stops.
+    pub fn subscribe(self: &Arc<Self>, asked: Subscription<'_>) -> Result<Subscriber, SubscribeRefusal> {
+        let Subscription { session_id, user_id, client_ip, request_id, resume_after, event_types } = asked;
+        let tick = self.tick.load(Relaxed);
+        let stream = Arc::new(Stream::new(session_id, user_id, client_ip, event_types, tick));
+        let (from, end, newest) = {
+            let mut state = self.state();
+            if state.is_closing {
+                return Err(SubscribeRefusal::ShuttingDown);
+            }
+            state.registry.add(&stream)?;
+            state.history.forget_old(Instant::now());
+            let history = &state.history;
+            (history.after(resume_after), history.end(), Arc::clone(history.newest()))
+        };
+        // From here on it is removed again when it is dropped.
+        let mut subscriber = Subscriber::new(Arc::clone(self), Arc::clone(&stream));
+        let mut ahead = VecDeque::new();
+        let is_asked = !resume_after.is_empty();
+        let held = is_asked.then(|| from.and_then(|from| self.missed(&stream, from, end))).flatten();
+        let resumed = !is_asked || held.is_some();
+        if !resumed {
+            self.counters.not_resumed.fetch_add(1, Relaxed);
+        }
+        ahead.push_back(Ahead::Sealed(self.server_time(user_id, request_id, &newest, resumed)));
+        ahead.extend(held.into_iter().flatten());
+        subscriber.put_ahead(ahead);
+        Ok(subscriber)
+    }
+
+    /// What of the history from the number `from` up to `end` is for this stream. None where a part of it is gone:
+    /// the publisher may overtake.
+    fn missed(&self, stream: &Stream, from: u64, end: u64) -> Option<Vec<Ahead>> {
+        let mut missed = Vec::new();
+        let mut from = from;
+        while from < end {
+            let to = end.min(from + READ_AT_ONCE);
+            let state = self.state();
+            for entry in state.history.read(from, to)? {
+                if stream.event_types.wants(entry.event_type())
+                    && entry.audience().has(&stream.session_id, &stream.user_id)
+                {
+                    missed.push(Ahead::Held(Arc::clone(entry)));
+                }
+            }
+            from = to;
+        }
+        Some(missed)
+    }
+
+    fn server_time(&self, user_id: &str, request_id: &str, position: &str, resumed: bool) -> Arc<Encoded> {
+        /// In the order of the contract.
+        #[derive(Serialize)]
+        struct Payload<'a> {
+            server_time_ms: i64,
+            request_id: &'a str,
+            resumed: bool,
+        }
+        let server_time_ms = self.clock.unix_ms();
+        let mut event = self.own_event(SERVER_TIME, position, &Payload { server_time_ms, request_id, resumed });
+        event.timestamp_ms = server_time_ms;
+        user_id.clone_into(&mut event.subject);
+        request_id.clone_into(&mut event.request_id);
+        self.sealer.seal(event)
+    }
+
+    /// A draft of an event of the gateway's own.
+    fn own_event(&self, event_type: &str, position: &str, payload: &impl Serialize) -> Event {
+        Event {
+            event_type: event_type.to_owned(),
+            event_id: self.own_id(),
+            timestamp_ms: self.clock.unix_ms(),
+            position: position.to_owned(),
+            // Texts and numbers only: nothing here can fail to be JSON.
+            payload_bytes: serde_json::to_vec(payload).unwrap_or_default().into(),
+            ..Event::default()
+        }
+    }
+
+    /// An event_id, or a position, that no other instance has.
+    fn own_id(&self) -> String {
+        format!("{}-{}", self.instance, self.own_ids.fetch_add(1, Relaxed))
+    }
+
+    /// The newest position.
+    #[must_use]
+    pub fn position(&self) -> Arc<str> {
+        Arc::clone(self.state().history.newest())
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counts(&self) -> HubCounts {
+        let Counters { events, queued, too_slow, revoked, not_resumed } = &self.counters;
+        HubCounts {
+            streams: self.state().registry.len(),
+            events: events.load(Relaxed),
+            signed: self.sealer.sealed.load(Relaxed),
+            queued: queued.load(Relaxed),
+            too_slow: too_slow.load(Relaxed),
+            revoked: revoked.load(Relaxed),
+            not_resumed: not_resumed.load(Relaxed),
+        }
+    }
+
+    /// Nothing under this lock calls out, so nothing can panic half way through a change.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! One event on its way to the wire: hashed, signed and encoded once, however many streams carry it.
+
+use crate::plan::signer::Signer;
+use bytes::Bytes;
+use prost::Message as _;
+use proto::{edge::v1::Event, push::v1::ClientEvent, signing::EventFields};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// The event_type of what a silent stream carries.
+pub const HEARTBEAT: &str = "gateway.heartbeat";
+/// Every event_type that the gateway itself gives begins so, and no backend's may.
+pub(super) const OWN: &str = "gateway.";
+pub(super) const PROTOCOL_VERSION: &str = "v1";
+/// What an event costs beside its text, kept as a draft and as what was sealed: both structs, their strings'
+/// allocations, its places in the history.
+const OVERHEAD: usize = 640;
+
+/// An event as streams carry it.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The event, for transports that write it in another form.
+    pub event: Event,
+    /// Its protobuf, without any frame.
+    pub bytes: Bytes,
+    json: OnceLock<Bytes>,
+}
+
+impl Encoded {
+    pub(super) fn new(event: Event) -> Self {
+        let bytes = event.encode_to_vec().into();
+        Self { event, bytes, json: OnceLock::new() }
+    }
+
+    /// The heartbeat: unsigned, and nothing but its event_type.
+    #[must_use]
+    pub fn heartbeat() -> Self {
+        Self::new(Event { event_type: HEARTBEAT.to_owned(), ..Event::default() })
+    }
+
+    /// Its JSON, written when it is first asked for, and shared like the protobuf.
+    #[must_use]
+    pub fn json(&self) -> &Bytes {
+        // Texts and numbers only: nothing in an event can fail to be JSON.
+        self.json.get_or_init(|| serde_json::to_vec(&self.event).unwrap_or_default().into())
+    }
+}
+
+/// Signs events, and counts how many.
+pub(super) struct Sealer {
+    signer: Arc<Signer>,
+    pub(super) sealed: AtomicU64,
+}
+
+impl Sealer {
+    pub(super) fn new(signer: Arc<Signer>) -> Self {
+        Self { signer, sealed: AtomicU64::new(0) }
+    }
+
+    /// Fills in version, hash, signature and key_id.
+    pub(super) fn seal(&self, mut event: Event) -> Arc<Encoded> {
+        PROTOCOL_VERSION.clone_into(&mut event.protocol_version);
+        let fields = EventFields {
+            protocol_version: &event.protocol_version,
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            timestamp_ms: event.timestamp_ms,
+            request_id: &event.request_id,
+            subject: &event.subject,
+            position: &event.position,
+            payload_hash: &[],
+        };
+        let (payload_hash, signature) = self.signer.sign_event(fields, &event.payload_bytes);
+        event.payload_hash = Bytes::copy_from_slice(&payload_hash);
+        event.signature = Bytes::copy_from_slice(&signature);
+        self.signer.key_id().clone_into(&mut event.key_id);
+        self.sealed.fetch_add(1, Relaxed);
+        Arc::new(Encoded::new(event))
+    }
+}
+
+/// An event that is sealed for the first stream that it reaches. With several instances most events reach none of
+/// this one's, and cost no signature here.
+pub(super) struct Entry {
+    draft: Event,
+    /// The one device that it is for; empty for every device of its subject.
+    device_session_id: Box<str>,
+    sealed: OnceLock<Arc<Encoded>>,
+}
+
+impl Entry {
+    /// What the backend pushed, at this position. `now_ms` is its time where it has none.
+    pub(super) fn of_client(pushed: ClientEvent, position: &str, now_ms: i64) -> Self {
+        let draft = Event {
+            event_type: pushed.kind,
+            event_id: pushed.event_id,
+            timestamp_ms: if pushed.timestamp_ms == 0 { now_ms } else { pushed.timestamp_ms },
+            request_id: pushed.request_id,
+            trace_id: pushed.trace_id,
+            // A slice of what was read would keep the whole read buffer for as long as the event is kept.
+            payload_bytes: Bytes::copy_from_slice(&pushed.payload),
+            subject: pushed.user_id,
+            position: position.to_owned(),
+            ..Event::default()
+        };
+        Self { draft, device_session_id: pushed.device_session_id.into(), sealed: OnceLock::new() }
+    }
+
+    /// One of the gateway's own, for everybody.
+    pub(super) fn for_everybody(draft: Event) -> Self {
+        Self { draft, device_session_id: "".into(), sealed: OnceLock::new() }
+    }
+
+    pub(super) fn event_type(&self) -> &str {
+        &self.draft.event_type
+    }
+
+    pub(super) fn audience(&self) -> Audience<'_> {
+        match (self.draft.subject.as_str(), &*self.device_session_id) {
+            ("", "") => Audience::Everybody,
+            (user_id, "") => Audience::User(user_id),
+            ("", session_id) => Audience::Session { session_id, user_id: None },
+            (user_id, session_id) => Audience::Session { session_id, user_id: Some(user_id) },
+        }
+    }
+
+    /// What it takes of the history's bytes, sealed or not.
+    pub(super) fn bytes(&self) -> usize {
+        2 * self.draft.encoded_len() + self.device_session_id.len() + OVERHEAD
+    }
+
+    /// Sealed, for a stream of `user_id` that is among its audience. Where it names a device only, that device's
+    /// user is its subject.
+    pub(super) fn sealed(&self, sealer: &Sealer, user_id: &str) -> &Arc<Encoded> {
+        self.sealed.get_or_init(|| {
+            let mut event = self.draft.clone();
+            if matches!(self.audience(), Audience::Session { user_id: None, .. }) {
+                user_id.clone_into(&mut event.subject);
+            }
+            sealer.seal(event)
+        })
+    }
+}
+
+/// Whom an event is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience<'a> {
+    Everybody,
+    User(&'a str),
+    Session { session_id: &'a str, user_id: Option<&'a str> },
+}
+
+impl Audience<'_> {
+    pub(super) fn has(&self, session_id: &str, user_id: &str) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::User(user) => *user == user_id,
+            Self::Session { session_id: session, user_id: user } => {
+                *session == session_id && user.is_none_or(|user| user == user_id)
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! One open stream, as the hub sees it: what waits for it, and whether it was ended.
+
+use super::{Observer, event_types::EventTypes, seal::Encoded};
+use filters::api::Reason;
+use std::{
+    collections::VecDeque,
+    mem,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::Waker,
+};
+use tokio::time::Instant;
+
+/// An empty queue with more places than this is given back: a stream that was busy once is idle again.
+const PLACES_KEPT: usize = 8;
+
+/// Why a stream was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// Its queue was full. What waited is gone; it can resume from the last position that it saw.
+    ConsumerTooSlow,
+    /// The backend has ended its session. What waited is gone.
+    SessionRevoked,
+    /// The gateway stops. What waited was delivered.
+    ShuttingDown,
+}
+
+impl EndReason {
+    /// The reason on the wire.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::ConsumerTooSlow => Reason::ConsumerTooSlow,
+            Self::SessionRevoked => Reason::SessionRevoked,
+            Self::ShuttingDown => Reason::GatewayShuttingDown,
+        }
+    }
+}
+
+/// An invalidation, until the last stream that it ended is gone.
+pub(super) struct Revocation {
+    pub(super) streams: usize,
+    pub(super) since: Instant,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+impl Drop for Revocation {
+    fn drop(&mut self) {
+        self.observer.revoked(self.streams, self.since.elapsed());
+    }
+}
+
+/// What became of an event that was offered to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offered {
+    Queued,
+    Overflowed,
+    Ended,
+}
+
+/// What a stream has next.
+pub(super) enum Next {
+    /// Ended, and what waits is not delivered any more.
+    EndedNow(EndReason),
+    /// This was queued.
+    Event(Arc<Encoded>),
+    /// Ended, with everything delivered.
+    Ended(EndReason),
+    /// Nothing is queued, and nothing was sent for long.
+    Heartbeat,
+    Nothing,
+}
+
+/// An open stream.
+pub(super) struct Stream {
+    pub(super) session_id: Arc<str>,
+    pub(super) user_id: Arc<str>,
+    pub(super) network: IpAddr,
+    pub(super) event_types: EventTypes,
+    /// Where the registry has it, in each of its lists; changed under the registry's lock only.
+    pub(super) at_all: AtomicU32,
+    pub(super) at_user: AtomicU32,
+    pub(super) at_session: AtomicU32,
+    /// The tick of the heartbeat's timer at which something was last sent.
+    pub(super) sent_at: AtomicU32,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    queue: VecDeque<Arc<Encoded>>,
+    bytes: usize,
+    waker: Option<Waker>,
+    end: Option<EndReason>,
+    is_silent: bool,
+    /// Only held, never read: the invalidation's time is over when the last stream lets it go.
+    revocation: Option<Arc<Revocation>>,
+}
+
+impl Stream {
+    pub(super) fn new(session_id: &str, user_id: &str, client_ip: IpAddr, event_types: EventTypes, tick: u32) -> Self {
+        Self {
+            session_id: session_id.into(),
+            user_id: user_id.into(),
+            network: network(client_ip),
+            event_types,
+            at_all: AtomicU32::new(0),
+            at_user: AtomicU32::new(0),
+            at_session: AtomicU32::new(0),
+            sent_at: AtomicU32::new(tick),
+            inbox: Mutex::default(),
+        }
+    }
+
+    /// Queues an event, or ends the stream where its queue is full. Never waits for the consumer.
+    pub(super) fn offer(&self, encoded: &Arc<Encoded>, events_max: usize, bytes_max: usize) -> Offered {
+        let mut inbox = self.inbox();
+        if inbox.end.is_some() {
+            return Offered::Ended;
+        }
+        let bytes = inbox.bytes + encoded.bytes.len();
+        // The empty queue takes any event: one that is larger than the queue would otherwise end the stream again
+        // after every resume.
+        let fits = inbox.queue.is_empty() || (inbox.queue.len() < events_max && bytes <= bytes_max);
+        if fits {
+            inbox.queue.push_back(Arc::clone(encoded));
+            inbox.bytes = bytes;
+        } else {
+            inbox.end_now(EndReason::ConsumerTooSlow);
+        }
+        wake(inbox);
+        if fits { Offered::Queued } else { Offered::Overflowed }
+    }
+
+    /// Ends it. True where it was not ended before.
+    pub(super) fn end(&self, reason: EndReason, revocation: Option<&Arc<Revocation>>) -> bool {
+        let mut inbox = self.inbox();
+        // A revocation overrides an end that would still deliver what waits.
+        if inbox.end.is_some_and(|end| end != EndReason::ShuttingDown || reason == end) {
+            return false;
+        }
+        match reason {
+            EndReason::ShuttingDown => inbox.end = Some(reason),
+            EndReason::ConsumerTooSlow | EndReason::SessionRevoked => inbox.end_now(reason),
+        }
+        inbox.revocation = revocation.cloned();
+        wake(inbox);
+        true
+    }
+
+    /// Has it carry a heartbeat, unless something waits: then it is not silent, but slow.
+    pub(super) fn remind(&self) {
+        let mut inbox = self.inbox();
+        if inbox.queue.is_empty() {
+            inbox.is_silent = true;
+            wake(inbox);
+        }
+    }
+
+    /// What is next. Where it is nothing, `waker` is woken when something comes. Events that go ahead of the queue
+    /// are delivered by the caller, which says whether `has_ahead` is so.
+    pub(super) fn next(&self, waker: Option<&Waker>, has_ahead: bool) -> Next {
+        let mut inbox = self.inbox();
+        match inbox.end {
+            Some(end) if end != EndReason::ShuttingDown => return Next::EndedNow(end),
+            _ if has_ahead => return Next::Nothing,
+            _ => {}
+        }
+        if let Some(encoded) = inbox.queue.pop_front() {
+            inbox.bytes -= encoded.bytes.len();
+            inbox.is_silent = false;
+            if inbox.queue.is_empty() && inbox.queue.capacity() > PLACES_KEPT {
+                inbox.queue = VecDeque::new();
+            }
+            return Next::Event(encoded);
+        }
+        if let Some(end) = inbox.end {
+            return Next::Ended(end);
+        }
+        if mem::take(&mut inbox.is_silent) {
+            return Next::Heartbeat;
+        }
+        if let Some(waker) = waker
+            && !inbox.waker.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
+            inbox.waker = Some(waker.clone());
+        }
+        Next::Nothing
+    }
+
+    pub(super) fn sent(&self, tick: u32) {
+        self.sent_at.store(tick, Relaxed);
+    }
+
+    /// A panic under this lock would leave a queue that is whole, at worst without a wake-up.
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn end_now(&mut self, reason: EndReason) {
+        self.end = Some(reason);
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+/// Wakes the consumer once the lock is free: it would otherwise run into it.
+fn wake(mut inbox: MutexGuard<'_, Inbox>) {
+    let waker = inbox.waker.take();
+    drop(inbox);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Who is counted as one: a single IPv6 client commands a whole /64 (RFC 6177).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+        v4 => v4,
+    }
+}

@@ -1,0 +1,119 @@
+//! One open stream, as its transport sees it.
+
+use super::{
+    Hub,
+    seal::{Encoded, Entry},
+    stream::{EndReason, Next, Stream},
+};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, Waker},
+};
+
+use super::event_types::EventTypes;
+
+/// Who subscribes, once the whole chain has let the request through.
+#[derive(Debug, Clone)]
+pub struct Subscription<'a> {
+    /// The device session.
+    pub session_id: &'a str,
+    /// Whose it is.
+    pub user_id: &'a str,
+    /// Where the request came from.
+    pub client_ip: IpAddr,
+    /// Of the subscribe request; the first event carries it.
+    pub request_id: &'a str,
+    /// The position of the last event seen; empty where nothing is asked.
+    pub resume_after: &'a str,
+    /// Which events.
+    pub event_types: EventTypes,
+}
+
+/// What a subscriber is given.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// An event.
+    Event(Arc<Encoded>),
+    /// Nothing was sent for the heartbeat interval: [`Encoded::heartbeat`], or what the transport has for it.
+    Heartbeat,
+    /// The stream is over, and this is all that comes from here on.
+    End(EndReason),
+}
+
+/// An open stream. Dropped, it is closed.
+///
+/// Its first delivery is `gateway.server_time`, then follows what was missed, then what is pushed.
+pub struct Subscriber {
+    hub: Arc<Hub>,
+    stream: Arc<Stream>,
+    /// What goes ahead of the queue.
+    ahead: VecDeque<Ahead>,
+}
+
+pub(super) enum Ahead {
+    /// The first event.
+    Sealed(Arc<Encoded>),
+    /// Of the history; perhaps nobody here has had it yet.
+    Held(Arc<Entry>),
+}
+
+impl Subscriber {
+    /// Of a stream that is registered; dropped, it is not any more.
+    pub(super) fn new(hub: Arc<Hub>, stream: Arc<Stream>) -> Self {
+        Self { hub, stream, ahead: VecDeque::new() }
+    }
+
+    pub(super) fn put_ahead(&mut self, ahead: VecDeque<Ahead>) {
+        self.ahead = ahead;
+    }
+
+    /// Waits for what is next. Dropped while it waits, nothing is lost.
+    pub async fn next(&mut self) -> Delivery {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`Self::next`], for transports that poll.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        self.take(Some(cx.waker())).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// What is there already. A stream loop drains with it before it writes.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        self.take(None)
+    }
+
+    fn take(&mut self, waker: Option<&Waker>) -> Option<Delivery> {
+        let delivery = match self.stream.next(waker, !self.ahead.is_empty()) {
+            Next::EndedNow(reason) => {
+                self.ahead = VecDeque::new();
+                return Some(Delivery::End(reason));
+            }
+            Next::Ended(reason) => return Some(Delivery::End(reason)),
+            Next::Event(encoded) => Delivery::Event(encoded),
+            Next::Heartbeat => Delivery::Heartbeat,
+            Next::Nothing => Delivery::Event(self.next_ahead()?),
+        };
+        self.stream.sent(self.hub.tick.load(Relaxed));
+        Some(delivery)
+    }
+
+    fn next_ahead(&mut self) -> Option<Arc<Encoded>> {
+        let ahead = self.ahead.pop_front()?;
+        if self.ahead.is_empty() {
+            self.ahead = VecDeque::new();
+        }
+        Some(match ahead {
+            Ahead::Sealed(encoded) => encoded,
+            Ahead::Held(entry) => Arc::clone(entry.sealed(&self.hub.sealer, &self.stream.user_id)),
+        })
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.hub.state().registry.remove(&self.stream);
+    }
+}

@@ -1,0 +1,47 @@
+//! Events: one feed in, every device out.
+//!
+//! The [`feed`] holds the backend's stream, the [`hub`] hands what it brings to the open streams of devices. Both
+//! live as long as the process, whatever plans it runs.
+
+pub mod feed;
+pub mod hub;
+
+use crate::plan::events::EventSource;
+use feed::{Feed, FeedStatus};
+use filters::{api::Clock, session::Invalidations};
+use hub::{Hub, Observer};
+use std::sync::Arc;
+use tokio::task::AbortHandle;
+
+/// A source of events that runs. Dropped, its feed is closed and its streams get nothing any more.
+pub struct Events {
+    /// Where devices subscribe.
+    pub hub: Arc<Hub>,
+    /// How the backend's stream is.
+    pub feed: Arc<FeedStatus>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Events {
+    /// Starts the feed and the hub's timer on the current runtime. The feed is not up yet when this returns.
+    #[must_use]
+    pub fn start(
+        source: &EventSource,
+        clock: &Arc<dyn Clock>,
+        invalidations: &Arc<Invalidations>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let signer = Arc::clone(&source.signer);
+        let (hub, publisher) = Hub::new(source.limits.clone(), signer, Arc::clone(clock), observer);
+        let feed = Feed::new(source.feed.clone(), publisher, invalidations);
+        let status = feed.status();
+        let timer = tokio::spawn(Arc::clone(&hub).keep_time()).abort_handle();
+        Self { hub, feed: status, tasks: [tokio::spawn(feed.run()).abort_handle(), timer] }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}

@@ -1,0 +1,157 @@
+//! Where events come from, and what their streams are held to.
+
+use super::{
+    build::{BuildProblem, find, signing},
+    keys::Keys,
+    signer::Signer,
+};
+use crate::config::{Config, source};
+use http::uri::Authority;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A source of events as a plan has it. Hub and feed are made from it once, and live as long as the process.
+pub struct EventSource {
+    /// The name in the configuration.
+    pub name: String,
+    /// The backend's stream.
+    pub feed: FeedOptions,
+    /// What the streams of devices are held to.
+    pub limits: HubLimits,
+    /// The key that signs events.
+    pub signer: Arc<Signer>,
+}
+
+/// How the backend's stream is held.
+#[derive(Debug, Clone)]
+pub struct FeedOptions {
+    /// `host:port`, spoken to as gRPC over HTTP/2 in cleartext.
+    pub authority: Authority,
+    /// Who this instance is to the backend.
+    pub gateway_client_id: String,
+    /// The largest event, in bytes.
+    pub message_bytes_max: usize,
+    /// Until the connection stands.
+    pub connect: Duration,
+}
+
+/// What the streams of devices are held to.
+#[derive(Debug, Clone)]
+pub struct HubLimits {
+    /// The most events that wait for one stream.
+    pub queue_events_max: usize,
+    /// The most bytes of them. One event is always taken.
+    pub queue_bytes_max: usize,
+    /// The most events that are kept for streams that resume.
+    pub history_events_max: usize,
+    /// The most bytes that these take.
+    pub history_bytes_max: usize,
+    /// How long one is kept.
+    pub history_for: Duration,
+    /// How long a stream may be silent.
+    pub heartbeat: Duration,
+    /// How many streams are open at once.
+    pub streams: StreamCaps,
+}
+
+/// How many streams are open at once.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamCaps {
+    /// In all.
+    pub max: usize,
+    /// Of one device session.
+    pub per_session: usize,
+    /// Of one user.
+    pub per_user: usize,
+    /// From one IPv4 address or one IPv6 /64.
+    pub per_ip: usize,
+}
+
+impl EventSource {
+    /// Compiles what the operator wrote.
+    ///
+    /// # Errors
+    /// Where the feed's address is none.
+    pub(super) fn new(
+        name: &str,
+        written: &source::Events,
+        node_id: &str,
+        signer: Arc<Signer>,
+    ) -> Result<Self, BuildProblem> {
+        let source::Events { feed, queue, history, heartbeat, streams } = written;
+        let bytes = |size: filters::api::units::Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+        let authority = feed.grpc.strip_prefix("http://").and_then(|authority| authority.parse().ok());
+        Ok(Self {
+            name: name.to_owned(),
+            feed: FeedOptions {
+                authority: authority.ok_or_else(|| BuildProblem::Feed(name.to_owned()))?,
+                gateway_client_id: feed.gateway_client_id.clone().unwrap_or_else(|| node_id.to_owned()),
+                message_bytes_max: bytes(feed.message_max),
+                connect: feed.connect_timeout.get(),
+            },
+            limits: HubLimits {
+                queue_events_max: queue.events,
+                queue_bytes_max: bytes(queue.bytes),
+                history_events_max: history.events,
+                history_bytes_max: bytes(history.bytes),
+                history_for: history.r#for.get(),
+                heartbeat: heartbeat.get(),
+                streams: StreamCaps {
+                    max: streams.max,
+                    per_session: streams.per_session,
+                    per_user: streams.per_user,
+                    per_ip: streams.per_ip,
+                },
+            },
+            signer,
+        })
+    }
+}
+
+/// The sources that a route names: the others are nobody's to hear, and need no key.
+pub(super) fn sources(
+    config: &Config,
+    keys: Option<&Keys>,
+) -> Result<BTreeMap<String, Arc<EventSource>>, BuildProblem> {
+    let mut events = BTreeMap::new();
+    for route in &config.routes {
+        let Some(name) = &route.events else { continue };
+        let user = || format!("route `{}`", route.name);
+        let written = find(&config.events, name, "events", user)?;
+        let signer = &signing(keys, user)?.signer;
+        let source = EventSource::new(name, written, &config.node.id, Arc::clone(signer))?;
+        events.insert(name.clone(), Arc::new(source));
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+
+    fn source(yaml: &str) -> Result<EventSource, BuildProblem> {
+        let signer = Signer::new("main", SigningKey::from_bytes(&[7; 32]), proto::signing::Markers::default());
+        EventSource::new("player", &serde_yaml::from_str(yaml).unwrap(), "node-1", Arc::new(signer))
+    }
+
+    #[test]
+    fn what_is_left_out_is_bounded_all_the_same() {
+        let least = source(r#"feed: { grpc: "http://[::1]:8082" }"#).unwrap();
+        let FeedOptions { authority, gateway_client_id, message_bytes_max, .. } = &least.feed;
+        assert_eq!((authority.as_str(), gateway_client_id.as_str()), ("[::1]:8082", "node-1"));
+        assert_eq!(*message_bytes_max, 1 << 20);
+        let HubLimits { queue_events_max, queue_bytes_max, history_events_max, history_bytes_max, .. } = least.limits;
+        assert_eq!([queue_events_max, queue_bytes_max], [256, 1 << 20]);
+        assert_eq!([history_events_max, history_bytes_max], [1024, 64 << 20]);
+        assert_eq!((least.limits.history_for.as_secs(), least.limits.heartbeat.as_secs()), (120, 15));
+    }
+
+    #[test]
+    fn an_own_client_id_goes_ahead_of_the_nodes() {
+        let named = source(r#"feed: { grpc: "http://push:1", gateway_client_id: gw-7 }"#).unwrap();
+        assert_eq!(named.feed.gateway_client_id, "gw-7");
+        for address in ["https://push:1", "push:1", "http://"] {
+            assert!(source(&format!(r#"feed: {{ grpc: "{address}" }}"#)).is_err(), "{address}");
+        }
+    }
+}
