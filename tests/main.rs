@@ -32,6 +32,7 @@ mod services;
 mod session_keys;
 mod shared;
 mod store;
+mod subscriptions;
 mod traces;
 mod unread;
 mod uploads;

@@ -4,6 +4,7 @@
 mod budgets;
 
 use crate::{
+    events::feed::Link,
     proxy::{self, Gateway, context::RequestContext, reply},
     store::redis::Status,
 };
@@ -87,6 +88,11 @@ struct Ready<'a> {
 fn readiness<'a>(gateway: &Gateway, ctx: &'a RequestContext) -> Ready<'a> {
     let mut reasons: Vec<String> = gateway.readiness.reasons().into_iter().map(str::to_owned).collect();
     let mut stores = BTreeMap::new();
+    for (name, events) in gateway.events.iter() {
+        if let Link::Down { why, .. } = events.feed.link() {
+            reasons.push(format!("events `{name}` have no feed: {why}"));
+        }
+    }
     for store in &ctx.plan.shared_stores {
         let status = store.status();
         if matches!(status, Status::Unfit { .. }) {

@@ -10,8 +10,11 @@ use crate::plan::events::EventSource;
 use feed::{Feed, FeedStatus};
 use filters::{api::Clock, session::Invalidations};
 use hub::{Hub, Observer};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::AbortHandle;
+
+/// The sources that run, by name.
+pub type Sources = Arc<BTreeMap<String, Events>>;
 
 /// A source of events that runs. Dropped, its feed is closed and its streams get nothing any more.
 pub struct Events {

@@ -2,6 +2,7 @@
 
 mod activity;
 mod door;
+mod events;
 mod readiness;
 mod signals;
 mod start;

@@ -6,6 +6,7 @@ use crate::{
         Env, Loaded,
         source::{self, Protocol},
     },
+    events::Sources,
     listener::{self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem},
     plan::{self, BuildProblem, Outside, Plan},
     proxy::Gateway,
@@ -32,6 +33,8 @@ use tokio::{
 /// The most idle connections to backends that are kept, over all upstreams.
 const UPSTREAM_POOL: usize = 512;
 const DRAINING: &str = "draining";
+/// Over this part of the drain's deadline event streams end.
+const SHARE_OF_STREAMS: u32 = 4;
 /// How often it is looked whether anybody is calling still.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long an unread rest of a body is read and thrown away, so that the connection can be used again.
@@ -71,6 +74,7 @@ pub struct Running {
     /// The sessions that were ended: whoever hears of one says so here.
     pub invalidations: Arc<Invalidations>,
     readiness: Arc<Readiness>,
+    events: Sources,
     activity: Arc<Activity>,
     metrics: Arc<Metrics>,
     access_log: Arc<AccessLog>,
@@ -106,6 +110,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let in_force = Arc::clone(&plan);
     metrics.watch_budgets(Box::new(move || in_force.load().budgets.values().cloned().collect()))?;
     let activity = Arc::new(Activity::new(Arc::clone(&caps)));
+    let events = super::events::start(&plan.load(), &clock, &invalidations, &metrics)?;
     let gateway = Gateway {
         plan: Arc::clone(&plan),
         bindings: Arc::clone(&bindings),
@@ -113,6 +118,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         access_log: Arc::clone(&access_log),
         clock: Arc::clone(&clock),
         readiness: Arc::clone(&readiness),
+        events: Arc::clone(&events),
         activity: Arc::clone(&activity),
     };
     let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock };
@@ -134,6 +140,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         addresses,
         invalidations,
         readiness,
+        events,
         activity,
         metrics,
         access_log,
@@ -206,6 +213,9 @@ impl Running {
         while Instant::now() < until && !self.activity.is_idle_for(drain.delay.get()) {
             sleep(DRAIN_POLL).await;
         }
+        // Each client finds another instance before this one takes no more, and not all at once.
+        let window = drain.deadline.get() / SHARE_OF_STREAMS;
+        join_all(self.events.values().map(|events| events.hub.shut_down(window))).await;
         self.stop.send_replace(true);
         let ended = async {
             // Every connection holds the other end of this. When its last request is served, there may still be much

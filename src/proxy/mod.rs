@@ -17,6 +17,7 @@ pub(crate) use forward::vouch;
 pub(crate) use hops::nominated;
 
 use crate::{
+    events::Sources,
     life::{Activity, Readiness},
     listener::Bindings,
     plan::Plan,
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// What `/readyz` says.
     pub readiness: Arc<Readiness>,
+    /// The sources of events, by name.
+    pub events: Sources,
     /// Whether anybody is calling.
     pub activity: Arc<Activity>,
 }

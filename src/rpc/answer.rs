@@ -118,10 +118,24 @@ impl Answer {
     /// # Errors
     /// Where the client has gone.
     pub async fn message(&self, session: &mut Session, message: Bytes) -> Result<()> {
-        let written = self.written(frame(&message, self.accepts));
+        let framed = self.frame(&message);
         // The client may take its time, and one copy is enough for that.
         drop(message);
-        write_piece(session, written, false).await
+        self.write(session, framed).await
+    }
+
+    /// A message of a stream in its frame.
+    #[must_use]
+    pub fn frame(&self, message: &Bytes) -> Bytes {
+        frame(message, self.accepts)
+    }
+
+    /// Writes messages in their frames, as many as are there.
+    ///
+    /// # Errors
+    /// Where the client has gone.
+    pub async fn write(&self, session: &mut Session, frames: Bytes) -> Result<()> {
+        write_piece(session, self.written(frames), false).await
     }
 
     /// Ends a stream that has begun.

@@ -179,7 +179,8 @@ impl Exchange<'_> {
     }
 }
 
-async fn reached(at: Option<Instant>) {
+/// Waits for a moment; for ever where there is none.
+pub async fn reached(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

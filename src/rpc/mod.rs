@@ -30,7 +30,7 @@ use filters::{
     api::{Exchange, Reason, Refusal},
     chain::Stop,
 };
-use pingora_core::Result;
+use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::mem;
@@ -69,6 +69,15 @@ async fn run_head(session: &Session, ctx: &mut RequestContext, route: &Route) ->
     ctx.facts = facts;
     ctx.chain_took = ctx.started.elapsed();
     outcome
+}
+
+/// Waits until the client of a request that was read whole has gone, and says how.
+async fn gone(session: &mut Session) -> Box<Error> {
+    loop {
+        if let Err(error) = session.downstream_session.read_body_or_idle(true).await {
+            return error.into_down();
+        }
+    }
 }
 
 /// Reads the one message of a request.

@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Every label value is a name of the configuration or one of a fixed set, so
 //! nothing from outside can make a series.
 
+use super::events::Revocations;
 use super::sessions::{SessionCounters, SessionMetrics};
 use super::stores::{StoreMetrics, Stores};
 use crate::listener::Caps;
@@ -19,6 +20,7 @@ pub struct Metrics {
     faults_passed: IntCounterVec,
     duration: HistogramVec,
     stores: Stores,
+    revocations: Revocations,
     sessions: SessionCounters,
     /// Requests that are being served.
     pub in_flight: IntGauge,
@@ -82,6 +84,7 @@ impl Metrics {
                 "Access lines that could not be written.",
             )?,
             stores: Stores::new(&registry)?,
+            revocations: Revocations::new(&registry)?,
             registry,
             requests,
             refusals,
@@ -123,6 +126,20 @@ impl Metrics {
     /// Where it is called twice.
     pub fn watch_budgets(&self, in_force: super::budgets::InForce) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(super::budgets::Budgets::new(in_force)?))
+    }
+
+    /// How long revocations of a source of events take, in seconds.
+    #[must_use]
+    pub fn revocations(&self, name: &str) -> Histogram {
+        self.revocations.of(name)
+    }
+
+    /// Shows the sources of events, read whenever somebody looks.
+    ///
+    /// # Errors
+    /// Where it is called twice.
+    pub fn watch_events(&self, running: super::events::Running) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(super::events::Sources::new(running)?))
     }
 
     /// Shows the lines that the process log has lost.

@@ -3,6 +3,7 @@
 pub mod access_log;
 mod budgets;
 mod connections;
+pub mod events;
 mod lines;
 pub mod log;
 mod log_file;

@@ -8,6 +8,7 @@ pub mod fault_proxy;
 pub mod frames;
 pub mod gateway;
 pub mod grpc;
+pub mod push;
 pub mod raw;
 pub mod redis;
 pub mod resp;

@@ -1,10 +1,12 @@
-//! Commands: `edge.v1.Gateway`.
+//! Commands and subscriptions: `edge.v1.Gateway`.
 
 mod backend;
 mod execute;
+mod request;
+mod subscribe;
 
 use super::{
-    Unread,
+    Asked, Unread,
     admit::{Shape, admit},
     answer::Answer,
     caller::Codec,
@@ -13,11 +15,12 @@ use super::{
     message_bytes_max, read_message, refusal,
 };
 use crate::{
+    events::hub::{Hub, Subscriber},
     plan::{CommandTarget, Route},
     proxy::{Gateway, context::RequestContext, reply},
 };
 use bytes::Bytes;
-use execute::{Command, execute};
+use execute::execute;
 use filters::{
     api::{Reason, Refusal},
     chain::Stop,
@@ -28,11 +31,29 @@ use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandResponse;
-use std::mem;
+use request::SignedRequest;
+use std::{mem, sync::Arc};
+use subscribe::{deliver, subscribe};
 use tokio::time::Instant;
 
 const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
 const SUBSCRIBE: &str = "/edge.v1.Gateway/SubscribeEvents";
+
+/// A request, read whole.
+struct Received<'a> {
+    asked: Asked,
+    message: Bytes,
+    /// Where a subscription is to be opened; none of a command.
+    hub: Option<&'a Arc<Hub>>,
+}
+
+/// What a request has come to.
+enum Outcome {
+    /// A response, encoded.
+    Answered(Bytes),
+    /// A stream.
+    Opened(Subscriber),
+}
 
 /// Answers one request to a route that carries commands.
 ///
@@ -45,35 +66,15 @@ pub async fn serve(
     route: &Route,
     target: &CommandTarget,
 ) -> Result<()> {
-    match super::run_head(session, ctx, route).await {
-        Ok(()) => {}
+    let received = match receive(gateway, session, ctx, route, target).await? {
+        Ok(received) => received,
         Err(Stop::Refused(refusal)) => return gateway.refuse(session, ctx, &refusal).await.map(drop),
         Err(Stop::Answered(status)) => return reply::answer(session, ctx, status).await,
-    }
-    let is_stream = match ctx.path.as_ref().map_or("", |path| path.as_str()) {
-        EXECUTE => false,
-        SUBSCRIBE => true,
-        _ => {
-            let unknown = Refusal::because(Reason::RouteUnknown, "no such method");
-            return gateway.refuse(session, ctx, &unknown).await.map(drop);
-        }
     };
-    let asked = match admit(session.req_header(), ctx, Shape { is_unary: !is_stream, takes_get: false }) {
-        Ok(asked) => asked,
-        Err(refusal) => return gateway.refuse(session, ctx, &refusal).await.map(drop),
-    };
-    let bytes_max = message_bytes_max(ctx);
-    let message = match read_message(session, ctx, &asked, bytes_max).await? {
-        Ok(message) => message,
-        Err(unread) => return gateway.refuse(session, ctx, &unread.into()).await.map(drop),
-    };
-    if is_stream {
-        let refusal = Refusal::because(Reason::NotServed, "event streams are not served yet");
-        return gateway.refuse(session, ctx, &refusal).await.map(drop);
-    }
+    let asked = &received.asked;
     let due = deadline(ctx.started, asked.timeout, None);
     let mut facts = mem::take(&mut ctx.facts);
-    let mut command = Command {
+    let mut request = SignedRequest {
         route,
         target,
         facts: &mut facts,
@@ -85,26 +86,72 @@ pub async fn serve(
         chain_took: ctx.chain_took,
         backend_took: ctx.backend_took,
     };
-    let executing = execute(&mut command, &message, asked.caller.codec);
-    let outcome = match due {
-        None => executing.await,
-        Some(due) => timeout(due.saturating_duration_since(Instant::now()), executing)
-            .await
-            .unwrap_or_else(|_| Err(Refusal::new(Reason::BackendTimeout))),
-    };
-    let (chain_took, backend_took) = (command.chain_took, command.backend_took);
-    (ctx.facts, ctx.chain_took, ctx.backend_took) = (facts, chain_took, backend_took);
-    match outcome.and_then(|response| encode(&response, asked.caller.codec)) {
-        Ok(encoded) => {
-            let headers = refusal::answer_headers(&ctx.facts);
-            Answer::to(&asked).whole(session, headers, encoded, &HeaderMap::new()).await
+    let outcome = work(&mut request, &received).await;
+    (ctx.chain_took, ctx.backend_took) = (request.chain_took, request.backend_took);
+    ctx.facts = facts;
+    let headers = refusal::answer_headers(&ctx.facts);
+    let answer = Answer::to(asked);
+    match outcome {
+        Ok(Outcome::Answered(response)) => answer.whole(session, headers, response, &HeaderMap::new()).await,
+        Ok(Outcome::Opened(mut subscriber)) => {
+            ctx.refused = deliver(session, answer, asked.caller.codec, headers, &mut subscriber, due).await?;
+            Ok(())
         }
         Err(refusal) => {
             ctx.refused = Some(refusal.reason);
-            let failure = refusal::to_failure(&refusal);
-            Answer::to(&asked).fail(session, refusal::answer_headers(&ctx.facts), &failure).await
+            answer.fail(session, headers, &refusal::to_failure(&refusal)).await
         }
     }
+}
+
+/// Runs the filters that need no body, and reads what the request brings.
+async fn receive<'a>(
+    gateway: &'a Gateway,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    route: &Route,
+    target: &CommandTarget,
+) -> Result<std::result::Result<Received<'a>, Stop>> {
+    if let Err(stop) = super::run_head(session, ctx, route).await {
+        return Ok(Err(stop));
+    }
+    let refuse = |reason, what| Ok(Err(Stop::Refused(Refusal::because(reason, what))));
+    let is_stream = match ctx.path.as_ref().map_or("", |path| path.as_str()) {
+        EXECUTE => false,
+        SUBSCRIBE => true,
+        _ => return refuse(Reason::RouteUnknown, "no such method"),
+    };
+    let asked = match admit(session.req_header(), ctx, Shape { is_unary: !is_stream, takes_get: false }) {
+        Ok(asked) => asked,
+        Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
+    };
+    let bytes_max = message_bytes_max(ctx);
+    let message = match read_message(session, ctx, &asked, bytes_max).await? {
+        Ok(message) => message,
+        Err(unread) => return Ok(Err(Stop::Refused(unread.into()))),
+    };
+    if !is_stream {
+        return Ok(Ok(Received { asked, message, hub: None }));
+    }
+    match target.events.as_ref().and_then(|events| gateway.events.get(&events.name)) {
+        Some(events) => Ok(Ok(Received { asked, message, hub: Some(&events.hub) })),
+        None => refuse(Reason::NotServed, "no events are served here"),
+    }
+}
+
+/// Does what is asked for, as long as the caller waits for it.
+async fn work(request: &mut SignedRequest<'_>, received: &Received<'_>) -> std::result::Result<Outcome, Refusal> {
+    let (message, codec) = (&received.message, received.asked.caller.codec);
+    let due = request.deadline;
+    let working = async {
+        match received.hub {
+            Some(hub) => subscribe(request, message, codec, hub).await.map(Outcome::Opened),
+            None => encode(&execute(request, message, codec).await?, codec).map(Outcome::Answered),
+        }
+    };
+    let Some(due) = due else { return working.await };
+    let left = due.saturating_duration_since(Instant::now());
+    timeout(left, working).await.unwrap_or_else(|_| Err(Refusal::new(Reason::BackendTimeout)))
 }
 
 fn encode(response: &ExecuteCommandResponse, codec: Codec) -> std::result::Result<Bytes, Refusal> {
@@ -117,7 +164,7 @@ fn encode(response: &ExecuteCommandResponse, codec: Codec) -> std::result::Resul
     }
 }
 
-/// A command's own words for a request that holds no command
+/// What the contract's first check says of a request that holds no whole message.
 impl From<Unread> for Refusal {
     fn from(unread: Unread) -> Self {
         match unread {
