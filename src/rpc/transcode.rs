@@ -7,6 +7,9 @@ use filters::api::Reason;
 use prost::Message as _;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor};
 
+/// How much of what is wrong with a message is told.
+const SAID_CHARACTERS_MAX: usize = 300;
+
 /// A caller's message as protobuf.
 ///
 /// # Errors
@@ -16,8 +19,10 @@ pub fn to_proto(message: Bytes, codec: Codec, descriptor: &MessageDescriptor) ->
         return Ok(message);
     }
     let invalid = |error: serde_json::Error| {
+        // It may repeat what was sent, at any length.
+        let said: String = error.to_string().chars().take(SAID_CHARACTERS_MAX).collect();
         let reason = Some(Reason::BodyInvalid);
-        Failure { reason, ..Failure::new(Code::InvalidArgument, format!("the message cannot be read: {error}")) }
+        Failure { reason, ..Failure::new(Code::InvalidArgument, format!("the message cannot be read: {said}")) }
     };
     let mut json = serde_json::Deserializer::from_slice(&message);
     // Fields that are not known here are a newer client's.

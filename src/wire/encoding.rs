@@ -15,6 +15,8 @@ pub const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, zstd, br");
 /// Brotli 5 is about as fast as gzip 6, and smaller.
 const BROTLI_QUALITY: i32 = 5;
 const BROTLI_BUFFER_BYTES: usize = 4 << 10;
+/// 8 MiB, which every decoder should take (RFC 8878 section 3.1.1.1.2); a message may claim a window of gigabytes.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -123,8 +125,10 @@ impl Encoding {
             _ if message.is_empty() => Ok(Bytes::new()),
             Self::Gzip => bounded(GzDecoder::new(&message[..]), bytes_max),
             Self::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(&message[..]);
-                bounded(decoder.map_err(|_| EncodingFault::Broken)?, bytes_max)
+                let broken = |_| EncodingFault::Broken;
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(&message[..]).map_err(broken)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
+                bounded(decoder, bytes_max)
             }
             Self::Br => bounded(brotli::Decompressor::new(&message[..], BROTLI_BUFFER_BYTES), bytes_max),
         }

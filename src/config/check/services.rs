@@ -25,7 +25,10 @@ impl Checks<'_> {
             self.error(&format!("{pointer}/idle"), "a stream that may not be silent at all would never pass", remedy);
         }
         let services = match (route.r#match.rpc.as_deref(), rpc.services.as_slice()) {
-            (Some(one), []) => vec![(format!("{pointer}/descriptors"), one)],
+            (Some(one), []) => {
+                let route = pointer.strip_suffix("/rpc").unwrap_or(pointer);
+                vec![(format!("{route}/match/rpc"), one)]
+            }
             (None, []) => {
                 let remedy = "add `services: [shop.v1.Shop]`";
                 self.error(pointer, "which services may be called is not said", remedy);

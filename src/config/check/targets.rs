@@ -78,7 +78,7 @@ impl Checks<'_> {
                 self.unread(placed);
             }
             if !signed.is_empty() {
-                let what = format!("{} look into a command, but a `{target}` has none", quoted(&signed));
+                let what = format!("{} look into a command, which a route with `{target}` has not", quoted(&signed));
                 self.error(
                     &format!("{pointer}/chain"),
                     what,
