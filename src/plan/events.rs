@@ -1,7 +1,8 @@
 //! Where events come from, and what their streams are held to.
 
 use super::{
-    build::{BuildProblem, find, signing},
+    BuildProblem,
+    build::{find, signing},
     keys::Keys,
     signer::Signer,
 };

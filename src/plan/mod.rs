@@ -8,13 +8,15 @@ mod keys;
 mod parts;
 pub mod path;
 mod payload;
+mod problem;
 pub mod published;
 pub mod route;
 pub mod services;
 pub mod signer;
 mod stores;
 
-pub use build::{BuildProblem, Outside, build, head_limits};
+pub use build::{Outside, build, head_limits};
+pub use problem::BuildProblem;
 
 use crate::{
     config::Loaded, listener::head::HeadLimits, store::redis::RedisStore, telemetry::metrics::RouteMetrics,
