@@ -83,9 +83,11 @@ pub async fn deliver(
     loop {
         let turn = tokio::select! {
             biased;
+            // First: on a stream that always has an event ready nothing behind it would ever be looked at. That the
+            // client has gone such a stream learns when it writes.
+            () = reached(deadline) => Turn::Late,
             delivery = subscriber.next() => Turn::Delivered(delivery),
             error = gone(session) => Turn::Gone(error),
-            () = reached(deadline) => Turn::Late,
         };
         let mut delivery = match turn {
             Turn::Delivered(delivery) => Some(delivery),
