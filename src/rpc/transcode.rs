@@ -141,6 +141,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_is_not_its_neighbour() {
+        let sent = r#"{"structure":{"name":-4.574606127585389e+207}}"#;
+        let said = write(read(sent).unwrap()).unwrap();
+        assert_eq!(said["structure"]["name"].as_f64(), Some(-4.574606127585389e+207));
+    }
+
     /// A field of the message with anything in it, and sometimes the wrong type.
     fn field() -> impl Strategy<Value = Vec<u8>> {
         let number = prop_oneof![any::<u64>(), 0..300_u64, Just(u64::MAX), Just(i64::MAX as u64)];
