@@ -18,6 +18,7 @@ mod cli;
 mod commands;
 mod drain;
 mod endpoints;
+mod feeds;
 mod forwards;
 mod framing;
 mod golden;

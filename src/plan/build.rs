@@ -56,7 +56,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = Stores::new(&loaded, outside)?;
     let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
-    let events = events::sources(config, keys.as_ref())?;
+    let events = events::sources(&loaded, keys.as_ref())?;
     let builder = Builder {
         config,
         base_dir: &loaded.base_dir,
@@ -91,16 +91,24 @@ fn upstreams(loaded: &Loaded) -> Result<BTreeMap<String, Arc<Upstream>>, BuildPr
         if !upstream.has_tls() {
             return Ok((name.clone(), Arc::new(upstream)));
         }
-        let tls = written.tls.clone().unwrap_or_default();
-        let trust = match &tls.ca {
-            Some(ca) => Trust::in_file(&loaded.resolve(ca)),
-            None => Trust::of_the_system(),
-        };
-        let trust = trust.map_err(|fault| BuildProblem::Trust { upstream: name.clone(), fault })?;
-        let tls = UpstreamTls::new(&trust, tls.server_name.as_deref())?;
+        let tls = client_tls(loaded, written.tls.as_ref(), || format!("upstream `{name}`"))?;
         Ok((name.clone(), Arc::new(Upstream::with_tls(name, &written.endpoints, options, &tls)?)))
     };
     loaded.config.upstreams.iter().map(upstream).collect()
+}
+
+/// How `user` speaks to its `https://` endpoints.
+pub(super) fn client_tls(
+    loaded: &Loaded,
+    written: Option<&source::UpstreamTls>,
+    user: impl FnOnce() -> String,
+) -> Result<UpstreamTls, BuildProblem> {
+    let trust = match written.and_then(|tls| tls.ca.as_ref()) {
+        Some(ca) => Trust::in_file(&loaded.resolve(ca)),
+        None => Trust::of_the_system(),
+    };
+    let trust = trust.map_err(|fault| BuildProblem::Trust { user: user(), fault })?;
+    Ok(UpstreamTls::new(&trust, written.and_then(|tls| tls.server_name.as_deref()))?)
 }
 
 /// The keys, which `user` cannot do without.

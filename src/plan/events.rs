@@ -2,12 +2,18 @@
 
 use super::{
     BuildProblem,
-    build::{find, signing},
+    build::{client_tls, find, signing},
     keys::Keys,
     signer::Signer,
 };
-use crate::config::{Config, source};
-use http::uri::Authority;
+use crate::{
+    config::{Loaded, source},
+    upstream::EndpointTls,
+};
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A source of events as a plan has it. Hub and feed are made from it once, and live as long as the process.
@@ -23,10 +29,12 @@ pub struct EventSource {
 }
 
 /// How the backend's stream is held.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FeedOptions {
-    /// `host:port`, spoken to as gRPC over HTTP/2 in cleartext.
+    /// `host:port`, spoken to as gRPC over HTTP/2.
     pub authority: Authority,
+    /// In TLS; none in cleartext.
+    pub tls: Option<EndpointTls>,
     /// Who this instance is to the backend.
     pub gateway_client_id: String,
     /// The largest event, in bytes.
@@ -71,21 +79,22 @@ impl EventSource {
     /// Compiles what the operator wrote.
     ///
     /// # Errors
-    /// Where the feed's address is none.
+    /// Where the feed's address is none, or there is nobody to trust at it.
     pub(super) fn new(
         name: &str,
         written: &source::Events,
-        node_id: &str,
+        loaded: &Loaded,
         signer: Arc<Signer>,
     ) -> Result<Self, BuildProblem> {
         let source::Events { feed, queue, history, heartbeat, streams } = written;
         let bytes = |size: filters::api::units::Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
-        let authority = feed.grpc.strip_prefix("http://").and_then(|authority| authority.parse().ok());
+        let (authority, tls) = address(name, feed, loaded)?;
         Ok(Self {
             name: name.to_owned(),
             feed: FeedOptions {
-                authority: authority.ok_or_else(|| BuildProblem::Feed(name.to_owned()))?,
-                gateway_client_id: feed.gateway_client_id.clone().unwrap_or_else(|| node_id.to_owned()),
+                authority,
+                tls,
+                gateway_client_id: feed.gateway_client_id.clone().unwrap_or_else(|| loaded.config.node.id.clone()),
                 message_bytes_max: bytes(feed.message_max),
                 connect: feed.connect_timeout.get(),
             },
@@ -108,18 +117,39 @@ impl EventSource {
     }
 }
 
+fn address(
+    name: &str,
+    feed: &source::EventFeed,
+    loaded: &Loaded,
+) -> Result<(Authority, Option<EndpointTls>), BuildProblem> {
+    let problem = || BuildProblem::Feed(name.to_owned());
+    let uri: Uri = feed.grpc.parse().map_err(|_| problem())?;
+    let authority = uri.authority().cloned().ok_or_else(problem)?;
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => Ok((authority, None)),
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            let tls = client_tls(loaded, feed.tls.as_ref(), || format!("events `{name}`"))?;
+            let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+            let tls = tls.of(host)?;
+            Ok((authority, Some(tls)))
+        }
+        _ => Err(problem()),
+    }
+}
+
 /// The sources that a route names: the others are nobody's to hear, and need no key.
 pub(super) fn sources(
-    config: &Config,
+    loaded: &Loaded,
     keys: Option<&Keys>,
 ) -> Result<BTreeMap<String, Arc<EventSource>>, BuildProblem> {
     let mut events = BTreeMap::new();
+    let config = &loaded.config;
     for route in &config.routes {
         let Some(name) = &route.events else { continue };
         let user = || format!("route `{}`", route.name);
         let written = find(&config.events, name, "events", user)?;
         let signer = &signing(keys, user)?.signer;
-        let source = EventSource::new(name, written, &config.node.id, Arc::clone(signer))?;
+        let source = EventSource::new(name, written, loaded, Arc::clone(signer))?;
         events.insert(name.clone(), Arc::new(source));
     }
     Ok(events)
@@ -128,11 +158,15 @@ pub(super) fn sources(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
     use ed25519_dalek::SigningKey;
+    use std::path::Path;
 
     fn source(yaml: &str) -> Result<EventSource, BuildProblem> {
         let signer = Signer::new("main", SigningKey::from_bytes(&[7; 32]), proto::signing::Markers::default());
-        EventSource::new("player", &serde_yaml::from_str(yaml).unwrap(), "node-1", Arc::new(signer))
+        let gateway = "version: 1\nnode: { id: node-1 }\nlisteners: { edge: { bind: '127.0.0.1:0' } }\nroutes: []\n";
+        let loaded = config::parse(gateway, "gateway.yaml", Path::new(""), &|_| None).unwrap();
+        EventSource::new("player", &serde_yaml::from_str(yaml).unwrap(), &loaded, Arc::new(signer))
     }
 
     #[test]
@@ -151,8 +185,11 @@ mod tests {
     fn an_own_client_id_goes_ahead_of_the_nodes() {
         let named = source(r#"feed: { grpc: "http://push:1", gateway_client_id: gw-7 }"#).unwrap();
         assert_eq!(named.feed.gateway_client_id, "gw-7");
-        for address in ["https://push:1", "push:1", "http://"] {
+        for address in ["ftp://push:1", "push:1", "http://", "https://a..b:1"] {
             assert!(source(&format!(r#"feed: {{ grpc: "{address}" }}"#)).is_err(), "{address}");
         }
+        assert!(named.feed.tls.is_none());
+        let sealed = source(r#"feed: { grpc: "https://[::1]:1" }"#).unwrap();
+        assert!(sealed.feed.tls.is_some());
     }
 }

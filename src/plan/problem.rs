@@ -66,11 +66,11 @@ pub enum BuildProblem {
     /// An endpoint that is none.
     #[error(transparent)]
     Endpoint(#[from] EndpointProblem),
-    /// There is nobody to trust at an upstream's `https://` endpoints.
-    #[error("upstream `{upstream}`: {fault}")]
+    /// There is nobody to trust at an `https://` endpoint.
+    #[error("{user}: {fault}")]
     Trust {
-        /// The upstream's name.
-        upstream: String,
+        /// Whose endpoint.
+        user: String,
         /// Why.
         fault: TrustFault,
     },
@@ -86,7 +86,7 @@ pub enum BuildProblem {
     #[error("route `{0}`: its `host` is no header value")]
     Host(String),
     /// A feed's address is none.
-    #[error("events `{0}`: the address of its feed is no `http://host:port`")]
+    #[error("events `{0}`: the address of its feed is no `http://host:port` or `https://host:port`")]
     Feed(String),
     /// Networks that are none.
     #[error("listener `{0}`: `trusted_proxies` has what is no network")]

@@ -18,7 +18,7 @@ pub use client::{Answer, CallFault};
 pub use endpoint::{Endpoint, EndpointProblem};
 pub use framing::is_doubtful;
 pub use streams::{AnswerBody, StreamBody};
-pub use tls::UpstreamTls;
+pub use tls::{EndpointTls, UpstreamTls};
 
 use crate::client::Trust;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

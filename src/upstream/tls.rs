@@ -30,7 +30,10 @@ impl UpstreamTls {
     }
 
     /// How one endpoint is spoken to.
-    pub(super) fn of(&self, host: &str) -> Result<EndpointTls, EndpointProblem> {
+    ///
+    /// # Errors
+    /// Where its host can be in no certificate.
+    pub fn of(&self, host: &str) -> Result<EndpointTls, EndpointProblem> {
         let name = self.server_name.clone().map_or_else(|| parse(host), Ok)?;
         Ok(EndpointTls { connector: self.connector.clone(), name })
     }
@@ -41,14 +44,18 @@ fn parse(name: &str) -> Result<ServerName<'static>, EndpointProblem> {
 }
 
 /// How one endpoint is spoken to.
-pub(super) struct EndpointTls {
+#[derive(Clone)]
+pub struct EndpointTls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl EndpointTls {
     /// Makes the handshake; the peer has agreed to HTTP/2 then.
-    pub(super) async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    ///
+    /// # Errors
+    /// What went wrong, or that the peer speaks no HTTP/2.
+    pub async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
         let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| cause(&error))?;
         // A server that knows nothing of ALPN says nothing about it (RFC 7301 section 3.1).
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {

@@ -2,6 +2,7 @@
 //!
 //! Everything waits for a condition with a deadline; nothing sleeps for a time and hopes.
 
+pub mod authority;
 pub mod backend;
 pub mod device;
 pub mod fault_proxy;

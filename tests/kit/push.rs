@@ -1,6 +1,6 @@
-//! A backend that pushes what a test says.
+//! A backend that pushes what a test says, to as many gateways as there are.
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, authority::Vouched};
 use futures_util::{Stream, stream};
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,57 +14,107 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
 };
-use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status};
 use tower::Service as _;
-
-type Pushed = Result<PushEvent, Status>;
 
 #[derive(Default)]
 struct State {
     asked: Vec<SubscribePushRequest>,
-    stream: Option<mpsc::UnboundedSender<Pushed>>,
+    pushed: Vec<PushEvent>,
+    /// How often all streams were ended.
+    cuts: usize,
 }
 
-#[derive(Clone, Default)]
-struct Scripted(Arc<Mutex<State>>);
+#[derive(Clone)]
+struct Log {
+    state: Arc<Mutex<State>>,
+    changed: watch::Sender<()>,
+}
+
+/// A gateway's stream, and where it is in the log.
+struct Reading {
+    log: Log,
+    changed: watch::Receiver<()>,
+    at: usize,
+    cuts: usize,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<PushEvent> {
+        loop {
+            {
+                let state = self.log.state.lock().unwrap();
+                if state.cuts > self.cuts {
+                    return None;
+                }
+                if let Some(pushed) = state.pushed.get(self.at) {
+                    self.at += 1;
+                    return Some(pushed.clone());
+                }
+            }
+            self.changed.changed().await.ok()?;
+        }
+    }
+}
 
 #[async_trait::async_trait]
-impl Push for Scripted {
-    type SubscribePushStream = Pin<Box<dyn Stream<Item = Pushed> + Send>>;
+impl Push for Log {
+    type SubscribePushStream = Pin<Box<dyn Stream<Item = Result<PushEvent, Status>> + Send>>;
 
     async fn subscribe_push(
         &self,
         request: Request<SubscribePushRequest>,
     ) -> Result<Response<Self::SubscribePushStream>, Status> {
-        let (send, receive) = mpsc::unbounded_channel();
-        let mut state = self.0.lock().unwrap();
-        state.asked.push(request.into_inner());
-        state.stream = Some(send);
-        let pushed = stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
+        let request = request.into_inner();
+        let mut state = self.state.lock().unwrap();
+        let at = match request.cursor.as_str() {
+            "" => state.pushed.len(),
+            cursor => {
+                let known = state.pushed.iter().rposition(|pushed| pushed.cursor == cursor);
+                known.ok_or_else(|| Status::out_of_range("no such cursor"))? + 1
+            }
+        };
+        state.asked.push(request);
+        let reading = Reading { log: self.clone(), changed: self.changed.subscribe(), at, cuts: state.cuts };
+        let pushed = stream::unfold(reading, async |mut reading| Some((Ok(reading.next().await?), reading)));
         Ok(Response::new(Box::pin(pushed)))
     }
 }
 
-/// It serves SubscribePush as long as it lives.
+/// It serves SubscribePush as long as it lives, and forgets nothing.
 pub struct PushBackend {
     pub address: SocketAddr,
-    state: Scripted,
+    log: Log,
     server: tokio::task::AbortHandle,
 }
 
 impl PushBackend {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
-        let state = Scripted::default();
-        let server = tokio::spawn(serve(listener, PushServer::new(state.clone()))).abort_handle();
-        Self { address, state, server }
+        Self::listen(None).await
     }
 
-    /// What the gateway asked for, each time.
+    pub async fn start_tls(vouched: &Vouched) -> Self {
+        Self::listen(Some(vouched.acceptor())).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let log = Log { state: Arc::default(), changed: watch::Sender::new(()) };
+        let server = tokio::spawn(accept(listener, tls, PushServer::new(log.clone()))).abort_handle();
+        Self { address, log, server }
+    }
+
+    /// What the gateways asked for, each time.
     pub fn asked(&self) -> Vec<SubscribePushRequest> {
-        self.state.0.lock().unwrap().asked.clone()
+        self.log.state.lock().unwrap().asked.clone()
     }
 
     /// An event for a user, or with an empty name for everybody.
@@ -88,15 +138,15 @@ impl PushBackend {
         self.push(Kind::SessionInvalidation(SessionInvalidation { device_session_id, ..Default::default() }), cursor);
     }
 
-    /// Ends the stream of the gateway, which comes back.
+    /// Ends the streams of the gateways, which come back.
     pub fn cut(&self) {
-        self.state.0.lock().unwrap().stream = None;
+        self.log.state.lock().unwrap().cuts += 1;
+        self.log.changed.send_replace(());
     }
 
     fn push(&self, kind: Kind, cursor: &str) {
-        let event = PushEvent { kind: Some(kind), cursor: cursor.to_owned() };
-        let stream = eventually("the gateway's stream", || self.state.0.lock().unwrap().stream.clone());
-        stream.send(Ok(event)).expect("the gateway listens");
+        self.log.state.lock().unwrap().pushed.push(PushEvent { kind: Some(kind), cursor: cursor.to_owned() });
+        self.log.changed.send_replace(());
     }
 }
 
@@ -106,12 +156,24 @@ impl Drop for PushBackend {
     }
 }
 
-async fn serve(listener: TcpListener, server: PushServer<Scripted>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: PushServer<Log>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let server = server.clone();
-        let service = service_fn(move |request| server.clone().call(request));
-        tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
+        stream.set_nodelay(true).expect("an open socket");
+        let (server, tls) = (server.clone(), tls.clone());
+        tokio::spawn(async move {
+            let Some(tls) = tls else { return serve(stream, server).await };
+            // Whoever does not trust the certificate goes away.
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, server).await;
+            }
+        });
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, server: PushServer<Log>) {
+    let service = service_fn(move |request| server.clone().call(request));
+    // The gateway closes the connection when it has no use for it.
+    http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
 /// Waits for what must come.

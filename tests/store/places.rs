@@ -1,13 +1,15 @@
 //! The store finds its server, and takes none that it cannot rely on.
 
 use super::*;
-use crate::kit::redis::{Watched, cluster};
+use crate::kit::{
+    authority::Vouched,
+    redis::{Watched, cluster},
+};
 use filters::{memory::SystemClock, session::Invalidations};
 use portcullis::{
     config::{self, source},
     plan,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_may_drop_keys_is_refused_until_it_may_not() {
@@ -65,41 +67,25 @@ async fn a_user_with_few_rights_is_enough() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_spoken_to_whom_the_authority_vouches_for() {
-    let mut params = CertificateParams::new(vec![]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let (ca, certificate, key) = (
-        file("ca.pem", authority.pem()),
-        file("server.pem", certificate.pem()),
-        file("server.key", key.serialize_pem()),
-    );
+    let vouched = Vouched::new("127.0.0.1");
     let tls_port = crate::kit::redis::free_port();
     let _redis = Redis::with(&[
         "--tls-port",
         &tls_port.to_string(),
         "--tls-cert-file",
-        certificate.to_str().unwrap(),
+        vouched.certificate.to_str().unwrap(),
         "--tls-key-file",
-        key.to_str().unwrap(),
+        vouched.key.to_str().unwrap(),
         "--tls-auth-clients",
         "no",
         "--tls-ca-cert-file",
-        ca.to_str().unwrap(),
+        vouched.ca.to_str().unwrap(),
     ]);
     let trusting = |trust: portcullis::client::Trust| RedisOptions {
         tls: Some(Arc::new(trust.config())),
         ..options(Place::Server(format!("rediss://127.0.0.1:{tls_port}").parse().unwrap()))
     };
-    connected(trusting(portcullis::client::Trust::in_file(&ca).unwrap())).await;
+    connected(trusting(portcullis::client::Trust::in_file(&vouched.ca).unwrap())).await;
     let instance = begin(trusting(portcullis::client::Trust::nobody()), Scripts::default());
     instance.is_down("TLS: invalid peer certificate").await;
 }

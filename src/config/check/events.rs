@@ -4,7 +4,7 @@ use super::{
         tree::join,
     },
     Checks,
-    upstreams::endpoint_fault,
+    upstreams::{endpoint_fault, is_tls},
 };
 use filters::api::units::{Duration, Size};
 
@@ -36,8 +36,10 @@ impl Checks<'_> {
         if let Some(why) = endpoint_fault(&feed.grpc) {
             // Never quoted: a URL may hold a password.
             self.error(&at, why, "write `http://host:port`, such as `http://127.0.0.1:8082`");
-        } else if feed.grpc.starts_with("https") {
-            self.error(&at, "a feed is spoken to in cleartext only", "name an `http://` address");
+        }
+        if let Some(tls) = &feed.tls {
+            let remedy = "write `https://` in `grpc`, or remove `tls`";
+            self.client_tls(&format!("{pointer}/tls"), tls, is_tls(&feed.grpc), remedy);
         }
         if let Some(id) = &feed.gateway_client_id {
             let is_plain = id.bytes().all(|b| b.is_ascii_graphic());

@@ -27,7 +27,13 @@ impl Checks<'_> {
                 }
             }
             if let Some(tls) = &upstream.tls {
-                self.upstream_tls(&format!("{}/tls", join("/upstreams", name)), upstream, tls);
+                let pointer = format!("{}/tls", join("/upstreams", name));
+                self.client_tls(
+                    &pointer,
+                    tls,
+                    has_tls(upstream),
+                    "write `https://` in its `endpoints`, or remove `tls`",
+                );
             }
         }
         for (name, sessions) in &config.sessions {
@@ -57,10 +63,10 @@ impl Checks<'_> {
         }
     }
 
-    fn upstream_tls(&mut self, pointer: &str, upstream: &Upstream, tls: &UpstreamTls) {
-        if !has_tls(upstream) {
-            let what = "no endpoint here is spoken to by TLS";
-            self.error(pointer, what, "write `https://` in its `endpoints`, or remove `tls`");
+    /// How somebody is spoken to by TLS, who may not be: `unused` is what to do then.
+    pub(super) fn client_tls(&mut self, pointer: &str, tls: &UpstreamTls, is_used: bool, unused: &str) {
+        if !is_used {
+            self.error(pointer, "no endpoint here is spoken to by TLS", unused);
         }
         if let Some(name) = tls.server_name.as_ref().filter(|name| ServerName::try_from(name.as_str()).is_err()) {
             let remedy = "write a name or an address without port, such as `backend.internal`";
@@ -101,8 +107,11 @@ impl Checks<'_> {
 }
 
 fn has_tls(upstream: &Upstream) -> bool {
-    let is_tls = |endpoint: &String| endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
-    upstream.endpoints.iter().any(is_tls)
+    upstream.endpoints.iter().any(|endpoint| is_tls(endpoint))
+}
+
+pub(super) fn is_tls(endpoint: &str) -> bool {
+    endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme() == Some(&Scheme::HTTPS))
 }
 
 /// What is wrong with the address of an endpoint.

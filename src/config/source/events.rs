@@ -1,5 +1,6 @@
 //! What is pushed to devices, and where it comes from.
 
+use super::UpstreamTls;
 use filters::api::units::{Duration, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,11 @@ pub struct Events {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventFeed {
-    /// The backend's address: `http://host:port`. It is spoken to as gRPC over HTTP/2 in cleartext.
+    /// The backend's address: `http://host:port`, or `https://host:port` for TLS. It is spoken to as gRPC over HTTP/2.
     pub grpc: String,
+    /// How an `https://` address is spoken to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// Who this instance is to the backend; `node.id` where it is left out. No two instances may have the same: the
     /// backend would end the stream of one for the other's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! The connection to the backend.
 
-use crate::plan::events::FeedOptions;
+use crate::{plan::events::FeedOptions, upstream::EndpointTls};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     Uri,
@@ -28,6 +28,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 1 << 20;
 const HEADERS_MAX: u32 = 16 << 10;
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// A byte stream to the backend.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -39,17 +40,24 @@ pub(super) trait Dial: Send + Sync {
     fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
 }
 
-/// TCP. A name is looked up each time.
-pub(super) struct Tcp(pub(super) Authority);
+/// TCP, and TLS over it where it is asked for. A name is looked up each time.
+pub(super) struct Tcp {
+    pub(super) authority: Authority,
+    pub(super) tls: Option<EndpointTls>,
+}
 
 impl Dial for Tcp {
     fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
-        let host = self.0.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = self.0.port_u16().unwrap_or(HTTP_PORT);
+        let tls = self.tls.clone();
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = self.authority.port_u16().unwrap_or(if tls.is_some() { HTTPS_PORT } else { HTTP_PORT });
         async move {
             let stream = TcpStream::connect((host, port)).await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Io>)
+            Ok(match tls {
+                Some(tls) => Box::new(tls.handshake(stream).await.map_err(io::Error::other)?) as Box<dyn Io>,
+                None => Box::new(stream),
+            })
         }
         .boxed()
     }
@@ -71,11 +79,10 @@ pub(super) async fn connect(
         let tell = tell.lock().unwrap_or_else(PoisonError::into_inner).take();
         dial.dial().map(|io| Ok::<_, io::Error>(TokioIo::new(Hearing { io: io?, tell })))
     });
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(options.authority.clone());
-    uri.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-    let endpoint = Endpoint::from(Uri::from_parts(uri).unwrap_or_default())
+    // tonic connects to no `https` itself without its own TLS; what requests say is a matter of their origin.
+    let scheme = if options.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+    let endpoint = Endpoint::from(address(Scheme::HTTP, &options.authority))
+        .origin(address(scheme, &options.authority))
         .connect_timeout(options.connect)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
@@ -84,6 +91,14 @@ pub(super) async fn connect(
         .initial_connection_window_size(2 * WINDOW)
         .http2_max_header_list_size(HEADERS_MAX);
     Ok((endpoint.connect_with_connector(connector).await?, heard))
+}
+
+fn address(scheme: Scheme, authority: &Authority) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority.clone());
+    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// Tells when the first bytes have come. tonic says that it is connected before the peer has said anything.

@@ -62,7 +62,7 @@ impl Feed {
     /// Hands what comes to `publisher` and `invalidations`.
     #[must_use]
     pub fn new(options: FeedOptions, publisher: Publisher, invalidations: &Arc<Invalidations>) -> Self {
-        let dial = Arc::new(Tcp(options.authority.clone()));
+        let dial = Arc::new(Tcp { authority: options.authority.clone(), tls: options.tls.clone() });
         Self::over(dial, options, publisher, invalidations)
     }
 

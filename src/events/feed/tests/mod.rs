@@ -35,6 +35,7 @@ fn hub() -> (Arc<Hub>, Publisher) {
 fn options(authority: &str) -> FeedOptions {
     FeedOptions {
         authority: authority.parse().unwrap(),
+        tls: None,
         gateway_client_id: "gw-1".to_owned(),
         message_bytes_max: 1024,
         connect: SECOND,

@@ -1,0 +1,179 @@
+//! One feed in, every device out, whatever breaks on the way: nothing is lost, nothing comes twice or out of order,
+//! and it does not matter to which instance a device comes.
+
+use crate::kit::{
+    authority::Vouched,
+    backend::Backend,
+    device::{backend, device, edge_yaml},
+    gateway::Gateway,
+    push::{PushBackend, arrival},
+    raw::Raw,
+    soon,
+};
+use portcullis::client::Command;
+use prost::Message as _;
+use proto::edge::v1::{Event, SubscribeEventsRequest, SubscribeOptions, gateway_client::GatewayClient};
+use std::time::Duration;
+use tonic::{Code, Streaming, transport::Endpoint};
+
+fn yaml(backend: &Backend, feed: &str, options: &str) -> String {
+    let events = format!("events: {{ player: {{ feed: {feed}{options} }} }}\ncommands:");
+    edge_yaml(backend)
+        .replace("commands: game }", "commands: game, events: player }")
+        .replace("\ncommands:", &format!("\n{events}"))
+        .replace("20/10s", "100000/10s")
+        .replace("2000/1s", "100000/1s")
+        .replace("\"1000/1m\"", "\"100000/1m\"")
+}
+
+fn is_ready(gateway: &Gateway) -> bool {
+    Raw::connect(gateway.address("admin")).send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").answer().status == 200
+}
+
+/// An instance with this `gateway_client_id`, once it has its feed.
+async fn instance(backend: &Backend, push: &PushBackend, id: &str, options: &str) -> Gateway {
+    let feed = format!("{{ grpc: \"http://{}\", gateway_client_id: {id} }}", push.address);
+    let gateway = Gateway::start(&yaml(backend, &feed, options));
+    soon("the feed", || is_ready(&gateway).then_some(())).await;
+    gateway
+}
+
+/// A stream that has begun, and whether it goes on where the device was.
+async fn subscribe(gateway: &Gateway, session: &str, resume_after: &str) -> (Streaming<Event>, bool) {
+    let options = SubscribeOptions { resume_after: resume_after.to_owned(), ..SubscribeOptions::default() };
+    let command = Command::new("gateway.subscribe", options.encode_to_vec()).unwrap();
+    let signed = device(session).sign(&command).encode_to_vec();
+    let request = SubscribeEventsRequest::decode(signed.as_slice()).unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", gateway.address("edge"))).unwrap();
+    let mut client = GatewayClient::new(endpoint.connect().await.unwrap());
+    let mut stream = arrival("an answer", client.subscribe_events(request)).await.unwrap().into_inner();
+    let first = arrival("the first event", stream.message()).await.unwrap().unwrap();
+    assert_eq!(first.event_type, "gateway.server_time");
+    let payload: serde_json::Value = serde_json::from_slice(&first.payload_bytes).unwrap();
+    (stream, payload["resumed"].as_bool().unwrap())
+}
+
+/// The next event that is no heartbeat.
+async fn next(stream: &mut Streaming<Event>) -> Event {
+    loop {
+        let event = arrival("an event", stream.message()).await.unwrap().unwrap();
+        if event.event_type != "gateway.heartbeat" {
+            return event;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_goes_over_tls_to_whom_the_authority_vouches_for() {
+    let (backend, vouched) = (backend(), Vouched::new("push.internal"));
+    let push = PushBackend::start_tls(&vouched).await;
+    let feed = |server_name: &str| {
+        let tls = format!("{{ ca: {:?}, server_name: {server_name} }}", vouched.ca);
+        format!("{{ grpc: \"https://{}\", tls: {tls} }}", push.address)
+    };
+    let gateway = Gateway::start(&yaml(&backend, &feed("push.internal"), ""));
+    soon("the feed", || is_ready(&gateway).then_some(())).await;
+    let (mut stream, _) = subscribe(&gateway, "session-1", "").await;
+    push.event("user-1", "count", "1", "c1");
+    assert_eq!(next(&mut stream).await.position, "c1");
+    let stranger = Gateway::start(&yaml(&backend, &feed("other.internal"), ""));
+    soon("that it is not trusted", || stranger.has_logged("TLS: invalid peer certificate").then_some(())).await;
+    assert!(!is_ready(&stranger));
+}
+
+/// How often what breaks, in events of which a thousand come in a second.
+struct Trouble {
+    events: usize,
+    between_cuts: usize,
+    between_moves: usize,
+}
+
+/// Two devices: one moves between two instances, the other stays where it is. Both get every event, once, in order.
+async fn outlive(trouble: Trouble) {
+    let Trouble { events, between_cuts, between_moves } = trouble;
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let instances = [instance(&backend, &push, "gw-1", "").await, instance(&backend, &push, "gw-2", "").await];
+    let [mut moving, mut staying] =
+        [subscribe(&instances[0], "session-1", "").await.0, subscribe(&instances[0], "session-2", "").await.0];
+    let publishing = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(1));
+        for number in 1..=events {
+            pace.tick().await;
+            push.event("user-1", "count", "{}", &format!("c{number}"));
+            if number % between_cuts == 0 {
+                push.cut();
+            }
+        }
+    };
+    let receiving = async {
+        let mut moves = 0;
+        for number in 1..=events {
+            if number > 1 && number % between_moves == 0 {
+                moves += 1;
+                let position = format!("c{}", number - 1);
+                let gateway = &instances[moves % instances.len()];
+                let mut is_resumed = false;
+                // An instance whose feed is just broken is behind the other, which is a gap to whoever comes to it.
+                while !is_resumed {
+                    (moving, is_resumed) = subscribe(gateway, "session-1", &position).await;
+                }
+            }
+            assert_eq!(next(&mut moving).await.position, format!("c{number}"), "after {moves} moves");
+        }
+    };
+    let remaining = async {
+        for number in 1..=events {
+            assert_eq!(next(&mut staying).await.position, format!("c{number}"), "on the stream that stayed");
+        }
+    };
+    tokio::join!(publishing, receiving, remaining);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_moves_between_instances_while_their_feeds_break() {
+    outlive(Trouble { events: 1_200, between_cuts: 120, between_moves: 50 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes"]
+async fn five_hundred_breaks_and_fifty_moves_lose_nothing() {
+    outlive(Trouble { events: 60_000, between_cuts: 120, between_moves: 1_200 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_sends_devices_elsewhere_with_nothing_lost() {
+    const DEVICES: usize = 20;
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let [leaving, staying] = [instance(&backend, &push, "gw-1", "").await, instance(&backend, &push, "gw-2", "").await];
+    let mut streams = Vec::new();
+    for index in 0..DEVICES {
+        streams.push(subscribe(&leaving, &format!("session-{index}"), "").await.0);
+    }
+    push.event("user-1", "count", "{}", "c0");
+    let moved = streams.into_iter().enumerate().map(async |(index, mut stream)| {
+        let mut last = String::new();
+        let ended = loop {
+            match arrival("the end", stream.message()).await {
+                Ok(Some(event)) if event.event_type == "count" => last = event.position,
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("a stop has a reason"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(ended.code(), Code::Unavailable, "{ended:?}");
+        let (mut stream, is_resumed) = subscribe(&staying, &format!("session-{index}"), &last).await;
+        assert!(is_resumed, "from {last}");
+        let next_number = last.strip_prefix('c').unwrap().parse::<usize>().unwrap() + 1;
+        for number in next_number..=200 {
+            assert_eq!(next(&mut stream).await.position, format!("c{number}"));
+        }
+    });
+    let publishing = async {
+        leaving.signal("TERM");
+        for number in 1..=200 {
+            push.event("user-1", "count", "{}", &format!("c{number}"));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::join!(futures_util::future::join_all(moved), publishing);
+}
