@@ -177,3 +177,23 @@ async fn a_stop_sends_devices_elsewhere_with_nothing_lost() {
     };
     tokio::join!(futures_util::future::join_all(moved), publishing);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_told_the_latest_value_and_not_each_on_the_way() {
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let kinds = ", kinds: { seat: { coalesce: payload.id, min_interval: 1s } }";
+    let gateway = instance(&backend, &push, "gw-1", kinds).await;
+    let (mut stream, _) = subscribe(&gateway, "session-1", "").await;
+    for number in 0..100 {
+        push.event("user-1", "seat", r#"{"id":1}"#, &format!("a{number}"));
+        push.event("user-1", "seat", r#"{"id":2}"#, &format!("b{number}"));
+    }
+    let mut got = Vec::new();
+    while got.last().is_none_or(|last| last != "b99") {
+        got.push(next(&mut stream).await.position);
+    }
+    assert!(got.len() < 100 && got[got.len() - 2] == "a99", "{got:?}");
+    push.event("user-1", "seat", r#"{"id":1}"#, "held");
+    push.event("user-1", "count", "{}", "c1");
+    assert_eq!([next(&mut stream).await.position, next(&mut stream).await.position], ["held", "c1"]);
+}

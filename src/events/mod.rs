@@ -35,7 +35,7 @@ impl Events {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let signer = Arc::clone(&source.signer);
-        let (hub, publisher) = Hub::new(source.limits.clone(), signer, Arc::clone(clock), observer);
+        let (hub, publisher) = Hub::new(source.limits.clone(), &source.kinds, signer, Arc::clone(clock), observer);
         let feed = Feed::new(source.feed.clone(), publisher, invalidations);
         let status = feed.status();
         let timer = tokio::spawn(Arc::clone(&hub).keep_time()).abort_handle();

@@ -64,6 +64,7 @@ fn of(name: &str, events: &Events) -> Source {
             ("events", hub.events),
             ("signed", hub.signed),
             ("queued", hub.queued),
+            ("coalesced", hub.coalesced),
             ("too_slow", hub.too_slow),
             ("revoked", hub.revoked),
             ("not_resumed", hub.not_resumed),

@@ -16,6 +16,9 @@ use http::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+/// What a field of an event's payload is written with; `kind` alone says that the whole kind has one value.
+const PAYLOAD: &str = "payload.";
+
 /// A source of events as a plan has it. Hub and feed are made from it once, and live as long as the process.
 pub struct EventSource {
     /// The name in the configuration.
@@ -24,6 +27,8 @@ pub struct EventSource {
     pub feed: FeedOptions,
     /// What the streams of devices are held to.
     pub limits: HubLimits,
+    /// How events of some kinds are handed on; those of others are handed on each and at once.
+    pub kinds: BTreeMap<String, KindOptions>,
     /// The key that signs events.
     pub signer: Arc<Signer>,
 }
@@ -62,6 +67,16 @@ pub struct HubLimits {
     pub streams: StreamCaps,
 }
 
+/// How events of one kind are handed on.
+#[derive(Debug, Clone)]
+pub struct KindOptions {
+    /// Where it is given, an event that still waits gives way to a newer one of its kind that has the same scalars
+    /// at these paths into the payload.
+    pub coalesce: Option<Vec<Vec<String>>>,
+    /// What lies at least between two deliveries to one stream.
+    pub min_interval: Option<Duration>,
+}
+
 /// How many streams are open at once.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamCaps {
@@ -86,7 +101,7 @@ impl EventSource {
         loaded: &Loaded,
         signer: Arc<Signer>,
     ) -> Result<Self, BuildProblem> {
-        let source::Events { feed, queue, history, heartbeat, streams } = written;
+        let source::Events { feed, queue, history, heartbeat, streams, kinds } = written;
         let bytes = |size: filters::api::units::Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
         let (authority, tls) = address(name, feed, loaded)?;
         Ok(Self {
@@ -112,8 +127,20 @@ impl EventSource {
                     per_ip: streams.per_ip,
                 },
             },
+            kinds: kinds.iter().map(|(name, written)| (name.clone(), KindOptions::new(written))).collect(),
             signer,
         })
+    }
+}
+
+impl KindOptions {
+    fn new(written: &source::EventKind) -> Self {
+        let path =
+            |field: &String| field.strip_prefix(PAYLOAD).map(|path| path.split('.').map(str::to_owned).collect());
+        Self {
+            coalesce: (!written.coalesce.is_empty()).then(|| written.coalesce.iter().filter_map(path).collect()),
+            min_interval: written.min_interval.map(filters::api::units::Duration::get),
+        }
     }
 }
 

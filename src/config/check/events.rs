@@ -1,6 +1,6 @@
 use super::{
     super::{
-        source::{Events, Route},
+        source::{EventKind, Events, Route},
         tree::join,
     },
     Checks,
@@ -19,6 +19,11 @@ const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const CLIENT_ID_MAX: usize = 128;
+const KINDS_MAX: usize = 1_000;
+/// As long as the longest that a device can ask for.
+const KIND_BYTES_MAX: usize = 128;
+/// It is walked through under the stream's lock: some microseconds.
+const COALESCING_QUEUE_MAX: usize = 4_096;
 
 impl Checks<'_> {
     pub(super) fn events(&mut self) {
@@ -27,6 +32,7 @@ impl Checks<'_> {
             let pointer = join("/events", name);
             self.feed(&format!("{pointer}/feed"), events);
             self.event_limits(&pointer, events);
+            self.kinds(&pointer, events);
         }
     }
 
@@ -64,6 +70,46 @@ impl Checks<'_> {
         self.within(&format!("{pointer}/streams/per_session"), streams.per_session, 1, STREAMS_MAX);
         self.within(&format!("{pointer}/streams/per_user"), streams.per_user, 1, STREAMS_MAX);
         self.within(&format!("{pointer}/streams/per_ip"), streams.per_ip, 1, STREAMS_MAX);
+    }
+
+    fn kinds(&mut self, pointer: &str, events: &Events) {
+        if events.kinds.len() > KINDS_MAX {
+            let what = format!("{} kinds are more than {KINDS_MAX}", events.kinds.len());
+            self.error(&format!("{pointer}/kinds"), what, "name those alone that come often");
+        }
+        for (name, kind) in &events.kinds {
+            let at = join(&format!("{pointer}/kinds"), name);
+            if name.is_empty() || name.len() > KIND_BYTES_MAX || name.starts_with("gateway.") {
+                let remedy = format!("write the kind of a backend's event: 1 to {KIND_BYTES_MAX} bytes");
+                self.error(&at, format!("no backend's event is of the kind `{name}`"), remedy);
+            }
+            self.kind(&at, kind, events);
+        }
+        let coalesces = events.kinds.values().any(|kind| !kind.coalesce.is_empty());
+        if coalesces && events.queue.events > COALESCING_QUEUE_MAX {
+            let what = format!("each event that gives way is looked for among all {} that wait", events.queue.events);
+            let remedy = format!("write at most {COALESCING_QUEUE_MAX} where a kind has `coalesce`");
+            self.error(&format!("{pointer}/queue/events"), what, remedy);
+        }
+    }
+
+    fn kind(&mut self, pointer: &str, kind: &EventKind, events: &Events) {
+        for field in &kind.coalesce {
+            let path = field.strip_prefix("payload.");
+            if field != "kind" && path.is_none_or(|path| path.split('.').any(str::is_empty)) {
+                let what = format!("`{field}` is nothing that tells values apart");
+                let remedy = "write `kind` for one value of the whole kind, or `payload.<field>`";
+                self.error(&format!("{pointer}/coalesce"), what, remedy);
+            }
+        }
+        if let Some(interval) = kind.min_interval {
+            // What is held is no silence.
+            self.within(&format!("{pointer}/min_interval"), interval, INSTANT, events.heartbeat);
+        }
+        if kind.coalesce.is_empty() && kind.min_interval.is_none() {
+            let remedy = "add `coalesce` or `min_interval`, or remove it";
+            self.error(pointer, "nothing is said of how this kind is handed on", remedy);
+        }
     }
 
     /// Events are subscribed to by a signed request, so they stand beside commands and pass their chain.

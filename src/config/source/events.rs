@@ -4,6 +4,7 @@ use super::UpstreamTls;
 use filters::api::units::{Duration, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Events that a backend pushes, and how they are handed to devices.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +24,25 @@ pub struct Events {
     /// How many streams are open at once.
     #[serde(default)]
     pub streams: EventStreams,
+    /// How events of a kind are handed on, where not each and at once.
+    #[serde(default)]
+    pub kinds: BTreeMap<String, EventKind>,
+}
+
+/// How events of one kind are handed on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventKind {
+    /// Which events are values of one thing, of which the latest is enough: one that still waits for a device gives
+    /// way to a newer one. `kind`: all of this kind; `payload.<field>`, or several of them: those that have the same
+    /// values there.
+    #[serde(default, deserialize_with = "crate::config::values::strings")]
+    #[schemars(with = "crate::config::values::Strings")]
+    pub coalesce: Vec<String>,
+    /// What lies at least between two deliveries to one device; what comes meanwhile waits. An event of another kind
+    /// takes what waits ahead of it along, because the order is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_interval: Option<Duration>,
 }
 
 /// The backend's stream of events: `push.v1.Push`.

@@ -10,7 +10,7 @@ mod routes;
 mod signing;
 
 pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream, UpstreamTls};
-pub use events::{EventFeed, EventHistory, EventQueue, EventStreams, Events};
+pub use events::{EventFeed, EventHistory, EventKind, EventQueue, EventStreams, Events};
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};

@@ -108,13 +108,18 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::kinds::Handling, *};
     use proto::push::v1::ClientEvent;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn entry(event_id: &str) -> Arc<Entry> {
-        Arc::new(Entry::of_client(ClientEvent { event_id: event_id.to_owned(), ..ClientEvent::default() }, "", 1))
+        Arc::new(Entry::of_client(
+            ClientEvent { event_id: event_id.to_owned(), ..ClientEvent::default() },
+            "",
+            1,
+            Handling::default(),
+        ))
     }
 
     fn history(events_max: usize, bytes_max: usize) -> History {

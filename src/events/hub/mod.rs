@@ -7,7 +7,9 @@
 
 mod event_types;
 mod history;
+mod kinds;
 mod publisher;
+mod queue;
 mod registry;
 mod seal;
 mod stream;
@@ -21,15 +23,19 @@ pub use seal::{Encoded, HEARTBEAT};
 pub use stream::EndReason;
 pub use subscriber::{Delivery, Subscriber, Subscription};
 
-use crate::plan::{events::HubLimits, signer::Signer};
+use crate::plan::{
+    events::{HubLimits, KindOptions},
+    signer::Signer,
+};
 use filters::api::{Clock, Reason};
 use history::History;
+use kinds::{Handling, Kinds};
 use proto::edge::v1::Event;
 use registry::Registry;
-use seal::Sealer;
+use seal::{Entry, Sealer};
 use serde::Serialize;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -66,6 +72,8 @@ pub struct HubCounts {
     pub signed: u64,
     /// Events that were queued for a stream, one for each stream.
     pub queued: u64,
+    /// Events that gave way to a newer one before they were delivered, or, on a resume, before they were queued.
+    pub coalesced: u64,
     /// Streams that were ended because their queue was full.
     pub too_slow: u64,
     /// Streams that were ended because their session was.
@@ -78,6 +86,7 @@ pub struct HubCounts {
 struct Counters {
     events: AtomicU64,
     queued: AtomicU64,
+    coalesced: AtomicU64,
     too_slow: AtomicU64,
     revoked: AtomicU64,
     not_resumed: AtomicU64,
@@ -108,6 +117,7 @@ impl SubscribeRefusal {
 /// The open streams of one source of events, and what was pushed lately.
 pub struct Hub {
     limits: HubLimits,
+    kinds: Kinds,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     sealer: Sealer,
@@ -131,6 +141,7 @@ impl Hub {
     #[must_use]
     pub fn new(
         limits: HubLimits,
+        kinds: &BTreeMap<String, KindOptions>,
         signer: Arc<Signer>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
@@ -142,6 +153,7 @@ impl Hub {
         let state = State { registry: Registry::new(streams), history, is_closing: false };
         let hub = Arc::new(Self {
             limits,
+            kinds: Kinds::new(kinds),
             clock,
             observer,
             sealer: Sealer::new(signer),
@@ -186,14 +198,14 @@ impl Hub {
             self.counters.not_resumed.fetch_add(1, Relaxed);
         }
         ahead.push_back(Ahead::Sealed(self.server_time(user_id, request_id, &newest, resumed)));
-        ahead.extend(held.into_iter().flatten());
+        ahead.extend(held.into_iter().flatten().map(Ahead::Held));
         subscriber.put_ahead(ahead);
         Ok(subscriber)
     }
 
     /// What of the history from the number `from` up to `end` is for this stream. None where a part of it is gone:
     /// the publisher may overtake.
-    fn missed(&self, stream: &Stream, from: u64, end: u64) -> Option<Vec<Ahead>> {
+    fn missed(&self, stream: &Stream, from: u64, end: u64) -> Option<Vec<Arc<Entry>>> {
         let mut missed = Vec::new();
         let mut from = from;
         while from < end {
@@ -203,11 +215,14 @@ impl Hub {
                 if stream.event_types.wants(entry.event_type())
                     && entry.audience().has(&stream.session_id, &stream.user_id)
                 {
-                    missed.push(Ahead::Held(Arc::clone(entry)));
+                    missed.push(Arc::clone(entry));
                 }
             }
             from = to;
         }
+        let before = missed.len();
+        keep_latest(&mut missed);
+        self.counters.coalesced.fetch_add((before - missed.len()) as u64, Relaxed);
         Some(missed)
     }
 
@@ -224,7 +239,7 @@ impl Hub {
         event.timestamp_ms = server_time_ms;
         user_id.clone_into(&mut event.subject);
         request_id.clone_into(&mut event.request_id);
-        self.sealer.seal(event)
+        self.sealer.seal(event, Handling::default())
     }
 
     /// A draft of an event of the gateway's own.
@@ -254,12 +269,13 @@ impl Hub {
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
-        let Counters { events, queued, too_slow, revoked, not_resumed } = &self.counters;
+        let Counters { events, queued, coalesced, too_slow, revoked, not_resumed } = &self.counters;
         HubCounts {
             streams: self.state().registry.len(),
             events: events.load(Relaxed),
             signed: self.sealer.sealed.load(Relaxed),
             queued: queued.load(Relaxed),
+            coalesced: coalesced.load(Relaxed),
             too_slow: too_slow.load(Relaxed),
             revoked: revoked.load(Relaxed),
             not_resumed: not_resumed.load(Relaxed),
@@ -270,6 +286,17 @@ impl Hub {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of events with the same slot the last alone stays.
+fn keep_latest(entries: &mut Vec<Arc<Entry>>) {
+    if entries.iter().all(|entry| entry.handling.slot.is_none()) {
+        return;
+    }
+    let mut seen = HashSet::new();
+    entries.reverse();
+    entries.retain(|entry| entry.handling.slot.is_none_or(|slot| seen.insert(slot)));
+    entries.reverse();
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ impl Publisher {
             kind if kind.starts_with(OWN) => return Err(PushFault::ReservedKind),
             _ => {}
         }
-        let entry = Arc::new(Entry::of_client(pushed, cursor, self.hub.clock.unix_ms()));
+        let handling = self.hub.kinds.handling(&pushed.kind, &pushed.payload);
+        let entry = Arc::new(Entry::of_client(pushed, cursor, self.hub.clock.unix_ms(), handling));
         {
             let mut state = self.hub.state();
             state.history.push(cursor.into(), Some(Arc::clone(&entry)), Instant::now());
@@ -124,19 +125,23 @@ impl Publisher {
 
     fn queue(&mut self, entry: &Entry) {
         let hub = &self.hub;
-        let (mut queued, mut overflowed) = (0, 0);
+        let (mut queued, mut coalesced, mut overflowed) = (0, 0, 0);
         for stream in self.matching.drain(..) {
             if !stream.event_types.wants(entry.event_type()) {
                 continue;
             }
             let encoded = entry.sealed(&hub.sealer, &stream.user_id);
             match stream.offer(encoded, hub.limits.queue_events_max, hub.limits.queue_bytes_max) {
-                Offered::Queued => queued += 1,
+                Offered::Queued { has_replaced } => {
+                    queued += 1;
+                    coalesced += u64::from(has_replaced);
+                }
                 Offered::Overflowed => overflowed += 1,
                 Offered::Ended => {}
             }
         }
         hub.counters.queued.fetch_add(queued, Relaxed);
+        hub.counters.coalesced.fetch_add(coalesced, Relaxed);
         hub.counters.too_slow.fetch_add(overflowed, Relaxed);
     }
 }

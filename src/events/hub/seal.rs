@@ -1,5 +1,6 @@
 //! One event on its way to the wire: hashed, signed and encoded once, however many streams carry it.
 
+use super::kinds::Handling;
 use crate::plan::signer::Signer;
 use bytes::Bytes;
 use prost::Message as _;
@@ -25,19 +26,20 @@ pub struct Encoded {
     pub event: Event,
     /// Its protobuf, without any frame.
     pub bytes: Bytes,
+    pub(super) handling: Handling,
     json: OnceLock<Bytes>,
 }
 
 impl Encoded {
-    pub(super) fn new(event: Event) -> Self {
+    pub(super) fn new(event: Event, handling: Handling) -> Self {
         let bytes = event.encode_to_vec().into();
-        Self { event, bytes, json: OnceLock::new() }
+        Self { event, bytes, handling, json: OnceLock::new() }
     }
 
     /// The heartbeat: unsigned, and nothing but its event_type.
     #[must_use]
     pub fn heartbeat() -> Self {
-        Self::new(Event { event_type: HEARTBEAT.to_owned(), ..Event::default() })
+        Self::new(Event { event_type: HEARTBEAT.to_owned(), ..Event::default() }, Handling::default())
     }
 
     /// Its JSON, written when it is first asked for, and shared like the protobuf.
@@ -60,7 +62,7 @@ impl Sealer {
     }
 
     /// Fills in version, hash, signature and key_id.
-    pub(super) fn seal(&self, mut event: Event) -> Arc<Encoded> {
+    pub(super) fn seal(&self, mut event: Event, handling: Handling) -> Arc<Encoded> {
         PROTOCOL_VERSION.clone_into(&mut event.protocol_version);
         let fields = EventFields {
             protocol_version: &event.protocol_version,
@@ -77,7 +79,7 @@ impl Sealer {
         event.signature = Bytes::copy_from_slice(&signature);
         self.signer.key_id().clone_into(&mut event.key_id);
         self.sealed.fetch_add(1, Relaxed);
-        Arc::new(Encoded::new(event))
+        Arc::new(Encoded::new(event, handling))
     }
 }
 
@@ -87,12 +89,13 @@ pub(super) struct Entry {
     draft: Event,
     /// The one device that it is for; empty for every device of its subject.
     device_session_id: Box<str>,
+    pub(super) handling: Handling,
     sealed: OnceLock<Arc<Encoded>>,
 }
 
 impl Entry {
     /// What the backend pushed, at this position. `now_ms` is its time where it has none.
-    pub(super) fn of_client(pushed: ClientEvent, position: &str, now_ms: i64) -> Self {
+    pub(super) fn of_client(pushed: ClientEvent, position: &str, now_ms: i64, handling: Handling) -> Self {
         let draft = Event {
             event_type: pushed.kind,
             event_id: pushed.event_id,
@@ -105,12 +108,12 @@ impl Entry {
             position: position.to_owned(),
             ..Event::default()
         };
-        Self { draft, device_session_id: pushed.device_session_id.into(), sealed: OnceLock::new() }
+        Self { draft, device_session_id: pushed.device_session_id.into(), handling, sealed: OnceLock::new() }
     }
 
     /// One of the gateway's own, for everybody.
     pub(super) fn for_everybody(draft: Event) -> Self {
-        Self { draft, device_session_id: "".into(), sealed: OnceLock::new() }
+        Self { draft, device_session_id: "".into(), handling: Handling::default(), sealed: OnceLock::new() }
     }
 
     pub(super) fn event_type(&self) -> &str {
@@ -139,7 +142,7 @@ impl Entry {
             if matches!(self.audience(), Audience::Session { user_id: None, .. }) {
                 user_id.clone_into(&mut event.subject);
             }
-            sealer.seal(event)
+            sealer.seal(event, self.handling)
         })
     }
 }

@@ -1,9 +1,13 @@
 //! One open stream, as the hub sees it: what waits for it, and whether it was ended.
 
-use super::{Observer, event_types::EventTypes, seal::Encoded};
+use super::{
+    Observer,
+    event_types::EventTypes,
+    queue::{Popped, Pushed, Queue},
+    seal::Encoded,
+};
 use filters::api::Reason;
 use std::{
-    collections::VecDeque,
     mem,
     net::IpAddr,
     sync::{
@@ -13,9 +17,6 @@ use std::{
     task::Waker,
 };
 use tokio::time::Instant;
-
-/// An empty queue with more places than this is given back: a stream that was busy once is idle again.
-const PLACES_KEPT: usize = 8;
 
 /// Why a stream was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +57,10 @@ impl Drop for Revocation {
 /// What became of an event that was offered to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offered {
-    Queued,
+    /// It waits; perhaps another does not any more, which it has replaced.
+    Queued {
+        has_replaced: bool,
+    },
     Overflowed,
     Ended,
 }
@@ -69,6 +73,8 @@ pub(super) enum Next {
     Event(Arc<Encoded>),
     /// Ended, with everything delivered.
     Ended(EndReason),
+    /// What is queued is held until then.
+    Held(Instant),
     /// Nothing is queued, and nothing was sent for long.
     Heartbeat,
     Nothing,
@@ -91,8 +97,7 @@ pub(super) struct Stream {
 
 #[derive(Default)]
 struct Inbox {
-    queue: VecDeque<Arc<Encoded>>,
-    bytes: usize,
+    queue: Queue,
     waker: Option<Waker>,
     end: Option<EndReason>,
     is_silent: bool,
@@ -121,18 +126,15 @@ impl Stream {
         if inbox.end.is_some() {
             return Offered::Ended;
         }
-        let bytes = inbox.bytes + encoded.bytes.len();
-        // The empty queue takes any event: one that is larger than the queue would otherwise end the stream again
-        // after every resume.
-        let fits = inbox.queue.is_empty() || (inbox.queue.len() < events_max && bytes <= bytes_max);
-        if fits {
-            inbox.queue.push_back(Arc::clone(encoded));
-            inbox.bytes = bytes;
-        } else {
+        let Some(Pushed { has_replaced, is_news }) = inbox.queue.push(encoded, events_max, bytes_max) else {
             inbox.end_now(EndReason::ConsumerTooSlow);
+            wake(inbox);
+            return Offered::Overflowed;
+        };
+        if is_news {
+            wake(inbox);
         }
-        wake(inbox);
-        if fits { Offered::Queued } else { Offered::Overflowed }
+        Offered::Queued { has_replaced }
     }
 
     /// Ends it. True where it was not ended before.
@@ -143,7 +145,10 @@ impl Stream {
             return false;
         }
         match reason {
-            EndReason::ShuttingDown => inbox.end = Some(reason),
+            EndReason::ShuttingDown => {
+                inbox.end = Some(reason);
+                inbox.queue.release();
+            }
             EndReason::ConsumerTooSlow | EndReason::SessionRevoked => inbox.end_now(reason),
         }
         inbox.revocation = revocation.cloned();
@@ -169,26 +174,24 @@ impl Stream {
             _ if has_ahead => return Next::Nothing,
             _ => {}
         }
-        if let Some(encoded) = inbox.queue.pop_front() {
-            inbox.bytes -= encoded.bytes.len();
-            inbox.is_silent = false;
-            if inbox.queue.is_empty() && inbox.queue.capacity() > PLACES_KEPT {
-                inbox.queue = VecDeque::new();
+        let next = match inbox.queue.pop() {
+            Popped::Event(encoded) => {
+                inbox.is_silent = false;
+                return Next::Event(encoded);
             }
-            return Next::Event(encoded);
-        }
-        if let Some(end) = inbox.end {
-            return Next::Ended(end);
-        }
-        if mem::take(&mut inbox.is_silent) {
-            return Next::Heartbeat;
-        }
+            Popped::Held(until) => Next::Held(until),
+            Popped::Nothing => match (inbox.end, mem::take(&mut inbox.is_silent)) {
+                (Some(end), _) => return Next::Ended(end),
+                (None, true) => return Next::Heartbeat,
+                (None, false) => Next::Nothing,
+            },
+        };
         if let Some(waker) = waker
             && !inbox.waker.as_ref().is_some_and(|known| known.will_wake(waker))
         {
             inbox.waker = Some(waker.clone());
         }
-        Next::Nothing
+        next
     }
 
     pub(super) fn sent(&self, tick: u32) {
@@ -204,8 +207,7 @@ impl Stream {
 impl Inbox {
     fn end_now(&mut self, reason: EndReason) {
         self.end = Some(reason);
-        self.queue = VecDeque::new();
-        self.bytes = 0;
+        self.queue = Queue::default();
     }
 }
 

@@ -9,9 +9,11 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     net::IpAddr,
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::event_types::EventTypes;
 
@@ -51,6 +53,8 @@ pub struct Subscriber {
     stream: Arc<Stream>,
     /// What goes ahead of the queue.
     ahead: VecDeque<Ahead>,
+    /// Runs while what waits is held.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 pub(super) enum Ahead {
@@ -60,10 +64,16 @@ pub(super) enum Ahead {
     Held(Arc<Entry>),
 }
 
+enum Taken {
+    Delivery(Delivery),
+    Held(Instant),
+    Nothing,
+}
+
 impl Subscriber {
     /// Of a stream that is registered; dropped, it is not any more.
     pub(super) fn new(hub: Arc<Hub>, stream: Arc<Stream>) -> Self {
-        Self { hub, stream, ahead: VecDeque::new() }
+        Self { hub, stream, ahead: VecDeque::new(), timer: None }
     }
 
     pub(super) fn put_ahead(&mut self, ahead: VecDeque<Ahead>) {
@@ -77,27 +87,48 @@ impl Subscriber {
 
     /// As [`Self::next`], for transports that poll.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
-        self.take(Some(cx.waker())).map_or(Poll::Pending, Poll::Ready)
+        loop {
+            let until = match self.take(Some(cx.waker())) {
+                Taken::Delivery(delivery) => {
+                    self.timer = None;
+                    return Poll::Ready(delivery);
+                }
+                Taken::Held(until) => until,
+                Taken::Nothing => return Poll::Pending,
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+            if timer.deadline() != until {
+                timer.as_mut().reset(until);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
     }
 
     /// What is there already. A stream loop drains with it before it writes.
     pub fn try_next(&mut self) -> Option<Delivery> {
-        self.take(None)
+        match self.take(None) {
+            Taken::Delivery(delivery) => Some(delivery),
+            Taken::Held(_) | Taken::Nothing => None,
+        }
     }
 
-    fn take(&mut self, waker: Option<&Waker>) -> Option<Delivery> {
+    fn take(&mut self, waker: Option<&Waker>) -> Taken {
         let delivery = match self.stream.next(waker, !self.ahead.is_empty()) {
             Next::EndedNow(reason) => {
                 self.ahead = VecDeque::new();
-                return Some(Delivery::End(reason));
+                return Taken::Delivery(Delivery::End(reason));
             }
-            Next::Ended(reason) => return Some(Delivery::End(reason)),
+            Next::Ended(reason) => return Taken::Delivery(Delivery::End(reason)),
+            Next::Held(until) => return Taken::Held(until),
             Next::Event(encoded) => Delivery::Event(encoded),
             Next::Heartbeat => Delivery::Heartbeat,
-            Next::Nothing => Delivery::Event(self.next_ahead()?),
+            Next::Nothing => match self.next_ahead() {
+                Some(encoded) => Delivery::Event(encoded),
+                None => return Taken::Nothing,
+            },
         };
         self.stream.sent(self.hub.tick.load(Relaxed));
-        Some(delivery)
+        Taken::Delivery(delivery)
     }
 
     fn next_ahead(&mut self) -> Option<Arc<Encoded>> {

@@ -14,6 +14,7 @@ use backend::{Asked, Backend};
 use ed25519_dalek::SigningKey;
 use filters::memory::SystemClock;
 use proto::{push::v1::ClientEvent, signing::Markers};
+use std::collections::BTreeMap;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ fn hub() -> (Arc<Hub>, Publisher) {
         streams: StreamCaps { max: 100, per_session: 100, per_user: 100, per_ip: 100 },
     };
     let signer = Arc::new(Signer::new("main", SigningKey::from_bytes(&[7; 32]), Markers::default()));
-    Hub::new(limits, signer, Arc::new(SystemClock::new()), Arc::new(()))
+    Hub::new(limits, &BTreeMap::new(), signer, Arc::new(SystemClock::new()), Arc::new(()))
 }
 
 fn options(authority: &str) -> FeedOptions {

@@ -155,10 +155,10 @@ async fn a_waiting_stream_is_woken() {
     assert!(matches!(waiting.await.unwrap(), Delivery::Event(_)));
 }
 
-/// Beside these: two ids, and their places in lists and maps. 50,000 streams with ids of 36 and 61 bytes took 648
-/// bytes of memory each, everything included.
+/// Beside these: two ids, and their places in lists and maps. 50,000 streams with ids of 36 and 61 bytes took some
+/// 670 bytes of memory each, everything included.
 #[test]
 fn an_idle_stream_is_small() {
     let sizes = [size_of::<Stream>(), size_of::<Subscriber>()];
-    assert!(sizes[0] <= 168 && sizes[1] <= 48, "{sizes:?}");
+    assert!(sizes[0] <= 184 && sizes[1] <= 56, "{sizes:?}");
 }

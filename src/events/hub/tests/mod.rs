@@ -1,5 +1,6 @@
 mod ends;
 mod fan_out;
+mod kinds;
 mod model;
 mod resume;
 
@@ -35,8 +36,16 @@ fn hub(limits: HubLimits) -> (Arc<Hub>, Publisher) {
 }
 
 fn observed(limits: HubLimits, observer: Arc<dyn Observer>) -> (Arc<Hub>, Publisher) {
+    with_kinds(limits, &BTreeMap::new(), observer)
+}
+
+fn with_kinds(
+    limits: HubLimits,
+    kinds: &BTreeMap<String, KindOptions>,
+    observer: Arc<dyn Observer>,
+) -> (Arc<Hub>, Publisher) {
     let signer = Arc::new(Signer::new("main", key(), Markers::default()));
-    Hub::new(limits, signer, Arc::new(SystemClock::new()), observer)
+    Hub::new(limits, kinds, signer, Arc::new(SystemClock::new()), observer)
 }
 
 /// A subscription of a device of a user: `ann/phone`.

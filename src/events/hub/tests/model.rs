@@ -7,10 +7,18 @@ const AUDIENCES: [&str; 6] = ["", "ann", "bob", "ann/phone", "/ann/tablet", "eve
 const HISTORY: usize = 4;
 const QUEUE: usize = 3;
 
-/// What was published: whom it was for, and its id. A gap is for everybody.
+/// What was published. A gap is for everybody.
+#[derive(Clone)]
+struct Logged {
+    to: &'static str,
+    id: String,
+    /// Of those with the same value only the latest is wanted.
+    value: Option<u8>,
+}
+
 #[derive(Default)]
 struct Reference {
-    log: Vec<(&'static str, String)>,
+    log: Vec<Logged>,
     /// Nothing is resumed from a position ahead of this place in the log.
     whole_from: usize,
 }
@@ -29,36 +37,49 @@ fn is_for(to: &str, device: &str) -> bool {
 }
 
 impl Reference {
-    fn publish(&mut self, to: &'static str, id: String, streams: &mut [(usize, Subscriber, Expected)]) {
-        self.log.push((to, id));
+    fn publish(&mut self, logged: Logged, streams: &mut [(usize, Subscriber, Expected)]) {
+        self.log.push(logged);
         self.whole_from = self.whole_from.max(self.log.len().saturating_sub(HISTORY));
         for (device, _, expected) in streams {
             let from = expected.at.max(expected.queued_from);
-            let queued = self.log[from..].iter().filter(|(to, _)| is_for(to, DEVICES[*device])).count();
-            expected.is_ended |= queued > QUEUE;
+            expected.is_ended |= wanted(&self.log[from..], DEVICES[*device]).count() > QUEUE;
         }
     }
 
     /// The place after a position, where everything since is held.
     fn after(&self, position: &str) -> Option<usize> {
-        let place = self.log.iter().position(|(_, id)| id == position)? + 1;
+        let place = self.log.iter().position(|logged| logged.id == position)? + 1;
         Some(place).filter(|place| *place >= self.whole_from)
     }
 }
 
-fn take_one(device: usize, stream: &mut Subscriber, expected: &mut Expected, log: &[(&str, String)]) {
+/// The places of what a device is to be given of a part of the log.
+fn wanted<'a>(log: &'a [Logged], device: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let is_meant = move |logged: &Logged| is_for(logged.to, device);
+    let gives_way = move |place: usize, value: Option<u8>| {
+        value.is_some() && log[place + 1..].iter().any(|later| is_meant(later) && later.value == value)
+    };
+    let places = log.iter().enumerate();
+    places.filter(move |(place, logged)| is_meant(logged) && !gives_way(*place, logged.value)).map(|(place, _)| place)
+}
+
+fn take_one(device: usize, stream: &mut Subscriber, expected: &mut Expected, log: &[Logged]) {
     let found = match stream.try_next() {
         Some(Delivery::Event(encoded)) => Some(encoded.event.position.clone()),
         Some(Delivery::End(reason)) => Some(format!("{reason:?}")),
         Some(Delivery::Heartbeat) => panic!("there is no timer"),
         None => None,
     };
-    let next = log[expected.at..].iter().position(|(to, _)| is_for(to, DEVICES[device]));
-    let wanted = match next {
+    // What was missed and what is queued are two: neither takes a place in the other.
+    let missed = log.get(expected.at..expected.queued_from).unwrap_or_default();
+    let queued_from = expected.at.max(expected.queued_from);
+    let mut next = wanted(missed, DEVICES[device]).map(|place| place + expected.at);
+    let mut queued = wanted(&log[queued_from..], DEVICES[device]).map(|place| place + queued_from);
+    let wanted = match next.next().or_else(|| queued.next()) {
         _ if expected.is_ended => Some("ConsumerTooSlow".to_owned()),
-        Some(skipped) => {
-            expected.at += skipped + 1;
-            Some(log[expected.at - 1].1.clone())
+        Some(place) => {
+            expected.at = place + 1;
+            Some(log[place].id.clone())
         }
         None => None,
     };
@@ -67,7 +88,9 @@ fn take_one(device: usize, stream: &mut Subscriber, expected: &mut Expected, log
 
 fn run(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let (hub, mut publisher) = hub(HubLimits { history_events_max: HISTORY, queue_events_max: QUEUE, ..limits() });
+    let limits = HubLimits { history_events_max: HISTORY, queue_events_max: QUEUE, ..limits() };
+    let values = KindOptions { coalesce: Some(vec![vec!["value".to_owned()]]), min_interval: None };
+    let (hub, mut publisher) = with_kinds(limits, &[("values".to_owned(), values)].into(), Arc::new(()));
     let mut reference = Reference::default();
     let mut streams: Vec<(usize, Subscriber, Expected)> = Vec::new();
     for step in 0..40 {
@@ -75,12 +98,20 @@ fn run(seed: u64) {
         match random.u8(0..10) {
             0..4 => {
                 let to = AUDIENCES[random.usize(..AUDIENCES.len())];
-                publish(&mut publisher, to, &id);
-                reference.publish(to, id, &mut streams);
+                let value = random.bool().then(|| random.u8(0..2));
+                match value {
+                    Some(value) => {
+                        let payload = format!(r#"{{"value":{value}}}"#).into();
+                        let event = ClientEvent { kind: "values".to_owned(), payload, ..pushed(to, &id) };
+                        publisher.event(event, &id).unwrap();
+                    }
+                    None => publish(&mut publisher, to, &id),
+                }
+                reference.publish(Logged { to, id, value }, &mut streams);
             }
             4 if random.bool() => {
                 publisher.lost(Some(&id));
-                reference.publish("", id, &mut streams);
+                reference.publish(Logged { to: "", id, value: None }, &mut streams);
                 reference.whole_from = reference.log.len();
             }
             4..6 => {
