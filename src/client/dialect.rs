@@ -20,7 +20,7 @@ use std::fmt;
 /// A protocol of the edge API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
-    /// Connect, unary over POST.
+    /// Connect, over POST.
     Connect,
     /// gRPC; always HTTP/2.
     Grpc,
