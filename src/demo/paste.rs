@@ -67,7 +67,10 @@ impl Paste {
             ("a flood", format!("{call} --times 60 user.account.get")),
             ("a captured command, too late", format!("{call} --timestamp -120s user.account.get")),
             ("what the gateway counted", format!("curl -s {admin}/metrics")),
-            ("the device signs out, and its streams end", format!("{call} user.session.revoke")),
+            (
+                "the device signs out: its streams end, and what is in flight, so perhaps this call too",
+                format!("{call} user.session.revoke"),
+            ),
         ] {
             narrator.line(&format!("\n  # {what}\n  {line}"));
         }

@@ -1,8 +1,6 @@
 """The backend's push.v1.Push on grpcio's server: what the commands of backend.py change is told to the gateway."""
 
 import contextlib
-import itertools
-import queue
 import threading
 from concurrent import futures
 
@@ -16,38 +14,49 @@ CALLS_MAX = 8
 
 
 class Push(PushServicer):
-    """One stream for each gateway_client_id, from now on: the suites break none, so nothing has to be remembered."""
+    """Every event since the beginning, whose cursor is how many there were with it."""
 
     def __init__(self):
-        self.lock = threading.Lock()
-        self.numbers = itertools.count(1)
-        self.streams = {}
+        self.changed = threading.Condition()
+        self.events = []
+        # By gateway_client_id, the context of its latest stream: the one before ends.
+        self.latest = {}
 
     def SubscribePush(self, request, context):
-        if request.cursor:
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "This backend remembers nothing")
-        stream = queue.SimpleQueue()
-        with self.lock:
-            replaced = self.streams.pop(request.gateway_client_id, None)
-            self.streams[request.gateway_client_id] = stream
-        if replaced:
-            replaced.put(None)
-        context.add_callback(lambda: stream.put(None))
+        with self.changed:
+            sent = int(request.cursor or len(self.events))
+            self.latest[request.gateway_client_id] = context
+            self.changed.notify_all()
+        context.add_callback(self.wake)
         # grpcio would send the headers with the first event only, and the gateway is not ready before them.
         context.send_initial_metadata(())
-        yield from iter(stream.get, None)
+        while True:
+            with self.changed:
+                ended = lambda: not context.is_active() or self.latest[request.gateway_client_id] is not context
+                self.changed.wait_for(lambda: ended() or len(self.events) > sent)
+                if ended():
+                    return
+                missed = self.events[sent:]
+            yield from missed
+            sent += len(missed)
+
+    def wake(self):
+        with self.changed:
+            self.changed.notify_all()
 
     def tell(self, **kind):
-        with self.lock:
-            event = PushEvent(cursor=f"c{next(self.numbers)}", **kind)
-            for stream in self.streams.values():
-                stream.put(event)
+        with self.changed:
+            self.events.append(PushEvent(cursor=str(len(self.events) + 1), **kind))
+            self.changed.notify_all()
 
     def renamed(self, user_id, request_id, payload):
-        kind = "user.account.renamed"
-        event_id = f"event-of-{request_id}"
         self.tell(client_event=ClientEvent(
-            user_id=user_id, kind=kind, payload=payload, event_id=event_id, request_id=request_id))
+            user_id=user_id,
+            kind="user.account.renamed",
+            payload=payload,
+            event_id=f"event-of-{request_id}",
+            request_id=request_id,
+        ))
 
     def revoked(self, device_session_id):
         self.tell(session_invalidation=SessionInvalidation(device_session_id=device_session_id, reason="signed out"))

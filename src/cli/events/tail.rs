@@ -165,7 +165,7 @@ fn verdict(end: &End, is_once: bool) -> Verdict {
     let fault = match end {
         End::Counted => return Verdict::Over(Outcome::Verified, None),
         End::Regular if is_once => return Verdict::Over(Outcome::Verified, None),
-        End::Regular => return again("the gateway has ended the stream", None),
+        End::Regular => return again("the gateway has ended the stream".to_owned(), None),
         End::Fault(fault) => fault,
     };
     match &**fault {
@@ -175,16 +175,16 @@ fn verdict(end: &End, is_once: bool) -> Verdict {
         CallError::Refused(refused) => match remedy(refused) {
             Some(remedy) => Verdict::Over(Outcome::Failed, Some(json!({ "refused": refused, "remedy": remedy }))),
             None if is_once => Verdict::Over(Outcome::Failed, Some(json!({ "refused": refused }))),
-            None => again(refused, refused.retry_after_seconds),
+            None => again(refused.to_string(), refused.retry_after_seconds),
         },
         other if is_once => Verdict::Over(Outcome::Failed, Some(json!({ "failed": other.to_string() }))),
-        other => again(other, None),
+        other => again(other.to_string(), None),
     }
 }
 
-fn again(why: impl ToString, retry_after_seconds: Option<u64>) -> Verdict {
+fn again(why: String, retry_after_seconds: Option<u64>) -> Verdict {
     let not_before = std::time::Duration::from_secs(retry_after_seconds.unwrap_or_default());
-    Verdict::Again { why: why.to_string(), not_before }
+    Verdict::Again { why, not_before }
 }
 
 /// An event as it is printed: of what the gateway has signed, everything that says something.
