@@ -1,8 +1,9 @@
 // The page: the clients of browsers, and what suite.mjs has it ask of them from the origin that has served it.
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { assert } from "chai";
-import { checks, command, Outcomes, vector1 } from "./checks.mjs";
+import { checks, Outcomes, vector1 } from "./checks.mjs";
 import { connect, DEADLINE_MS, executeCommand, googleGrpcWeb, path, Refusal } from "./clients.mjs";
+import { command } from "./commands.mjs";
 
 function clients({ edges }) {
   return Object.entries(edges).flatMap(([version, edge]) => {

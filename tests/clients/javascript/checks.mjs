@@ -1,57 +1,13 @@
 // What every client is held to: what is accepted, and how each refusal reads.
-import { create, toBinary } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code } from "@connectrpc/connect";
 import { assert } from "chai";
-import { Refusal } from "./clients.mjs";
-import {
-  ExecuteCommandRequestSchema, SubscribeEventsRequestSchema, SubscribeOptionsSchema,
-} from "./gen/edge/v1/gateway_pb.js";
-import { privateKey, publicKey, requestInput, sign, strangersKey, verify, verifyEvent } from "./signing.mjs";
+import { CLOCK_MS, command, json, LONG_NAME, parsed, refused, rename } from "./commands.mjs";
+import { publicKey, requestInput, strangersKey, verify } from "./signing.mjs";
+import { streamChecks } from "./streams.mjs";
 
-const CLOCK_MS = 10_000;
 // The default, which gateway.yaml leaves as it is.
 const LISTENER_BODY_BYTES = 1 << 20;
-// The gateway compresses no answer under 1 KiB.
-const LONG_NAME = "Grüße ".repeat(500);
-const DEVICE_KEY = await privateKey(Array(32).keys());
-
-let number = 0;
-
-/** A signed command of now, in a session of its own unless `fields` name one. */
-export async function command(fields = {}, { schema = ExecuteCommandRequestSchema, key = DEVICE_KEY } = {}) {
-  number += 1;
-  const request = create(schema, {
-    protocolVersion: "v1",
-    deviceSessionId: `session-${number}`,
-    messageType: "user.account.get",
-    timestampMs: BigInt(Date.now()),
-    requestId: `request-${number}`,
-    ...fields,
-  });
-  return sign(request, key);
-}
-
-/** The refusal that a call must come to. */
-export async function refused(call, code, reason) {
-  const refusal = await call.then(
-    () => assert.fail("the call was not refused"),
-    (error) => (error instanceof Refusal ? error : Promise.reject(error)),
-  );
-  const info = refusal.details["google.rpc.ErrorInfo"];
-  assert.deepEqual([Code[refusal.code], info?.reason, info?.domain], [Code[code], reason, "edge.v1"], refusal.message);
-  return refusal;
-}
-
-const json = (value) => new TextEncoder().encode(JSON.stringify(value));
-const text = (bytes) => new TextDecoder().decode(bytes);
-const rename = (payload, deviceSessionId) => {
-  const fields = { messageType: "user.account.rename", payloadBytes: payload };
-  return command(deviceSessionId ? { ...fields, deviceSessionId } : fields);
-};
-/** The stream of a client that reads it whole ends so long after its beginning. */
-const WHOLE_SECONDS = 2;
-const WHOLE_ATTEMPTS = 3;
 
 /** What gives the checks of a client, by name, where answers are verified with this key, in base64, and a session may
  * send so many commands. */
@@ -63,116 +19,10 @@ export async function checks(gatewayPublicKey, budget) {
     const { answer, headers } = await client.execute(request);
     await verify(answer, request, gatewayKey);
     assert.equal(answer.keyId, "suite");
-    return { answer, headers, payload: JSON.parse(text(answer.payloadBytes)) };
+    return { answer, headers, payload: parsed(answer.payloadBytes) };
   }
 
-  /** A position that some client has seen. */
-  let known;
-
-  /** The events of an accepted subscription, each verified, behind the first, which is held to what opened it. */
-  async function subscribed(client, deviceSessionId, { resumeAfter = "", resumed = true, seconds } = {}) {
-    const payloadBytes = toBinary(SubscribeOptionsSchema, create(SubscribeOptionsSchema, { resumeAfter }));
-    const request = await subscription({ deviceSessionId, payloadBytes });
-    const stream = client.subscribe(request, seconds);
-    const next = async () => {
-      const { value: event, done } = await stream.next();
-      assert.isFalse(done, "the stream has ended without a reason");
-      await verifyEvent(event, gatewayKey);
-      assert.deepEqual([event.protocolVersion, event.keyId], ["v1", "suite"]);
-      return event;
-    };
-    const first = await next();
-    const told = [first.eventType, first.requestId, first.subject];
-    assert.deepEqual(told, ["gateway.server_time", request.requestId, `user-of-${deviceSessionId}`]);
-    const payload = JSON.parse(text(first.payloadBytes));
-    assert.deepEqual([payload.request_id, payload.resumed], [request.requestId, resumed]);
-    assert.isBelow(Math.abs(payload.server_time_ms - Number(request.timestampMs)), CLOCK_MS, "the clocks differ");
-    known = first.position;
-    return { next, close: () => stream.return() };
-  }
-
-  const renamed = ({ eventType, subject, requestId, payloadBytes }, request, name) =>
-    assert.deepEqual(
-      [eventType, subject, requestId, JSON.parse(text(payloadBytes))],
-      ["user.account.renamed", `user-of-${request.deviceSessionId}`, request.requestId, { name }],
-    );
-
-  async function renameTo(client, name, deviceSessionId) {
-    const request = await rename(json({ name }), deviceSessionId);
-    await execute(client, request);
-    return request;
-  }
-
-  const revoke = async (client, deviceSessionId) =>
-    execute(client, await command({
-      messageType: "user.session.revoke", payloadBytes: json({ device_session_id: deviceSessionId }),
-    }));
-
-  const streaming = {
-    async "event arrives"(client) {
-      const { deviceSessionId } = await command();
-      const events = await subscribed(client, deviceSessionId);
-      // Of another user.
-      await renameTo(client, "Bob");
-      const request = await renameTo(client, LONG_NAME, deviceSessionId);
-      const event = await events.next();
-      renamed(event, request, LONG_NAME);
-      await events.close();
-      event.position += "0";
-      assert.match(await verifyEvent(event, gatewayKey).catch((error) => error.message), /signature/);
-    },
-
-    async "stream resumes"(client) {
-      const { deviceSessionId } = await command();
-      let events = await subscribed(client, deviceSessionId);
-      await renameTo(client, "Ada", deviceSessionId);
-      const { position } = await events.next();
-      await events.close();
-      const missed = await renameTo(client, "Countess", deviceSessionId);
-      events = await subscribed(client, deviceSessionId, { resumeAfter: position });
-      renamed(await events.next(), missed, "Countess");
-      await events.close();
-      const other = await command();
-      events = await subscribed(client, other.deviceSessionId, { resumeAfter: "of-long-ago", resumed: false });
-      await events.close();
-    },
-
-    async "revocation ends stream"(client) {
-      const { deviceSessionId } = await command();
-      const events = await subscribed(client, deviceSessionId);
-      await revoke(client, deviceSessionId);
-      await refused(events.next(), Code.FailedPrecondition, "SESSION_REVOKED");
-      await refused(client.execute(await command({ deviceSessionId })), Code.FailedPrecondition, "SESSION_REVOKED");
-    },
-  };
-
-  const readWhole = {
-    async "event is in a stream that is over"(client) {
-      const { deviceSessionId } = await command();
-      const request = await renameTo(client, LONG_NAME, deviceSessionId);
-      const options = { resumeAfter: known, seconds: WHOLE_SECONDS };
-      const isOver = (error) => error.code === Code.DeadlineExceeded;
-      let events;
-      for (let left = WHOLE_ATTEMPTS; !events; left -= 1) {
-        events = await subscribed(client, deviceSessionId, options).catch((error) => {
-          // On a busy machine its time may be over before it has begun.
-          if (left === 1 || !isOver(error)) throw error;
-        });
-      }
-      renamed(await events.next(), request, LONG_NAME);
-      assert.isTrue(isOver(await events.next().catch((error) => error)));
-    },
-
-    async "revocation ends stream"(client) {
-      const { deviceSessionId } = await command();
-      const stream = client.subscribe(await subscription({ deviceSessionId }));
-      // Which of the two is first the client cannot tell, but it comes to the same end.
-      const [, ended] = await Promise.all([revoke(client, deviceSessionId), lastOf(stream)]);
-      await refused(Promise.reject(ended), Code.FailedPrecondition, "SESSION_REVOKED");
-    },
-  };
-
-  const every = {
+  const everyCommand = {
     async "accepted"(client) {
       const request = await command();
       const { answer, payload } = await execute(client, request);
@@ -240,28 +90,9 @@ export async function checks(gatewayPublicKey, budget) {
     async "method unknown"(client) {
       await refused(client.misdirect(await command()), Code.Unimplemented, "ROUTE_UNKNOWN");
     },
-
-    async "subscription is checked"(client) {
-      const forged = await subscription({}, await strangersKey());
-      await refused(client.subscribe(forged).next(), Code.Unauthenticated, "SIGNATURE_INVALID");
-      const request = await subscription({ messageType: "user.account.get" });
-      await refused(client.subscribe(request).next(), Code.Unimplemented, "MESSAGE_TYPE_UNKNOWN");
-    },
   };
-  return (client) => ({ ...every, ...(client.readsWhole ? readWhole : streaming) });
-}
-
-const subscription = (fields, key = DEVICE_KEY) =>
-  command({ messageType: "gateway.subscribe", ...fields }, { schema: SubscribeEventsRequestSchema, key });
-
-/** What a stream ends with. */
-async function lastOf(stream) {
-  try {
-    for await (const event of stream) assert.match(event.eventType, /^gateway\./);
-  } catch (error) {
-    return error;
-  }
-  return assert.fail("the stream has ended without a reason");
+  const ofStreams = streamChecks(gatewayKey, execute);
+  return (client) => ({ ...everyCommand, ...ofStreams(client) });
 }
 
 /** Signs as the wire contract says that the device of every suite does. */
