@@ -2,13 +2,11 @@
 
 use crate::kit::{
     PATIENCE,
-    backend::Backend,
-    device::{answer, device, edge_yaml},
+    device::device,
     eventually,
     fault_proxy::{Fault, FaultProxy},
-    gateway::{Gateway, portcullis},
-    push::PushBackend,
-    raw::Raw,
+    fed::Fed,
+    gateway::portcullis,
 };
 use portcullis::client::DeviceFile;
 use serde_json::Value;
@@ -21,26 +19,14 @@ use std::{
 
 /// A gateway with a feed, and a device file.
 struct Scene {
-    gateway: Gateway,
-    push: PushBackend,
+    fed: Fed,
     folder: tempfile::TempDir,
-    _backend: Backend,
 }
 
 async fn scene() -> Scene {
-    let push = PushBackend::start().await;
-    let backend = Backend::start(answer);
-    let yaml = edge_yaml(&backend).replace("commands: game }", "commands: game, events: player }").replace(
-        "\ncommands:",
-        &format!("\nevents: {{ player: {{ feed: {{ grpc: \"http://{}\" }} }} }}\ncommands:", push.address),
-    );
-    let gateway = Gateway::start(&yaml);
-    let ready =
-        || Raw::connect(gateway.address("admin")).send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").answer().status;
-    eventually("the feed", || (ready() == 200).then_some(()));
     let folder = tempfile::tempdir().unwrap();
     DeviceFile::of(&device("session-1")).save(&folder.path().join("device.json")).unwrap();
-    Scene { gateway, push, folder, _backend: backend }
+    Scene { fed: Fed::start().await, folder }
 }
 
 /// A running tail: its lines of stdout and of stderr.
@@ -66,7 +52,7 @@ impl Scene {
     }
 
     fn tail_here(&self, arguments: &[&str]) -> Tail {
-        self.tail(self.gateway.address("edge"), arguments)
+        self.tail(self.fed.gateway.address("edge"), arguments)
     }
 }
 
@@ -131,12 +117,12 @@ async fn it_prints_what_comes_in_every_protocol_and_counts() {
         let tail = scene.tail_here(&[&spoken[..], &["--count", "2"]].concat());
         assert!(tail.resumed(), "{spoken:?}");
         let [first, second] = [0, 1].map(|event| format!("c{number}-{event}"));
-        scene.push.event("user-2", "account.changed", "{}", &format!("of another {number}"));
-        scene.push.event("user-1", "account.changed", r#"{"balance":1}"#, &first);
+        scene.fed.push.event("user-2", "account.changed", "{}", &format!("of another {number}"));
+        scene.fed.push.event("user-1", "account.changed", r#"{"balance":1}"#, &first);
         let line = tail.out.recv_timeout(PATIENCE).unwrap();
         assert_eq!(line["payload"], serde_json::json!({ "balance": 1 }), "{spoken:?}");
         assert_eq!((&line["subject"], &line["event_id"]), (&"user-1".into(), &format!("event-{first}").into()));
-        scene.push.event("", "news", "plain", &second);
+        scene.fed.push.event("", "news", "plain", &second);
         let line = tail.out.recv_timeout(PATIENCE).unwrap();
         assert_eq!((&line["position"], &line["payload_base64"]), (&second.into(), &"cGxhaW4=".into()), "{spoken:?}");
         assert_eq!(tail.ended(), (0, Value::Null), "{spoken:?}");
@@ -149,7 +135,7 @@ async fn it_begins_where_it_is_told_and_takes_what_it_wants() {
     let tail = scene.tail_here(&["--count", "3"]);
     assert!(tail.resumed());
     for (kind, cursor) in [("a", "c1"), ("b", "c2"), ("a", "c3")] {
-        scene.push.event("user-1", kind, "{}", cursor);
+        scene.fed.push.event("user-1", kind, "{}", cursor);
         tail.expect(kind, cursor);
     }
     let tail = scene.tail_here(&["--resume-after", "c1", "--type", "a", "--type", "c", "--count", "1"]);
@@ -162,16 +148,16 @@ async fn it_begins_where_it_is_told_and_takes_what_it_wants() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_stream_goes_on_without_a_hole_or_a_duplicate() {
     let scene = scene().await;
-    let proxy = FaultProxy::start(scene.gateway.address("edge")).await;
+    let proxy = FaultProxy::start(scene.fed.gateway.address("edge")).await;
     let tail = scene.tail(proxy.address(), &["--count", "3"]);
     assert!(tail.resumed());
-    scene.push.event("user-1", "count", "1", "c1");
+    scene.fed.push.event("user-1", "count", "1", "c1");
     tail.expect("count", "c1");
     proxy.set(Fault::Reset);
-    scene.push.event("user-1", "count", "2", "c2");
+    scene.fed.push.event("user-1", "count", "2", "c2");
     let told = tail.err.recv_timeout(PATIENCE).unwrap();
     assert_eq!(told["reconnecting"]["resume_after"], "c1", "{told}");
-    scene.push.event("user-1", "count", "3", "c3");
+    scene.fed.push.event("user-1", "count", "3", "c3");
     proxy.set(Fault::None);
     assert!(tail.resumed());
     tail.expect("count", "c2");
@@ -184,7 +170,7 @@ async fn an_end_that_no_retry_changes_is_told_with_its_remedy() {
     let scene = scene().await;
     let tail = scene.tail_here(&[]);
     assert!(tail.resumed());
-    scene.push.revoke("session-1", "r1");
+    scene.fed.push.revoke("session-1", "r1");
     for tail in [tail, scene.tail_here(&[])] {
         let (code, told) = tail.ended();
         assert_eq!(code, 1, "{told}");

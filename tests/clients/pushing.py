@@ -32,13 +32,15 @@ class Push(PushServicer):
         context.send_initial_metadata(())
         while True:
             with self.changed:
-                ended = lambda: not context.is_active() or self.latest[request.gateway_client_id] is not context
-                self.changed.wait_for(lambda: ended() or len(self.events) > sent)
-                if ended():
+                self.changed.wait_for(lambda: self.is_over(request, context) or len(self.events) > sent)
+                if self.is_over(request, context):
                     return
                 missed = self.events[sent:]
             yield from missed
             sent += len(missed)
+
+    def is_over(self, request, context):
+        return not context.is_active() or self.latest[request.gateway_client_id] is not context
 
     def wake(self):
         with self.changed:

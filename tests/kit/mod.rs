@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod device;
 pub mod fault_proxy;
+pub mod fed;
 pub mod frames;
 pub mod gateway;
 pub mod grpc;
