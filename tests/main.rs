@@ -34,6 +34,7 @@ mod session_keys;
 mod shared;
 mod store;
 mod subscriptions;
+mod tail;
 mod traces;
 mod unread;
 mod uploads;

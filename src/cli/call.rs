@@ -1,10 +1,7 @@
 //! `portcullis call`: one signed command from the shell.
 
-use crate::client::{
-    Answer, CallError, Client, Codec, Command, Device, DeviceFile, Dialect, Endpoint, HttpVersion, KeysUrl, Protocol,
-    Trust, parse_public_key, unix_ms,
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use super::caller::{Caller, CallerArgs, Outcome, misused, show_payload};
+use crate::client::{Answer, CallError, Command, Device, unix_ms};
 use bytes::Bytes;
 use clap::ValueEnum;
 use filters::api::units::Duration;
@@ -14,7 +11,6 @@ use std::{
     error::Error,
     fs,
     io::{self, Read as _, Write},
-    path::PathBuf,
     process::ExitCode,
     str::FromStr,
 };
@@ -31,33 +27,8 @@ pub struct CallArgs {
     message_type: String,
     /// The payload: text, @FILE, or - for standard input; empty where it is left out
     payload: Option<String>,
-    /// The gateway's edge listener
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
-    to: Endpoint,
-    /// The protocol to speak
-    #[arg(long, value_enum, default_value = "connect")]
-    protocol: Protocol,
-    /// How messages are written
-    #[arg(long, value_enum, default_value = "proto")]
-    codec: Codec,
-    /// The HTTP version; gRPC is always HTTP/2
-    #[arg(long, value_enum, default_value = "1.1")]
-    http: HttpVersion,
-    /// JSON file with the device's session, its private key and the gateway's public keys
-    #[arg(long, value_name = "FILE")]
-    device: PathBuf,
-    /// Verify answers with this key instead of those in the device file
-    #[arg(long, value_name = "BASE64|FILE")]
-    gateway_key: Option<String>,
-    /// Verify answers with the keys that the gateway publishes here instead of those in the device file
-    #[arg(long, value_name = "URL", conflicts_with = "gateway_key")]
-    gateway_keys: Option<KeysUrl>,
-    /// PEM file of the authorities to trust on https:// instead of the system's
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// How long the call may take
-    #[arg(long, default_value = "10s")]
-    deadline: Duration,
+    #[command(flatten)]
+    caller: CallerArgs,
     /// Send so many commands, one after the other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     times: u32,
@@ -86,15 +57,6 @@ enum Tamper {
 enum Timestamp {
     At(i64),
     FromNow(i64),
-}
-
-/// How a call ended, from good to bad; the number is the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    Verified = 0,
-    Failed = 1,
-    Usage = 2,
-    Unverified = 3,
 }
 
 impl FromStr for Timestamp {
@@ -132,23 +94,15 @@ pub async fn run(args: CallArgs) -> ExitCode {
 }
 
 async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<Outcome> {
-    let (mut device, payload, client) = match given(args) {
-        Ok(given) => given,
-        Err(fault) => {
-            writeln!(err, "{}", json!({ "usage": fault.to_string() }))?;
-            return Ok(Outcome::Usage);
-        }
+    let payload = payload(args.payload.as_deref().unwrap_or_default());
+    let prepared = match payload {
+        Ok(payload) => args.caller.caller().await.map(|caller| (caller, payload)),
+        Err(fault) => Err(misused(&*fault)),
     };
-    if let Some(url) = &args.gateway_keys {
-        match client.gateway_keys(url).await {
-            Ok(keys) => device.gateway_keys = keys,
-            Err(fault) => {
-                writeln!(err, "{}", json!({ "failed": fault.to_string() }))?;
-                return Ok(Outcome::Failed);
-            }
-        }
-    }
-    let dialect = Dialect { protocol: args.protocol, codec: args.codec, http: args.http };
+    let (Caller { device, client, dialect }, payload) = match prepared {
+        Ok(prepared) => prepared,
+        Err((outcome, why)) => return writeln!(err, "{why}").map(|()| outcome),
+    };
     let mut worst = Outcome::Verified;
     let mut request = None;
     for _ in 0..if args.repeat_id { args.times.max(2) } else { args.times } {
@@ -156,7 +110,7 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
             Some(request) if args.repeat_id => request,
             slot => slot.insert(signed(args, &device, &payload).map_err(io::Error::other)?),
         };
-        let outcome = match client.call(&args.to, dialect, request).await {
+        let outcome = match client.call(&args.caller.to, dialect, request).await {
             Ok(answer) => show(&device, request, &answer, out, err)?,
             Err(fault) => {
                 writeln!(err, "{}", shown_fault(&fault, &request.request_id))?;
@@ -166,25 +120,6 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
         worst = worst.max(outcome);
     }
     Ok(worst)
-}
-
-/// What the arguments name: the device, the payload, and a client that trusts whom it should.
-fn given(args: &CallArgs) -> Result<(Device, Bytes, Client), Box<dyn Error>> {
-    let named = |fault: &dyn Error| format!("{}: {fault}", args.device.display());
-    let file = DeviceFile::load(&args.device).map_err(|fault| named(&fault))?;
-    let mut device = file.device().map_err(|fault| named(&fault))?;
-    if let Some(given) = &args.gateway_key {
-        let key = parse_public_key(given)
-            .or_else(|fault| fs::read_to_string(given).map_or(Err(fault), |text| parse_public_key(&text)));
-        device.gateway_keys.only = Some(key?);
-    }
-    let trust = match &args.ca {
-        Some(file) => Trust::in_file(file)?,
-        None if args.to.is_tls() || args.gateway_keys.as_ref().is_some_and(KeysUrl::is_tls) => Trust::of_the_system()?,
-        None => Trust::nobody(),
-    };
-    let payload = payload(args.payload.as_deref().unwrap_or_default())?;
-    Ok((device, payload, Client::new(args.deadline.get(), &trust)))
 }
 
 fn payload(given: &str) -> Result<Bytes, Box<dyn Error>> {
@@ -242,12 +177,8 @@ fn show(
         "timestamp_ms": response.timestamp_ms,
         "key_id": response.key_id,
     });
-    let (name, payload) = match serde_json::from_slice(&response.payload_bytes) {
-        Ok(payload) => ("payload", payload),
-        Err(_) => ("payload_base64", Value::from(STANDARD.encode(&response.payload_bytes))),
-    };
     if let Some(shown) = shown.as_object_mut() {
-        shown.insert(name.to_owned(), payload);
+        show_payload(shown, &response.payload_bytes);
     }
     writeln!(out, "{shown}")?;
     Ok(Outcome::Verified)

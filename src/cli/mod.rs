@@ -1,8 +1,10 @@
 //! The command line.
 
 pub mod call;
+mod caller;
 pub mod check;
 mod demo;
+pub mod events;
 mod routes;
 mod run;
 pub mod schema;
@@ -33,6 +35,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Sends a signed command and verifies the answer.
     Call(Box<call::CallArgs>),
+    /// Works with the events that a device is pushed.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
 }
 
 /// How long the process stays for whoever reads its log.
@@ -51,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Routes(args) => routes::routes(&args),
         Command::Demo(args) => demo::demo(args),
         Command::Call(args) => on_runtime(1, call::run(*args)),
+        Command::Events(command) => on_runtime(1, events::run(command)),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use prost::Message as _;
 use proto::{
-    edge::v1::ExecuteCommandRequest,
+    edge::v1::{ExecuteCommandRequest, SubscribeEventsRequest, SubscribeOptions},
     signing::{Markers, RequestFields},
 };
 use sha2::{Digest as _, Sha256};
@@ -94,6 +95,28 @@ impl Device {
         };
         self.sign_envelope(&mut request);
         request
+    }
+
+    /// A signed request of now for a stream of events.
+    ///
+    /// # Errors
+    /// Where the operating system gives no randomness.
+    pub fn sign_subscription(&self, options: &SubscribeOptions) -> Result<SubscribeEventsRequest, getrandom::Error> {
+        let request = self.sign(&Command::new("gateway.subscribe", options.encode_to_vec())?);
+        // Field by field the same message.
+        let ExecuteCommandRequest { protocol_version, device_session_id, message_type, timestamp_ms, .. } = request;
+        let ExecuteCommandRequest { request_id, payload_bytes, payload_hash, signature, trace_id, .. } = request;
+        Ok(SubscribeEventsRequest {
+            protocol_version,
+            device_session_id,
+            message_type,
+            timestamp_ms,
+            request_id,
+            payload_bytes,
+            payload_hash,
+            signature,
+            trace_id,
+        })
     }
 
     /// Signs an envelope over its fields as they stand, wrong ones too.

@@ -12,14 +12,15 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_TYPE, TE},
 };
-use prost::Message as _;
+use prost::Message;
 use proto::edge::v1::{ExecuteCommandRequest, ExecuteCommandResponse};
+use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 
 /// A protocol of the edge API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
-    /// Connect, unary over POST.
+    /// Connect, over POST.
     Connect,
     /// gRPC; always HTTP/2.
     Grpc,
@@ -98,6 +99,16 @@ impl Dialect {
         }
     }
 
+    /// The media type of a stream, both ways: only Connect has another for it.
+    #[must_use]
+    pub fn stream_content_type(self) -> &'static str {
+        match (self.protocol, self.codec) {
+            (Protocol::Connect, Codec::Proto) => "application/connect+proto",
+            (Protocol::Connect, Codec::Json) => "application/connect+json",
+            _ => self.content_type(),
+        }
+    }
+
     /// The headers of a request.
     #[must_use]
     pub fn headers(self) -> HeaderMap {
@@ -117,19 +128,35 @@ impl Dialect {
         headers
     }
 
+    /// The headers of a request for a stream.
+    #[must_use]
+    pub fn stream_headers(self) -> HeaderMap {
+        let mut headers = self.headers();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.stream_content_type()));
+        headers
+    }
+
     /// The body of a request.
     ///
     /// # Errors
     /// Where the message has no JSON form or is over 4 GiB.
     pub fn body(self, request: &ExecuteCommandRequest) -> Result<Bytes, CallError> {
-        let message = match self.codec {
-            Codec::Proto => request.encode_to_vec(),
-            Codec::Json => serde_json::to_vec(request).map_err(malformed)?,
-        };
         match self.protocol {
-            Protocol::Connect => Ok(message.into()),
-            Protocol::Grpc | Protocol::GrpcWeb => frame::encode(&message).map_err(malformed),
-            Protocol::GrpcWebText => Ok(BASE64.encode(frame::encode(&message).map_err(malformed)?).into()),
+            Protocol::Connect => Ok(self.encode(request)?.into()),
+            _ => self.framed(request),
+        }
+    }
+
+    /// The body of a request for a stream: one message in its frame, in every protocol.
+    pub(super) fn framed(self, request: &(impl Message + Serialize)) -> Result<Bytes, CallError> {
+        let framed = frame::encode(&self.encode(request)?).map_err(malformed)?;
+        Ok(if self.protocol == Protocol::GrpcWebText { BASE64.encode(framed).into() } else { framed })
+    }
+
+    fn encode(self, message: &(impl Message + Serialize)) -> Result<Vec<u8>, CallError> {
+        match self.codec {
+            Codec::Proto => Ok(message.encode_to_vec()),
+            Codec::Json => serde_json::to_vec(message).map_err(malformed),
         }
     }
 
@@ -154,7 +181,7 @@ impl Dialect {
         if status != StatusCode::OK {
             return Err(CallError::Refused(Box::new(Refused::from_connect(status, &headers, &body)?)));
         }
-        self.expect_content_type(&headers)?;
+        self.expect_media_type(&headers, self.content_type())?;
         Ok(Answer { response: self.decode(&body)?, headers })
     }
 
@@ -186,12 +213,11 @@ impl Dialect {
         if *status != StatusCode::OK {
             return Err(CallError::Malformed(format!("{:?} with status {status}", self.protocol)));
         }
-        self.expect_content_type(headers)
+        self.expect_media_type(headers, self.content_type())
     }
 
-    fn expect_content_type(self, headers: &HeaderMap) -> Result<(), CallError> {
+    pub(super) fn expect_media_type(self, headers: &HeaderMap, expected: &str) -> Result<(), CallError> {
         let got = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let expected = self.content_type();
         let (got, parameters) = got.split_once(';').unwrap_or((got, ""));
         let charset = parameters.trim();
         // `application/grpc` alone means its protobuf codec, in every one of these protocols.
@@ -209,9 +235,9 @@ impl Dialect {
         }
     }
 
-    fn decode(self, message: &Bytes) -> Result<ExecuteCommandResponse, CallError> {
+    pub(super) fn decode<T: Message + Default + DeserializeOwned>(self, message: &Bytes) -> Result<T, CallError> {
         match self.codec {
-            Codec::Proto => ExecuteCommandResponse::decode(message.clone()).map_err(malformed),
+            Codec::Proto => T::decode(message.clone()).map_err(malformed),
             Codec::Json => proto::json::read(message).map_err(malformed),
         }
     }

@@ -50,7 +50,7 @@ pub struct Refused {
     pub retry_after_seconds: Option<u64>,
     /// What is left of the tightest budget.
     pub rate_limit: Option<RateLimit>,
-    /// The HTTP status; 200 in gRPC and gRPC-Web.
+    /// The HTTP status; 200 in gRPC and gRPC-Web, and of streams in Connect.
     pub http_status: u16,
 }
 
@@ -102,6 +102,11 @@ struct ConnectError {
 }
 
 #[derive(Deserialize)]
+struct ConnectEnd {
+    error: Option<ConnectError>,
+}
+
+#[derive(Deserialize)]
 struct ConnectDetail {
     r#type: String,
     value: String,
@@ -147,7 +152,17 @@ impl Refused {
             return Ok(refused);
         }
         let malformed = |fault| CallError::Malformed(format!("status {status} without a Connect error: {fault}"));
-        let error: ConnectError = serde_json::from_slice(body).map_err(malformed)?;
+        Self::of_connect(serde_json::from_slice(body).map_err(malformed)?, headers, status)
+    }
+
+    /// From what ends a stream in Connect; `None` where that says that all went well.
+    pub(super) fn from_connect_end(headers: &HeaderMap, end: &[u8]) -> Result<Option<Self>, CallError> {
+        let malformed = |fault| CallError::Malformed(format!("the end of the stream: {fault}"));
+        let ConnectEnd { error } = serde_json::from_slice(end).map_err(malformed)?;
+        error.map(|error| Self::of_connect(error, headers, StatusCode::OK)).transpose()
+    }
+
+    fn of_connect(error: ConnectError, headers: &HeaderMap, status: StatusCode) -> Result<Self, CallError> {
         let mut details = Details::default();
         for detail in error.details {
             let value = decode_base64(&detail.value)?;

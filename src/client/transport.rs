@@ -2,8 +2,9 @@
 
 use super::{Answer, CallError, Dialect, HttpVersion, Trust};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, uri::PathAndQuery};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -83,7 +84,7 @@ pub struct Reply {
 pub struct Client {
     http1: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     http2: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    deadline: Duration,
+    pub(super) deadline: Duration,
 }
 
 impl Default for Client {
@@ -144,19 +145,40 @@ impl Client {
         *request.method_mut() = method;
         *request.uri_mut() = endpoint.at(path)?;
         *request.headers_mut() = headers;
+        let answered = async { read(self.request(version, request).await?).await };
+        tokio::time::timeout(self.deadline, answered).await.map_err(|_| CallError::Deadline(self.deadline))?
+    }
+
+    /// The head of the answer to a POST, with its body to be read.
+    pub(super) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        version: HttpVersion,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.at(path)?;
+        *request.headers_mut() = headers;
+        self.request(version, request).await
+    }
+
+    async fn request(
+        &self,
+        version: HttpVersion,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, CallError> {
         let client = match version {
             HttpVersion::Http1 => &self.http1,
             HttpVersion::Http2 => &self.http2,
         };
-        let answered = async {
-            let response = client.request(request).await.map_err(|fault| CallError::Unreachable(causes(&fault)))?;
-            read(response).await
-        };
-        tokio::time::timeout(self.deadline, answered).await.map_err(|_| CallError::Deadline(self.deadline))?
+        client.request(request).await.map_err(|fault| CallError::Unreachable(causes(&fault)))
     }
 }
 
-async fn read(response: http::Response<hyper::body::Incoming>) -> Result<Reply, CallError> {
+pub(super) async fn read(response: Response<Incoming>) -> Result<Reply, CallError> {
     let (head, body) = response.into_parts();
     let collected = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let collected = collected.map_err(|fault| CallError::Malformed(causes(fault.as_ref())))?;
@@ -165,7 +187,7 @@ async fn read(response: http::Response<hyper::body::Incoming>) -> Result<Reply, 
 }
 
 /// A fault with everything beneath it: hyper's own words alone are "client error (Connect)".
-fn causes(fault: &(dyn Error + 'static)) -> String {
+pub(super) fn causes(fault: &(dyn Error + 'static)) -> String {
     let all = std::iter::successors(Some(fault), |&fault| fault.source());
     all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

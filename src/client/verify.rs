@@ -1,24 +1,27 @@
-//! What an answer must hold before it is believed.
+//! What an answer or an event must hold before it is believed.
 
-use super::Device;
+use super::{Device, GatewayKeys};
 use ed25519_dalek::Signature;
 use proto::{
-    edge::v1::{ExecuteCommandRequest, ExecuteCommandResponse},
-    signing::ResponseFields,
+    edge::v1::{Event, ExecuteCommandRequest, ExecuteCommandResponse},
+    signing::{EventFields, ResponseFields},
 };
 use sha2::{Digest as _, Sha256};
 
-/// Why an answer is not to be believed.
+/// The only one there is.
+const PROTOCOL_VERSION: &str = "v1";
+
+/// Why an answer or an event is not to be believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
     /// It answers another request.
     #[error("the answer is for request {0:?}")]
     RequestId(String),
     /// It speaks another version.
-    #[error("the answer has protocol version {0:?}")]
+    #[error("it has protocol version {0:?}")]
     ProtocolVersion(String),
     /// Its payload is not the one that was hashed.
-    #[error("the payload does not have the answer's payload_hash")]
+    #[error("the payload does not have its payload_hash")]
     PayloadHash,
     /// It was signed with a key that this device does not know.
     #[error("no key of the gateway is known by the key_id {0:?}")]
@@ -26,6 +29,12 @@ pub enum Unverified {
     /// The signature does not hold.
     #[error("the signature does not verify")]
     Signature,
+    /// The event is addressed to another user.
+    #[error("the event is for user {0:?}")]
+    Subject(String),
+    /// Heartbeats are unsigned, so there is nothing else in them.
+    #[error("a heartbeat with something in it")]
+    Heartbeat,
 }
 
 impl Device {
@@ -40,12 +49,7 @@ impl Device {
         if response.protocol_version != request.protocol_version {
             return Err(Unverified::ProtocolVersion(response.protocol_version.clone()));
         }
-        if Sha256::digest(&response.payload_bytes).as_slice() != response.payload_hash {
-            return Err(Unverified::PayloadHash);
-        }
-        let key = self.gateway_keys.find(&response.key_id);
-        let key = key.ok_or_else(|| Unverified::KeyUnknown(response.key_id.clone()))?;
-        let signature = Signature::from_slice(&response.signature).map_err(|_| Unverified::Signature)?;
+        let signed = Signed::of(&response.payload_bytes, &response.payload_hash, &response.key_id, &response.signature);
         let fields = ResponseFields {
             protocol_version: &response.protocol_version,
             device_session_id: &request.device_session_id,
@@ -54,7 +58,53 @@ impl Device {
             result_code: &response.result_code,
             payload_hash: &response.payload_hash,
         };
-        key.verify_strict(&fields.input(&self.markers.response), &signature).map_err(|_| Unverified::Signature)
+        signed.verify(&self.gateway_keys, &fields.input(&self.markers.response))
+    }
+
+    /// Holds an event against the gateway's key. Whom it is for is not looked at.
+    ///
+    /// # Errors
+    /// The first thing about it that does not hold.
+    pub fn verify_event(&self, event: &Event) -> Result<(), Unverified> {
+        if event.protocol_version != PROTOCOL_VERSION {
+            return Err(Unverified::ProtocolVersion(event.protocol_version.clone()));
+        }
+        let signed = Signed::of(&event.payload_bytes, &event.payload_hash, &event.key_id, &event.signature);
+        let fields = EventFields {
+            protocol_version: &event.protocol_version,
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            timestamp_ms: event.timestamp_ms,
+            request_id: &event.request_id,
+            subject: &event.subject,
+            position: &event.position,
+            payload_hash: &event.payload_hash,
+        };
+        signed.verify(&self.gateway_keys, &fields.input(&self.markers.event))
+    }
+}
+
+/// What answers and events have in common.
+struct Signed<'a> {
+    payload: &'a [u8],
+    payload_hash: &'a [u8],
+    key_id: &'a str,
+    signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    fn of(payload: &'a [u8], payload_hash: &'a [u8], key_id: &'a str, signature: &'a [u8]) -> Self {
+        Self { payload, payload_hash, key_id, signature }
+    }
+
+    /// Whether the payload has its hash, and the signature of `input` holds.
+    fn verify(&self, keys: &GatewayKeys, input: &[u8]) -> Result<(), Unverified> {
+        if Sha256::digest(self.payload).as_slice() != self.payload_hash {
+            return Err(Unverified::PayloadHash);
+        }
+        let key = keys.find(self.key_id).ok_or_else(|| Unverified::KeyUnknown(self.key_id.to_owned()))?;
+        let signature = Signature::from_slice(self.signature).map_err(|_| Unverified::Signature)?;
+        key.verify_strict(input, &signature).map_err(|_| Unverified::Signature)
     }
 }
 
@@ -114,6 +164,57 @@ mod tests {
         check(|r| r.timestamp_ms = 6, &Unverified::Signature);
         check(|r| r.signature = Bytes::from_static(&[0; 63]), &Unverified::Signature);
         check(|r| r.signature = Bytes::from_static(&[0; 64]), &Unverified::Signature);
+    }
+
+    fn event() -> (Device, Event) {
+        let (device, ..) = exchange();
+        let payload_hash = Sha256::digest(b"{}");
+        let fields = EventFields {
+            protocol_version: "v1",
+            event_id: "event-1",
+            event_type: "user.account.renamed",
+            timestamp_ms: 5,
+            request_id: "req-1",
+            subject: "user-1",
+            position: "c1",
+            payload_hash: &payload_hash,
+        };
+        let signature = SigningKey::from_bytes(&[7; 32]).sign(&fields.input("edge-event-v1"));
+        let event = Event {
+            protocol_version: "v1".to_owned(),
+            event_type: "user.account.renamed".to_owned(),
+            event_id: "event-1".to_owned(),
+            timestamp_ms: 5,
+            request_id: "req-1".to_owned(),
+            trace_id: "not signed".to_owned(),
+            payload_bytes: Bytes::from_static(b"{}"),
+            payload_hash: Bytes::copy_from_slice(&payload_hash),
+            signature: Bytes::copy_from_slice(&signature.to_bytes()),
+            subject: "user-1".to_owned(),
+            position: "c1".to_owned(),
+            key_id: "main".to_owned(),
+        };
+        (device, event)
+    }
+
+    #[test]
+    fn of_an_event_everything_but_the_trace_is_signed() {
+        fn check(change: impl Fn(&mut Event), expected: &Result<(), Unverified>) {
+            let (device, mut event) = event();
+            change(&mut event);
+            assert_eq!(device.verify_event(&event), *expected);
+        }
+        check(|e| e.trace_id.clear(), &Ok(()));
+        check(|e| e.protocol_version = "v2".to_owned(), &Err(Unverified::ProtocolVersion("v2".to_owned())));
+        check(|e| e.payload_bytes = Bytes::from_static(b"[]"), &Err(Unverified::PayloadHash));
+        check(|e| e.key_id.clear(), &Err(Unverified::KeyUnknown(String::new())));
+        check(|e| e.event_id.push('0'), &Err(Unverified::Signature));
+        check(|e| e.event_type.push('0'), &Err(Unverified::Signature));
+        check(|e| e.timestamp_ms = 6, &Err(Unverified::Signature));
+        check(|e| e.request_id.clear(), &Err(Unverified::Signature));
+        check(|e| e.subject.clear(), &Err(Unverified::Signature));
+        check(|e| e.position = "c2".to_owned(), &Err(Unverified::Signature));
+        check(|e| e.signature.clear(), &Err(Unverified::Signature));
     }
 
     #[test]

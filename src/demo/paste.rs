@@ -43,7 +43,8 @@ impl Paste {
         narrator: &mut Narrator,
     ) -> io::Result<()> {
         let Gateway { public, edge, admin } = gateway;
-        let call = format!("{program} call --to {edge} --device {}", shown(&self.device_file));
+        let caller = format!("--to {edge} --device {}", shown(&self.device_file));
+        let call = format!("{program} call {caller}");
         narrator.chapter("Now you: the gateway stays up; mails are printed here");
         for (what, line) in [
             (
@@ -58,9 +59,18 @@ impl Paste {
             ("the keys that answers verify with", format!("curl -s {public}/.well-known/jwks.json")),
             ("over gRPC, with a payload", format!("{call} --protocol grpc user.games.open '{{\"title\":\"Go\"}}'")),
             ("the same request twice", format!("{call} --repeat-id user.account.get")),
+            ("the device's events, as they come", format!("{program} events tail {caller}")),
+            (
+                "something to hear of, from another terminal",
+                format!("{call} user.account.rename '{{\"display_name\":\"Augusta\"}}'"),
+            ),
             ("a flood", format!("{call} --times 60 user.account.get")),
             ("a captured command, too late", format!("{call} --timestamp -120s user.account.get")),
             ("what the gateway counted", format!("curl -s {admin}/metrics")),
+            (
+                "the device signs out: its streams end, and what is in flight, so perhaps this call too",
+                format!("{call} user.session.revoke"),
+            ),
         ] {
             narrator.line(&format!("\n  # {what}\n  {line}"));
         }

@@ -61,6 +61,7 @@ impl Stage {
             "DEMO_EDGE" => Some(edge.to_string()),
             "DEMO_ADMIN" => Some(admin.to_string()),
             "DEMO_BACKEND" => Some(format!("http://{}", self.backend.address())),
+            "DEMO_PUSH" => Some(format!("http://{}", self.backend.push_address())),
             "DEMO_SIGNER" => Some(self.signer_pem.clone()),
             _ => None,
         }
@@ -96,7 +97,7 @@ mod tests {
         let stage = Stage::set(Ports::default()).await.unwrap();
         let names = GATEWAY_YAML.split("${").skip(1).map(|rest| rest.split_once('}').unwrap().0);
         let names: Vec<_> = names.chain(["DEMO_SIGNER"]).collect();
-        assert_eq!(names.len(), 5, "{names:?}");
+        assert_eq!(names.len(), 6, "{names:?}");
         for name in names {
             assert!(stage.variable(name).is_some(), "{name}");
         }

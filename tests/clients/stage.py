@@ -1,10 +1,7 @@
-#!/usr/bin/env python3
-"""Starts a backend and the gateway of PORTCULLIS in front of it, runs a suite against them and ends with its exit code.
+"""What the suites' scenes are made of: servers, the gateway of PORTCULLIS, and the suite itself.
 
-    stage.py COMMAND...
-
-The suite finds in its environment: EDGE, the URL of the edge API; GATEWAY_PUBLIC_KEY, the base64 of the raw key that
-answers are to be verified with; SESSION_BUDGET, how many commands a session may send, which gateway.yaml finds too.
+A suite finds in its environment: GATEWAY_PUBLIC_KEY, the base64 of the raw key that answers and events are to be
+verified with; SESSION_BUDGET, how many commands a session may send, which a gateway's configuration finds too.
 """
 
 import base64
@@ -16,9 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
-
-import backend
 
 READY_SECONDS = 20
 SUITE_SECONDS = 120
@@ -95,20 +89,3 @@ def run(command, **variables):
         return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, timeout=SUITE_SECONDS).returncode
     except subprocess.TimeoutExpired:
         sys.exit(f"The suite did not end within {SUITE_SECONDS} s.")
-
-
-def main():
-    if "PORTCULLIS" not in os.environ or len(sys.argv) < 2:
-        sys.exit("Usage: PORTCULLIS=target/debug/portcullis stage.py COMMAND...")
-    end_with_exit()
-    configuration = Path(__file__).with_name("gateway.yaml")
-    with (
-        serving(backend.listen()) as backend_url,
-        serving_gateway(configuration, BACKEND=backend_url) as listeners,
-    ):
-        code = run(sys.argv[1:], EDGE=f"http://{listeners['edge']}")
-    sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ pub mod authority;
 pub mod backend;
 pub mod device;
 pub mod fault_proxy;
+pub mod fed;
 pub mod frames;
 pub mod gateway;
 pub mod grpc;

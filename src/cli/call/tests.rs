@@ -1,4 +1,6 @@
 use super::*;
+use crate::client::DeviceFile;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Parser;
 use ed25519_dalek::{Signer as _, SigningKey};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};

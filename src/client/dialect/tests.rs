@@ -109,7 +109,8 @@ fn compressed_messages_are_refused_since_none_were_asked_for() {
 fn media_types_may_be_short_or_name_their_charset() {
     fn check(protocol: Protocol, codec: Codec, content_type: &'static str, good: bool) {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        let taken = Dialect::new(protocol, codec).expect_content_type(&headers).is_ok();
+        let dialect = Dialect::new(protocol, codec);
+        let taken = dialect.expect_media_type(&headers, dialect.content_type()).is_ok();
         assert_eq!(taken, good, "{content_type}");
     }
     check(Protocol::Grpc, Codec::Proto, "application/grpc", true);

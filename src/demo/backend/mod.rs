@@ -1,8 +1,9 @@
-//! The stand-in backend: what CONTRACT section 4 asks of one, in this process, on loopback, in memory.
+//! The stand-in backend: what CONTRACT sections 4 and 5 ask of one, in this process, on loopback, in memory.
 //!
 //! It keeps nothing beyond its own life and the newest entries of each kind, so it can stay up.
 
 mod bounded;
+mod push;
 mod reply;
 mod routes;
 mod state;
@@ -17,12 +18,13 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use push::Journal;
 use reply::Failure;
 use state::State;
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc, oneshot},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -42,6 +44,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(2);
 /// Mails that nobody took out of the box; further ones are lost, as mails are.
 const MAILBOX_MAX: usize = 64;
 
+/// Events that a gateway may have missed and still gets.
+const EVENTS_MAX: usize = 1_024;
+
 /// What the backend would have sent by e-mail.
 pub type Mailbox = mpsc::Receiver<Mail>;
 
@@ -49,62 +54,66 @@ pub type Mailbox = mpsc::Receiver<Mail>;
 #[derive(Debug)]
 pub struct Backend {
     address: SocketAddr,
+    push_address: SocketAddr,
     state: Arc<State>,
-    stop: oneshot::Sender<()>,
-    accepting: JoinHandle<()>,
+    stop: watch::Sender<()>,
+    serving: [JoinHandle<()>; 2],
 }
 
 impl Backend {
-    /// Starts it on a free port of 127.0.0.1.
+    /// Starts it on two free ports of 127.0.0.1.
     ///
     /// # Errors
     /// Where no port can be bound.
     pub async fn start() -> io::Result<(Self, Mailbox)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+        let push_listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (address, push_address) = (listener.local_addr()?, push_listener.local_addr()?);
         let (outbox, mailbox) = mpsc::channel(MAILBOX_MAX);
-        let state = Arc::new(State::new(outbox));
-        let (stop, stopped) = oneshot::channel();
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&state), stopped));
-        Ok((Self { address, state, stop, accepting }, mailbox))
+        let journal = Journal::new(format!("{:016x}", getrandom::u64().map_err(io::Error::other)?), EVENTS_MAX);
+        let state = Arc::new(State::new(outbox, Arc::clone(&journal)));
+        let (stop, stopped) = watch::channel(());
+        let rest = tokio::spawn(accept(listener, Arc::clone(&state), stopped.clone()));
+        let push = tokio::spawn(push::serve(push_listener, journal, stopped));
+        Ok((Self { address, push_address, state, stop, serving: [rest, push] }, mailbox))
     }
 
-    /// Where it listens.
+    /// Where it answers over REST.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// Where it serves `push.v1.Push`.
+    #[must_use]
+    pub fn push_address(&self) -> SocketAddr {
+        self.push_address
+    }
+
     /// Revokes a device session from the backend's side; false where there is none of this id.
     #[must_use]
     pub fn revoke(&self, device_session_id: &str) -> bool {
-        self.state.revoke(device_session_id).is_ok()
+        self.state.revoke(device_session_id, "revoked by the operator").is_ok()
     }
 
     /// Ends it: no new connections, and what is being answered is finished.
     pub async fn stop(self) {
-        // Both fail only where the task is gone already.
-        let _ = self.stop.send(());
-        let _ = self.accepting.await;
+        drop(self.stop);
+        for task in self.serving {
+            // A task that has panicked has ended too.
+            let _ = task.await;
+        }
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::Receiver<()>) {
+async fn accept(listener: TcpListener, state: Arc<State>, mut stopped: watch::Receiver<()>) {
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (stream, place) = tokio::select! {
             // A dropped handle ends it too.
-            _ = &mut stopped => break,
-            accepted = accept_one(&listener, &places) => match accepted {
-                Ok(accepted) => accepted,
-                Err(fault) => {
-                    tracing::warn!(%fault, "the stand-in backend cannot accept");
-                    // Out of descriptors: accepting again at once would spin until one is free.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
+            _ = stopped.changed() => break,
+            accepted = accept_one(&listener, &places) => accepted,
         };
         let state = Arc::clone(&state);
         let service = service_fn(move |request| serve(Arc::clone(&state), request));
@@ -124,14 +133,24 @@ async fn accept(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::
     }
 }
 
-async fn accept_one(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
+/// The next connection, once there is a place for it.
+async fn accept_one(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let accepted = async || -> io::Result<_> {
+        let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, place))
+    };
+    loop {
+        match accepted().await {
+            Ok(accepted) => return accepted,
+            Err(fault) => {
+                tracing::warn!(%fault, "the stand-in backend cannot accept");
+                // Out of descriptors: accepting again at once would spin until one is free.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
 }
 
 async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -2,7 +2,7 @@
 
 use super::{
     reply::{Failure, Reply},
-    state::{Account, CODE_LIFE, State},
+    state::{CODE_LIFE, Cause, State},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -81,14 +81,17 @@ fn user(state: &State, method: &str, rest: &str, request: &Request<Bytes>) -> Re
     let user_id = header(request.headers(), "x-user-id")?;
     let body = request.body();
     match (method, rest) {
-        ("GET", "account") => Ok(account(user_id, &state.account(user_id)?)),
-        ("PATCH", "account") => Ok(account(user_id, &state.rename(user_id, &parsed::<Rename>(body)?.display_name)?)),
+        ("GET", "account") => Ok(Reply::ok(state.account(user_id)?.shown(user_id))),
+        ("PATCH", "account") => {
+            let Rename { display_name } = parsed(body)?;
+            Ok(Reply::ok(state.rename(user_id, &display_name, cause(request.headers()))?.shown(user_id)))
+        }
         ("POST", "games") => {
-            let (id, game) = state.open_game(user_id, &parsed::<OpenGame>(body)?.title)?;
-            Ok(Reply::created(json!({ "game_id": id, "title": game.title })))
+            let OpenGame { title } = parsed(body)?;
+            Ok(Reply::created(state.open_game(user_id, &title, cause(request.headers()))?))
         }
         ("POST", "session/revoke") => {
-            state.revoke(header(request.headers(), "x-device-session-id")?)?;
+            state.revoke(header(request.headers(), "x-device-session-id")?, "signed out")?;
             Ok(Reply::ok(json!({ "status": "revoked" })))
         }
         ("GET", _) => {
@@ -99,8 +102,11 @@ fn user(state: &State, method: &str, rest: &str, request: &Request<Bytes>) -> Re
     }
 }
 
-fn account(user_id: &str, account: &Account) -> Reply {
-    Reply::ok(json!({ "user_id": user_id, "email": account.email, "display_name": account.display_name }))
+/// What the gateway says of the request that it passes on; of a `traceparent` (W3C Trace Context) its trace id.
+fn cause(headers: &HeaderMap) -> Cause<'_> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let trace_id = text("traceparent").split('-').nth(1).unwrap_or_default();
+    Cause { request_id: text("x-request-id"), trace_id }
 }
 
 fn report(state: &State, id: &str, owner: &str, query: Option<&str>) -> Result<Reply, Failure> {

@@ -1,12 +1,15 @@
 //! What the backend knows: challenges, sessions, accounts, games.
 
-use super::{bounded::Bounded, reply::Failure};
+use super::{bounded::Bounded, push::Journal, reply::Failure};
+use crate::client::unix_ms;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::VerifyingKey;
+use proto::push::v1::{ClientEvent, SessionInvalidation, push_event::Kind};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{
     fmt::Write as _,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
@@ -59,6 +62,13 @@ pub(super) struct Game {
     pub(super) title: String,
 }
 
+/// The request behind a change, as the gateway has named it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cause<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) trace_id: &'a str,
+}
+
 struct Tables {
     challenges: Bounded<Challenge>,
     sessions: Bounded<Session>,
@@ -66,10 +76,12 @@ struct Tables {
     games: Bounded<Game>,
 }
 
-/// Everything, behind one lock: no call holds it for longer than a look-up.
+/// Everything, behind one lock: no call holds it for longer than a look-up. A change is told under it, so that
+/// events come in the order of what they tell.
 pub(super) struct State {
     tables: Mutex<Tables>,
     outbox: mpsc::Sender<Mail>,
+    journal: Arc<Journal>,
 }
 
 impl std::fmt::Debug for State {
@@ -79,14 +91,14 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    pub(super) fn new(outbox: mpsc::Sender<Mail>) -> Self {
+    pub(super) fn new(outbox: mpsc::Sender<Mail>, journal: Arc<Journal>) -> Self {
         let tables = Tables {
             challenges: Bounded::new(ENTRIES_MAX),
             sessions: Bounded::new(ENTRIES_MAX),
             accounts: Bounded::new(ENTRIES_MAX),
             games: Bounded::new(ENTRIES_MAX),
         };
-        Self { tables: Mutex::new(tables), outbox }
+        Self { tables: Mutex::new(tables), outbox, journal }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -135,10 +147,13 @@ impl State {
         self.tables().sessions.get(id).cloned().ok_or(Failure::new(404, "session.unknown", "No such session"))
     }
 
-    pub(super) fn revoke(&self, id: &str) -> Result<(), Failure> {
+    pub(super) fn revoke(&self, id: &str, reason: &str) -> Result<(), Failure> {
         let mut tables = self.tables();
         let session = tables.sessions.get_mut(id);
         session.ok_or(Failure::new(404, "session.unknown", "No such session"))?.revoked = true;
+        let (device_session_id, reason) = (id.to_owned(), reason.to_owned());
+        let invalidation = SessionInvalidation { device_session_id, reason, ..SessionInvalidation::default() };
+        self.journal.push(Kind::SessionInvalidation(invalidation));
         Ok(())
     }
 
@@ -146,25 +161,52 @@ impl State {
         self.tables().accounts.get(user_id).cloned().ok_or(Failure::new(404, "user.unknown", "No such user"))
     }
 
-    pub(super) fn rename(&self, user_id: &str, display_name: &str) -> Result<Account, Failure> {
+    pub(super) fn rename(&self, user_id: &str, display_name: &str, cause: Cause<'_>) -> Result<Account, Failure> {
         let display_name = valid_name(display_name)?;
+        let event_id = fresh_id("event")?;
         let mut tables = self.tables();
         let account = tables.accounts.get_mut(user_id).ok_or(Failure::new(404, "user.unknown", "No such user"))?;
         account.display_name = display_name;
+        self.tell(user_id, "user.account.renamed", event_id, &account.shown(user_id), cause);
         Ok(account.clone())
     }
 
-    pub(super) fn open_game(&self, owner: &str, title: &str) -> Result<(String, Game), Failure> {
+    /// Gives what the owner may see of it.
+    pub(super) fn open_game(&self, owner: &str, title: &str, cause: Cause<'_>) -> Result<Value, Failure> {
         let game = Game { owner: owner.to_owned(), title: valid_name(title)? };
-        let id = fresh_id("game")?;
-        self.tables().games.insert(id.clone(), game.clone());
-        Ok((id, game))
+        let (id, event_id) = (fresh_id("game")?, fresh_id("event")?);
+        let shown = json!({ "game_id": id, "title": game.title });
+        let mut tables = self.tables();
+        tables.games.insert(id, game);
+        self.tell(owner, "user.games.opened", event_id, &shown, cause);
+        Ok(shown)
     }
 
     /// A game of this owner: those of others do not exist for them.
     pub(super) fn game(&self, id: &str, owner: &str) -> Result<Game, Failure> {
         let game = self.tables().games.get(id).filter(|game| game.owner == owner).cloned();
         game.ok_or(Failure::new(404, "game.unknown", "No such game"))
+    }
+
+    /// Pushes an event to the devices of a user.
+    fn tell(&self, user_id: &str, kind: &str, event_id: String, payload: &Value, cause: Cause<'_>) {
+        self.journal.push(Kind::ClientEvent(ClientEvent {
+            user_id: user_id.to_owned(),
+            kind: kind.to_owned(),
+            payload: payload.to_string().into(),
+            event_id,
+            request_id: cause.request_id.to_owned(),
+            trace_id: cause.trace_id.to_owned(),
+            timestamp_ms: unix_ms(),
+            ..ClientEvent::default()
+        }));
+    }
+}
+
+impl Account {
+    /// What its user may see of it.
+    pub(super) fn shown(&self, user_id: &str) -> Value {
+        json!({ "user_id": user_id, "email": self.email, "display_name": self.display_name })
     }
 }
 

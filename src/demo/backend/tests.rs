@@ -1,16 +1,18 @@
 use super::*;
-use crate::client::{Client, Endpoint, HttpVersion};
+use crate::client::{self, Client, HttpVersion};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::SigningKey;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proto::push::v1::{PushEvent, SubscribePushRequest, push_client::PushClient, push_event::Kind};
 use serde_json::{Value, json};
+use tonic::{Code, Streaming, transport::Endpoint};
 
 /// A backend, and a client that speaks to it as a gateway would.
 struct Scene {
     backend: Backend,
     mailbox: Mailbox,
     client: Client,
-    endpoint: Endpoint,
+    endpoint: client::Endpoint,
 }
 
 impl Scene {
@@ -36,6 +38,13 @@ impl Scene {
 
     async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, &[], Value::Null).await
+    }
+
+    async fn subscribe(&self, gateway_client_id: &str, cursor: &str) -> Result<Streaming<PushEvent>, tonic::Status> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.backend.push_address())).unwrap();
+        let (gateway_client_id, cursor) = (gateway_client_id.to_owned(), cursor.to_owned());
+        let request = SubscribePushRequest { gateway_client_id, cursor };
+        Ok(PushClient::new(endpoint.connect().await.unwrap()).subscribe_push(request).await?.into_inner())
     }
 
     /// A challenge and the code that was mailed for it.
@@ -169,6 +178,44 @@ async fn a_user_reads_renames_plays_and_signs_out() {
 }
 
 #[tokio::test]
+async fn a_gateway_is_told_of_what_changes_and_goes_on_from_its_cursor() {
+    let mut scene = Scene::set().await;
+    let (session_id, user_id) = scene.sign_in().await;
+    let mut stream = scene.subscribe("gw-1", "").await.unwrap();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let identity = [("x-user-id", user_id.as_str()), ("x-request-id", "req-1"), ("traceparent", trace)];
+    let path = "/api/v1/user/account";
+    scene.call(Method::PATCH, path, &identity, json!({ "display_name": "Ada L." })).await;
+    scene.call(Method::PATCH, path, &identity, json!({ "display_name": "" })).await;
+    scene.call(Method::POST, "/api/v1/user/games", &identity, json!({ "title": "Go" })).await;
+    assert!(scene.backend.revoke(&session_id));
+
+    let renamed = stream.message().await.unwrap().unwrap();
+    let Some(Kind::ClientEvent(event)) = &renamed.kind else { panic!("{renamed:?}") };
+    let payload: Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!((event.kind.as_str(), &payload["display_name"]), ("user.account.renamed", &json!("Ada L.")));
+    let cause = (event.user_id.as_str(), event.request_id.as_str(), event.trace_id.as_str());
+    assert_eq!(cause, (user_id.as_str(), "req-1", "4bf92f3577b34da6a3ce929d0e0e4736"));
+    assert_eq!((event.device_session_id.as_str(), event.event_id.is_empty()), ("", false));
+
+    let mut again = scene.subscribe("gw-1", &renamed.cursor).await.unwrap();
+    let opened = again.message().await.unwrap().unwrap();
+    assert!(matches!(opened.kind, Some(Kind::ClientEvent(event)) if event.kind == "user.games.opened"));
+    let ended = again.message().await.unwrap().unwrap();
+    assert!(matches!(ended.kind, Some(Kind::SessionInvalidation(ended)) if ended.device_session_id == session_id));
+    let replaced = loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            came => break came.unwrap_err().code(),
+        }
+    };
+    assert_eq!(replaced, Code::Aborted, "one stream for each gateway_client_id");
+    let gap = scene.subscribe("gw-2", "of another life").await.unwrap().message().await.unwrap().unwrap();
+    assert_eq!((gap.kind, gap.cursor), (None, ended.cursor));
+    assert_eq!(scene.subscribe("", "").await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn user_routes_want_to_know_the_caller() {
     let scene = Scene::set().await;
     let answer = scene.get("/api/v1/user/account").await;
@@ -179,10 +226,14 @@ async fn user_routes_want_to_know_the_caller() {
 }
 
 #[tokio::test]
-async fn it_stops_though_a_client_keeps_its_connection() {
+async fn it_stops_though_a_client_keeps_its_connection_and_a_gateway_its_stream() {
     let scene = Scene::set().await;
     assert_eq!(scene.get("/healthz").await.0, 200);
-    let address = scene.backend.address();
+    let mut stream = scene.subscribe("gw-1", "").await.unwrap();
+    let addresses = [scene.backend.address(), scene.backend.push_address()];
     tokio::time::timeout(STOP_DEADLINE / 2, scene.backend.stop()).await.unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(stream.message().await.is_err());
+    for address in addresses {
+        assert!(TcpStream::connect(address).await.is_err());
+    }
 }

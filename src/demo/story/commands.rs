@@ -18,7 +18,7 @@ const DIALECTS: [(&str, Dialect); 6] = [
     ("gRPC-Web in text, HTTP/1.1", dialect(Protocol::GrpcWebText, Codec::Proto, HttpVersion::Http1)),
 ];
 
-const fn dialect(protocol: Protocol, codec: Codec, http: HttpVersion) -> Dialect {
+pub(super) const fn dialect(protocol: Protocol, codec: Codec, http: HttpVersion) -> Dialect {
     Dialect { protocol, codec, http }
 }
 

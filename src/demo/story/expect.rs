@@ -40,13 +40,22 @@ pub(super) fn refused(
     (code, reason): (&str, &str),
     came: Result<Answer, CallError>,
 ) -> Result<Refused, Failed> {
-    let expected = || format!("{code} with reason {reason}");
     match came {
-        Err(CallError::Refused(refused)) if refused.code == code && refused.reason.as_deref() == Some(reason) => {
+        Err(fault) => ended(step, (code, reason), fault),
+        Ok(answer) => {
+            let came = format!("an answer, {:?}", answer.response.result_code);
+            Err(Failed::new(step, format!("{code} with reason {reason}"), came))
+        }
+    }
+}
+
+/// The refusal that a call or a stream has ended with, where it is one with this code and reason.
+pub(super) fn ended(step: &str, (code, reason): (&str, &str), fault: CallError) -> Result<Refused, Failed> {
+    match fault {
+        CallError::Refused(refused) if refused.code == code && refused.reason.as_deref() == Some(reason) => {
             Ok(*refused)
         }
-        Err(fault) => Err(Failed::new(step, expected(), fault.to_string())),
-        Ok(answer) => Err(Failed::new(step, expected(), format!("an answer, {:?}", answer.response.result_code))),
+        fault => Err(Failed::new(step, format!("{code} with reason {reason}"), fault.to_string())),
     }
 }
 

@@ -24,7 +24,7 @@ impl Story<'_> {
         self.answered(step, device, PLAIN, ("user.account.get", Value::Null), "ok").await?;
         self.narrator.held(step, "ok");
 
-        let step = "the second device, once the backend has revoked its session";
+        let step = "that device, once the backend has revoked its session";
         if !self.backend.revoke(&other.device_session_id) {
             return Err(Failed::new(step, "a session to revoke", "none"));
         }

@@ -1,8 +1,9 @@
-//! The story: a device signs in, its commands are answered, and what is not its own is refused.
+//! The story: a device signs in, its commands are answered, what is not its own is refused, and it is told of events.
 //!
 //! Every step holds what came against what CONTRACT promises, so a story told to its end is a passed test.
 
 mod commands;
+mod events;
 mod expect;
 mod flood;
 mod outside;
@@ -79,6 +80,10 @@ impl Story<'_> {
 
         self.narrator.chapter("The backend's own doors stay shut from outside");
         self.outside(&device).await?;
+
+        self.narrator
+            .chapter("Events are pushed to the user's devices, signed; a stream that is cut goes on where it was");
+        self.events(&device).await?;
 
         self.narrator.chapter("A flood is stopped, and so is a revoked session; others do not notice");
         self.flood(&device).await?;

@@ -1,8 +1,9 @@
 // The page: the clients of browsers, and what suite.mjs has it ask of them from the origin that has served it.
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { assert } from "chai";
-import { checks, command, Outcomes, vector1 } from "./checks.mjs";
+import { checks, Outcomes, vector1 } from "./checks.mjs";
 import { connect, DEADLINE_MS, executeCommand, googleGrpcWeb, path, Refusal } from "./clients.mjs";
+import { command } from "./commands.mjs";
 
 function clients({ edges }) {
   return Object.entries(edges).flatMap(([version, edge]) => {
@@ -33,13 +34,13 @@ function postText(edge) {
 globalThis.visits = {
   async foreign(settings) {
     const outcomes = new Outcomes();
-    await outcomes.checkAll(clients(settings), {
+    await outcomes.checkAll(clients(settings), () => ({
       async "a foreign origin reads nothing"(client) {
         const refusal = await client.execute(await commandOf(client)).catch((error) => error);
         assert.instanceOf(refusal, Refusal);
         assert.deepEqual([refusal.details, [...refusal.headers]], [{}, []]);
       },
-    });
+    }));
     for (const [version, edge] of Object.entries(settings.edges)) {
       await outcomes.check(`${version}: a foreign origin reads no refusal either`, async () => {
         assert.instanceOf(await postText(edge).catch((error) => error), TypeError);
@@ -51,12 +52,13 @@ globalThis.visits = {
   async allowed(settings) {
     const outcomes = new Outcomes();
     await outcomes.check("vector 1", vector1);
-    await outcomes.checkAll(clients(settings), {
-      ...(await checks(settings.gatewayPublicKey, settings.budget)),
+    const checksOf = await checks(settings.gatewayPublicKey, settings.budget);
+    await outcomes.checkAll(clients(settings), (own) => ({
+      ...checksOf(own),
       async "a foreign origin has executed nothing"(client) {
         await client.execute(await commandOf(client));
       },
-    });
+    }));
     for (const [version, edge] of Object.entries(settings.edges)) {
       await outcomes.check(`${version}: a refusal without a preflight is read`, async () => {
         const answer = await postText(edge);

@@ -13,7 +13,7 @@ import tempfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import backend
+import scene
 import stage
 
 
@@ -32,12 +32,11 @@ def main():
     with (
         stage.serving(listen(folder)) as origin,
         stage.serving(listen(folder)) as foreign_origin,
-        stage.serving(backend.listen()) as backend_url,
         tempfile.TemporaryDirectory() as secrets,
     ):
         certificate, key = stage.self_signed(secrets)
-        variables = {"BACKEND": backend_url, "ORIGIN": origin, "TLS_CERTIFICATE": certificate, "TLS_KEY": key}
-        with stage.serving_gateway(Path(__file__).with_name("gateway.yaml"), **variables) as listeners:
+        variables = {"ORIGIN": origin, "TLS_CERTIFICATE": certificate, "TLS_KEY": key}
+        with scene.serving(Path(__file__).with_name("gateway.yaml"), **variables) as listeners:
             code = stage.run(
                 command,
                 ORIGIN=origin,

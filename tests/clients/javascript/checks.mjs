@@ -1,51 +1,16 @@
 // What every client is held to: what is accepted, and how each refusal reads.
-import { create } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code } from "@connectrpc/connect";
 import { assert } from "chai";
-import { Refusal } from "./clients.mjs";
-import { ExecuteCommandRequestSchema, SubscribeEventsRequestSchema } from "./gen/edge/v1/gateway_pb.js";
-import { privateKey, publicKey, requestInput, sign, strangersKey, verify } from "./signing.mjs";
+import { CLOCK_MS, command, json, LONG_NAME, parsed, refused, rename } from "./commands.mjs";
+import { publicKey, requestInput, strangersKey, verify } from "./signing.mjs";
+import { streamChecks } from "./streams.mjs";
 
-const CLOCK_MS = 10_000;
 // The default, which gateway.yaml leaves as it is.
 const LISTENER_BODY_BYTES = 1 << 20;
-// The gateway compresses no answer under 1 KiB.
-const LONG_NAME = "Grüße ".repeat(500);
-const DEVICE_KEY = await privateKey(Array(32).keys());
 
-let number = 0;
-
-/** A signed command of now, in a session of its own unless `fields` name one. */
-export async function command(fields = {}, { schema = ExecuteCommandRequestSchema, key = DEVICE_KEY } = {}) {
-  number += 1;
-  const request = create(schema, {
-    protocolVersion: "v1",
-    deviceSessionId: `session-${number}`,
-    messageType: "user.account.get",
-    timestampMs: BigInt(Date.now()),
-    requestId: `request-${number}`,
-    ...fields,
-  });
-  return sign(request, key);
-}
-
-/** The refusal that a call must come to. */
-export async function refused(call, code, reason) {
-  const refusal = await call.then(
-    () => assert.fail("the call was not refused"),
-    (error) => (error instanceof Refusal ? error : Promise.reject(error)),
-  );
-  const info = refusal.details["google.rpc.ErrorInfo"];
-  assert.deepEqual([Code[refusal.code], info?.reason, info?.domain], [Code[code], reason, "edge.v1"], refusal.message);
-  return refusal;
-}
-
-const json = (value) => new TextEncoder().encode(JSON.stringify(value));
-const rename = (payload) => command({ messageType: "user.account.rename", payloadBytes: payload });
-
-/** The checks by name, each of one client, where answers are verified with this key, in base64, and a session may send
- * so many commands. */
+/** What gives the checks of a client, by name, where answers are verified with this key, in base64, and a session may
+ * send so many commands. */
 export async function checks(gatewayPublicKey, budget) {
   const gatewayKey = await publicKey(base64Decode(gatewayPublicKey));
 
@@ -54,10 +19,10 @@ export async function checks(gatewayPublicKey, budget) {
     const { answer, headers } = await client.execute(request);
     await verify(answer, request, gatewayKey);
     assert.equal(answer.keyId, "suite");
-    return { answer, headers, payload: JSON.parse(new TextDecoder().decode(answer.payloadBytes)) };
+    return { answer, headers, payload: parsed(answer.payloadBytes) };
   }
 
-  return {
+  const everyCommand = {
     async "accepted"(client) {
       const request = await command();
       const { answer, payload } = await execute(client, request);
@@ -125,12 +90,9 @@ export async function checks(gatewayPublicKey, budget) {
     async "method unknown"(client) {
       await refused(client.misdirect(await command()), Code.Unimplemented, "ROUTE_UNKNOWN");
     },
-
-    async "events are unimplemented"(client) {
-      const request = await command({ messageType: "gateway.subscribe" }, { schema: SubscribeEventsRequestSchema });
-      await refused(client.subscribe(request), Code.Unimplemented, "NOT_SERVED");
-    },
   };
+  const ofStreams = streamChecks(gatewayKey, execute);
+  return (client) => ({ ...everyCommand, ...ofStreams(client) });
 }
 
 /** Signs as the wire contract says that the device of every suite does. */
@@ -168,9 +130,9 @@ export class Outcomes {
   }
 
   /** Every check of every client. */
-  async checkAll(clients, checks) {
+  async checkAll(clients, checksOf) {
     for (const client of clients) {
-      for (const [name, check] of Object.entries(checks)) {
+      for (const [name, check] of Object.entries(checksOf(client))) {
         await this.check(`${client.name}: ${name}`, () => check(client));
       }
     }

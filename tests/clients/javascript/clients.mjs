@@ -1,5 +1,6 @@
 // The clients that Node and browsers have in common, behind one shape: `execute` gives the answer and its headers,
-// `subscribe` the events, `misdirect` calls a method that there is not, and each throws a Refusal.
+// `subscribe` the events as they come, or where the client `readsWhole` when its stream is over, `misdirect` calls a
+// method that there is not, and each throws a Refusal.
 import { createRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
@@ -52,20 +53,22 @@ export function connect(name, transport) {
     name,
     execute: unary(executeCommand),
     misdirect: unary(missing),
-    async subscribe(request) {
-      const events = [];
+    async *subscribe(request) {
+      const closing = new AbortController();
       try {
-        for await (const event of client.subscribeEvents(request)) events.push(event);
+        yield* client.subscribeEvents(request, { signal: closing.signal });
       } catch (error) {
         refusal(error);
+      } finally {
+        closing.abort();
       }
-      return events;
     },
   };
 }
 
-/** Google's client, in its format `binary` or `text`. It sends with `XMLHttpRequest`. */
-export function googleGrpcWeb(name, edge, format) {
+/** Google's client, in its format `binary` or `text`. It sends with `XMLHttpRequest`, where bytes that are no text can
+ * only be had together. */
+export function googleGrpcWeb(name, edge, format, { readsWhole = format === "binary" } = {}) {
   const client = new grpcWeb.GrpcWebClientBase({ format });
   const descriptor = (method, kind) =>
     new grpcWeb.MethodDescriptor(path(method), kind, Object, Object, encoder(method), decoder(method));
@@ -95,16 +98,33 @@ export function googleGrpcWeb(name, edge, format) {
     name,
     execute: unary(executeCommand),
     misdirect: unary(missing),
-    async subscribe(request) {
-      const [events, headers] = [[], new Headers()];
-      const call = [edge + path(subscribeEvents), request, deadline(), descriptor(subscribeEvents, "server_streaming")];
-      const stream = client.serverStreaming(...call).on("data", (event) => events.push(event));
+    readsWhole,
+    async *subscribe(request, timeoutSeconds = DEADLINE_MS / 1000) {
+      const headers = new Headers();
+      // Not as a deadline, which the client would hold itself to, and throw away what it has.
+      const call = [edge + path(subscribeEvents), request, { "grpc-timeout": `${timeoutSeconds}S` }];
+      const stream = client.serverStreaming(...call, descriptor(subscribeEvents, "server_streaming"));
       const whole = received(stream, headers);
+      const came = [];
+      let wake = () => {};
+      const keepNext = (what) => (value) => { came.push({ [what]: value }); wake(); };
       // An error that is told in trailers is followed by an end.
-      const error = await new Promise((resolve) => stream.on("error", resolve).on("end", resolve));
-      await whole;
-      if (error) throw refusal(error, headers);
-      return events;
+      stream.on("data", keepNext("event")).on("error", keepNext("error")).on("end", keepNext("end"));
+      try {
+        for (;;) {
+          while (!came.length) await new Promise((resolve) => { wake = resolve; });
+          const { event, error } = came.shift();
+          if (event) {
+            yield event;
+          } else {
+            await whole;
+            if (error) throw refusal(error, headers);
+            return;
+          }
+        }
+      } finally {
+        stream.cancel();
+      }
     },
   };
 }

@@ -71,6 +71,25 @@ export async function verify(answer, request, key) {
   if (!holds) throw new Error("the signature is not the gateway's");
 }
 
+/** Throws unless this is an event of the gateway's. Whom it is for is not looked at. */
+export async function verifyEvent(event, key) {
+  const hash = await sha256(event.payloadBytes);
+  if (hash.join() !== event.payloadHash.join()) throw new Error("the payload is not the one that was hashed");
+  const input = signingInput(
+    "edge-event-v1",
+    event.protocolVersion,
+    event.eventId,
+    event.eventType,
+    event.timestampMs,
+    event.requestId,
+    event.subject,
+    event.position,
+    event.payloadHash,
+  );
+  const holds = await subtle.verify(ED25519, key, event.signature, input);
+  if (!holds) throw new Error("the signature is not the gateway's");
+}
+
 /** A private key from its raw seed. */
 export function privateKey(seed) {
   return subtle.importKey("pkcs8", Uint8Array.from([...PKCS8_PREFIX, ...seed]), ED25519, false, ["sign"]);

@@ -1,5 +1,5 @@
-"""Every client of the suite behind one shape: `execute` gives the answer and its metadata, `subscribe` the events,
-`misdirect` calls a method that there is not, and each raises a Refusal."""
+"""Every client of the suite behind one shape: `execute` gives the answer and its metadata, `subscribe` the events as they
+come, until it is closed, `misdirect` calls a method that there is not, and each raises a Refusal."""
 
 from contextlib import contextmanager
 
@@ -45,8 +45,12 @@ class Grpcio:
             return answer, self.metadata(call)
 
     def subscribe(self, request):
-        with self.refusals():
-            return list(self.stub.SubscribeEvents(request, timeout=DEADLINE_SECONDS))
+        call = self.stub.SubscribeEvents(request, timeout=DEADLINE_SECONDS)
+        try:
+            with self.refusals():
+                yield from call
+        finally:
+            call.cancel()
 
     def misdirect(self, request):
         call = self.channel.unary_unary(
@@ -85,7 +89,7 @@ class Connectrpc:
 
     def subscribe(self, request):
         with self.refusals():
-            return list(self.client.subscribe_events(request))
+            yield from self.client.subscribe_events(request)
 
     def misdirect(self, request):
         method = MethodInfo(

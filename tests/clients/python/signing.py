@@ -4,7 +4,7 @@ import hashlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-REQUEST, RESPONSE = "edge-request-v1", "edge-response-v1"
+REQUEST, RESPONSE, EVENT = "edge-request-v1", "edge-response-v1", "edge-event-v1"
 
 
 def signing_input(marker, *fields):
@@ -65,3 +65,21 @@ def verify(answer, request, key: Ed25519PublicKey):
         answer.payload_hash,
     )
     key.verify(answer.signature, signed)
+
+
+def verify_event(event, key: Ed25519PublicKey):
+    """Raises unless this is an event of the gateway's. Whom it is for is not looked at."""
+    if event.payload_hash != hashlib.sha256(event.payload_bytes).digest():
+        raise ValueError("the payload is not the one that was hashed")
+    signed = signing_input(
+        EVENT,
+        event.protocol_version,
+        event.event_id,
+        event.event_type,
+        event.timestamp_ms,
+        event.request_id,
+        event.subject,
+        event.position,
+        event.payload_hash,
+    )
+    key.verify(event.signature, signed)

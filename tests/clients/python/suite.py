@@ -2,6 +2,7 @@
 `run`."""
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 import signing
 from clients import Refusal, clients
-from edge.v1.gateway_pb2 import ExecuteCommandRequest, SubscribeEventsRequest
+from edge.v1.gateway_pb2 import ExecuteCommandRequest, SubscribeEventsRequest, SubscribeOptions
 
 CLOCK_SECONDS = 10
 # The default, which gateway.yaml leaves as it is.
@@ -166,13 +167,86 @@ def method_unknown(client):
     refused(client.misdirect, command(), "UNIMPLEMENTED", "ROUTE_UNKNOWN")
 
 
-def events_are_unimplemented(client):
-    request = command("gateway.subscribe", kind=SubscribeEventsRequest)
-    refused(client.subscribe, request, "UNIMPLEMENTED", "NOT_SERVED")
+def subscription(payload=b"", **fields):
+    return command("gateway.subscribe", payload, SubscribeEventsRequest, **fields)
+
+
+@contextlib.contextmanager
+def subscribed(client, session, resume_after="", resumed=True):
+    """The verified events of an accepted subscription, but for the first, which is held to what opened it."""
+    request = subscription(SubscribeOptions(resume_after=resume_after).SerializeToString(), device_session_id=session)
+    with contextlib.closing(client.subscribe(request)) as events:
+        genuine = (verified(event) for event in events)
+        first = next(genuine)
+        told = first.event_type, first.request_id, first.subject
+        assert told == ("gateway.server_time", request.request_id, f"user-of-{session}"), told
+        payload = json.loads(first.payload_bytes)
+        assert (payload["request_id"], payload["resumed"]) == (request.request_id, resumed), payload
+        assert abs(payload["server_time_ms"] - request.timestamp_ms) < CLOCK_SECONDS * 1000, "the clocks differ"
+        yield genuine
+
+
+def verified(event):
+    signing.verify_event(event, GATEWAY_KEY)
+    assert (event.protocol_version, event.key_id) == ("v1", "suite"), event
+    return event
+
+
+def rename(client, session, name):
+    request = command("user.account.rename", json.dumps({"name": name}).encode(), device_session_id=session)
+    execute(client, request)
+    return request
+
+
+def event_arrives(client):
+    session = command().device_session_id
+    with subscribed(client, session) as events:
+        # Of another user.
+        rename(client, command().device_session_id, "Bob")
+        request = rename(client, session, LONG_NAME)
+        event = next(events)
+    told = event.event_type, event.subject, event.request_id, json.loads(event.payload_bytes)
+    assert told == ("user.account.renamed", f"user-of-{session}", request.request_id, {"name": LONG_NAME}), told
+    event.position += "0"
+    try:
+        signing.verify_event(event, GATEWAY_KEY)
+    except InvalidSignature:
+        return
+    raise AssertionError("a changed event was taken for the gateway's")
+
+
+def stream_resumes(client):
+    session = command().device_session_id
+    with subscribed(client, session) as events:
+        rename(client, session, "Ada")
+        position = next(events).position
+    missed = rename(client, session, "Countess")
+    with subscribed(client, session, resume_after=position) as events:
+        event = next(events)
+        assert event.request_id == missed.request_id, event
+    with subscribed(client, command().device_session_id, resume_after="of-long-ago", resumed=False):
+        pass
+
+
+def revocation_ends_stream(client):
+    session = command().device_session_id
+    with subscribed(client, session) as events:
+        execute(client, command("user.session.revoke", json.dumps({"device_session_id": session}).encode()))
+        refused(list, events, "FAILED_PRECONDITION", "SESSION_REVOKED")
+    refused(client.execute, command(device_session_id=session), "FAILED_PRECONDITION", "SESSION_REVOKED")
+
+
+def subscription_is_checked(client):
+    def subscribe(request):
+        return list(client.subscribe(request))
+
+    refused(subscribe, subscription(key=Ed25519PrivateKey.generate()), "UNAUTHENTICATED", "SIGNATURE_INVALID")
+    refused(subscribe, command(kind=SubscribeEventsRequest), "UNIMPLEMENTED", "MESSAGE_TYPE_UNKNOWN")
 
 
 CHECKS = [accepted, payload_arrives, backend_error_is_signed, changed_answer_is_noticed, replayed, forged,
-          budget_exhausted, too_large, method_unknown, events_are_unimplemented]
+          budget_exhausted, too_large, method_unknown, event_arrives, stream_resumes, revocation_ends_stream,
+          subscription_is_checked]
 
 
 def passes(name, check, *arguments):
