@@ -8,7 +8,7 @@ use super::{
     reply,
 };
 use crate::{
-    admin,
+    admin, edge,
     listener::head::{HeadRefusal, check_h2},
     plan::{
         Route, Target,
@@ -60,11 +60,9 @@ impl Gateway {
                 self.pass(session, ctx, &route).await
             }
             Target::Publish(keys) => Box::pin(self.publish(session, ctx, &route, keys)).await.map(|()| true),
-            Target::Rpc(target) => {
-                Box::pin(rpc::serve_services(self, session, ctx, &route, target)).await.map(|()| true)
-            }
+            Target::Rpc(target) => Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true),
             Target::Commands(target) => {
-                Box::pin(rpc::serve_commands(self, session, ctx, &route, target)).await.map(|()| true)
+                Box::pin(edge::serve_rpc(self, session, ctx, &route, target)).await.map(|()| true)
             }
         }
     }

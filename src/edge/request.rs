@@ -2,7 +2,7 @@
 
 use crate::{
     plan::{CommandTarget, Route},
-    rpc::caller::Codec,
+    rpc::Codec,
 };
 use bytes::Bytes;
 use filters::{

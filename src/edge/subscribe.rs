@@ -3,7 +3,7 @@
 use super::request::SignedRequest;
 use crate::{
     events::hub::{Delivery, Encoded, EventTypes, Hub, Subscriber, Subscription},
-    rpc::{answer::Answer, caller::Codec, exchange::reached, gone, refusal},
+    rpc::{Answer, Codec, gone, reached, refusal},
     wire::{Code, Failure},
 };
 use bytes::{Bytes, BytesMut};

@@ -1,26 +1,20 @@
-//! Commands and subscriptions: `edge.v1.Gateway`.
-
-mod backend;
-mod execute;
-mod request;
-mod subscribe;
+//! The service over Connect, gRPC and gRPC-Web.
 
 use super::{
-    Asked, Unread,
-    admit::{Shape, admit},
-    answer::Answer,
-    caller::Codec,
-    exchange::deadline,
-    message::MessageFault,
-    message_bytes_max, read_message, refusal,
+    execute::execute,
+    request::SignedRequest,
+    subscribe::{deliver, subscribe},
 };
 use crate::{
     events::hub::{Hub, Subscriber},
     plan::{CommandTarget, Route},
     proxy::{Gateway, context::RequestContext, reply},
+    rpc::{
+        Answer, Asked, Codec, MessageFault, Shape, Unread, admit, deadline, message_bytes_max, read_message, refusal,
+        run_head,
+    },
 };
 use bytes::Bytes;
-use execute::execute;
 use filters::{
     api::{Reason, Refusal},
     chain::Stop,
@@ -31,9 +25,7 @@ use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandResponse;
-use request::SignedRequest;
 use std::{mem, sync::Arc};
-use subscribe::{deliver, subscribe};
 use tokio::time::Instant;
 
 const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
@@ -112,7 +104,7 @@ async fn receive<'a>(
     route: &Route,
     target: &CommandTarget,
 ) -> Result<std::result::Result<Received<'a>, Stop>> {
-    if let Err(stop) = super::run_head(session, ctx, route).await {
+    if let Err(stop) = run_head(session, ctx, route).await {
         return Ok(Err(stop));
     }
     let refuse = |reason, what| Ok(Err(Stop::Refused(Refusal::because(reason, what))));

@@ -1,7 +1,7 @@
 //! A command in one straight line: decode → chain → backend → sign.
 
 use super::{backend, request::SignedRequest};
-use crate::rpc::caller::Codec;
+use crate::rpc::Codec;
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
 use proto::{
