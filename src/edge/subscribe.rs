@@ -1,35 +1,37 @@
-//! A stream of events: the same checks as a command's, then whatever the hub has for it, until one side ends it.
+//! What a subscription has ahead of its first event: the same checks as a command, then a place in the hub.
 
 use super::request::SignedRequest;
 use crate::{
-    events::hub::{Delivery, Encoded, EventTypes, Hub, Subscriber, Subscription},
-    rpc::{Answer, Codec, gone, reached, refusal},
-    wire::{Code, Failure},
+    events::hub::{EventTypes, Hub, Subscriber, Subscription},
+    plan::events::EventSource,
+    proxy::Gateway,
+    rpc::Codec,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use filters::api::{MessageTypes, Reason, Refusal};
-use http::HeaderMap;
-use pingora_core::{Error, Result};
-use pingora_proxy::Session;
 use prost::Message as _;
 use proto::edge::v1::SubscribeOptions;
-use std::sync::{Arc, LazyLock};
-use tokio::time::Instant;
+use std::sync::Arc;
 
 /// The message_type of every subscription.
 const SUBSCRIBE: &str = "gateway.subscribe";
-/// So much of what waits is written at once: a write for each event would cost more than the event.
-const WRITE_BYTES: usize = 32 << 10;
-
-static HEARTBEAT: LazyLock<Encoded> = LazyLock::new(Encoded::heartbeat);
 
 /// The one message_type that is subscribed with.
-pub struct Subscribing;
+struct Subscribing;
 
 impl MessageTypes for Subscribing {
     fn is_routed(&self, message_type: &str) -> bool {
         message_type == SUBSCRIBE
     }
+}
+
+/// Where a source's streams are.
+///
+/// # Errors
+/// `NOT_SERVED` where there is none.
+pub fn hub<'a>(gateway: &'a Gateway, source: Option<&EventSource>) -> Result<&'a Arc<Hub>, Refusal> {
+    let events = source.and_then(|source| gateway.events.get(&source.name));
+    events.map(|events| &events.hub).ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
 }
 
 /// Opens the stream that a request asks for.
@@ -41,7 +43,7 @@ pub async fn subscribe(
     message: &Bytes,
     codec: Codec,
     hub: &Arc<Hub>,
-) -> std::result::Result<Subscriber, Refusal> {
+) -> Result<Subscriber, Refusal> {
     let (asked, session) = request.pass(message, codec, &Subscribing).await?;
     let invalid = |what: String| Refusal::because(Reason::PayloadInvalid, what);
     let options = SubscribeOptions::decode(asked.payload_bytes.clone()).map_err(|fault| invalid(fault.to_string()))?;
@@ -58,68 +60,4 @@ pub async fn subscribe(
     // Ended just now, before the hub could end this stream with the others of its session.
     request.refuse_ended(&session)?;
     subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))
-}
-
-/// What happens next on a stream.
-enum Turn {
-    Delivered(Delivery),
-    Gone(Box<Error>),
-    Late,
-}
-
-/// Writes what is delivered until one side ends the stream. Answers with why the gateway did.
-///
-/// # Errors
-/// Where the client has gone.
-pub async fn deliver(
-    session: &mut Session,
-    mut answer: Answer,
-    codec: Codec,
-    headers: HeaderMap,
-    subscriber: &mut Subscriber,
-    deadline: Option<Instant>,
-) -> Result<Option<Reason>> {
-    answer.begin(session, headers).await?;
-    loop {
-        let turn = tokio::select! {
-            biased;
-            // First: on a stream that always has an event ready nothing behind it would ever be looked at. That the
-            // client has gone such a stream learns when it writes.
-            () = reached(deadline) => Turn::Late,
-            delivery = subscriber.next() => Turn::Delivered(delivery),
-            error = gone(session) => Turn::Gone(error),
-        };
-        let mut delivery = match turn {
-            Turn::Delivered(delivery) => Some(delivery),
-            Turn::Gone(error) => return Err(error),
-            Turn::Late => {
-                let late = Failure::new(Code::DeadlineExceeded, "the caller's time is over");
-                return answer.finish(session, Some(&late), &HeaderMap::new()).await.map(|()| None);
-            }
-        };
-        let mut frames = BytesMut::new();
-        let mut end = None;
-        while let Some(next) = delivery {
-            match &next {
-                Delivery::Event(event) => frames.extend_from_slice(&answer.frame(of(event, codec))),
-                Delivery::Heartbeat => frames.extend_from_slice(&answer.frame(of(&HEARTBEAT, codec))),
-                Delivery::End(reason) => end = Some(*reason),
-            }
-            delivery = if end.is_none() && frames.len() < WRITE_BYTES { subscriber.try_next() } else { None };
-        }
-        if !frames.is_empty() {
-            answer.write(session, frames.freeze()).await?;
-        }
-        if let Some(end) = end {
-            let failure = refusal::to_failure(&Refusal::new(end.reason()));
-            return answer.finish(session, Some(&failure), &HeaderMap::new()).await.map(|()| Some(end.reason()));
-        }
-    }
-}
-
-fn of(event: &Encoded, codec: Codec) -> &Bytes {
-    match codec {
-        Codec::Proto => &event.bytes,
-        Codec::Json => event.json(),
-    }
 }

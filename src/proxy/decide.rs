@@ -64,6 +64,10 @@ impl Gateway {
             Target::Commands(target) => {
                 Box::pin(edge::serve_rpc(self, session, ctx, &route, target)).await.map(|()| true)
             }
+            Target::WebSocket(target) => {
+                Box::pin(edge::serve_websocket(self, session, ctx, &route, target)).await.map(|()| true)
+            }
+            Target::Sse(target) => Box::pin(edge::serve_sse(self, session, ctx, &route, target)).await.map(|()| true),
         }
     }
 
@@ -128,7 +132,7 @@ impl Gateway {
     }
 
     /// The same, with a status of its own.
-    pub(super) async fn refuse_as(
+    pub(crate) async fn refuse_as(
         &self,
         session: &mut Session,
         ctx: &mut RequestContext,

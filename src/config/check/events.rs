@@ -1,8 +1,5 @@
 use super::{
-    super::{
-        source::{Events, Route},
-        tree::join,
-    },
+    super::{source::Events, tree::join},
     Checks,
     upstreams::endpoint_fault,
 };
@@ -62,17 +59,5 @@ impl Checks<'_> {
         self.within(&format!("{pointer}/streams/per_session"), streams.per_session, 1, STREAMS_MAX);
         self.within(&format!("{pointer}/streams/per_user"), streams.per_user, 1, STREAMS_MAX);
         self.within(&format!("{pointer}/streams/per_ip"), streams.per_ip, 1, STREAMS_MAX);
-    }
-
-    /// Events are subscribed to by a signed request, so they stand beside commands and pass their chain.
-    pub(super) fn route_events(&mut self, pointer: &str, route: &Route) {
-        let Some(events) = &route.events else { return };
-        let config = self.config;
-        let at = format!("{pointer}/events");
-        self.known(&at, "event source", events, &config.events);
-        if route.commands.is_none() {
-            let what = "events are served beside commands, behind the same chain";
-            self.error(&at, what, "add `commands: NAME` to this route");
-        }
     }
 }
