@@ -8,6 +8,7 @@ use crate::kit::{
     device::device,
     events::{Scene, after, encode, resumed, scene, subscription},
     eventually,
+    raw::Raw,
     websocket::{Socket, close, frame, next_frame, upgraded},
 };
 use futures_util::SinkExt as _;
@@ -129,6 +130,22 @@ async fn there_is_one_subscription_and_no_second() {
         assert_eq!(socket.closed().await, closed(4003, "REQUEST_MALFORMED"));
     }
     scene.streams(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_counted_whatever_carries_them() {
+    let scene = scene(", streams: { per_session: 1 }").await;
+    let socket = subscribed(&scene, Codec::Proto, "session-1").await;
+    let mut second = Socket::subscribe(&scene, Codec::Proto, "session-1", SubscribeOptions::default()).await;
+    assert_eq!(second.closed().await, closed(4008, "STREAMS_EXHAUSTED"));
+    let request = encode(&subscription("session-1", &SubscribeOptions::default()), Codec::Json);
+    let head = "POST /events/sse HTTP/1.1\r\nHost: edge\r\nContent-Type: application/json\r\n";
+    let head = format!("{head}Content-Length: {}\r\n\r\n", request.len());
+    let answer = Raw::connect(scene.gateway.address("edge")).send(head).send(request).answer();
+    assert_eq!((answer.status, answer.json()["reason"].as_str().unwrap()), (429, "STREAMS_EXHAUSTED"));
+    drop(socket);
+    scene.streams(0);
+    subscribed(&scene, Codec::Proto, "session-1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
