@@ -59,6 +59,9 @@ pub trait Transport {
     /// # Errors
     /// Where the client has gone.
     async fn part(&mut self, session: &mut Session, parting: Self::Parting) -> Result<Option<Reason>>;
+
+    /// Waits a moment for the client's own end, where it has one. The hub has let the stream go by then.
+    async fn settle(&mut self, _: &mut Session) {}
 }
 
 /// What happens next on a stream.
@@ -67,11 +70,23 @@ enum Turn<P> {
     Heard(Heard<P>),
 }
 
-/// Writes what is delivered until one side ends the stream, which has begun. Answers with why the gateway did.
+/// Writes what is delivered until one side ends the stream, which has begun, and takes its leave. Answers with why the
+/// gateway did.
 ///
 /// # Errors
 /// Where the client has gone.
 pub async fn deliver<T: Transport>(
+    session: &mut Session,
+    transport: &mut T,
+    mut subscriber: Subscriber,
+) -> Result<Option<Reason>> {
+    let reason = run(session, transport, &mut subscriber).await?;
+    drop(subscriber);
+    transport.settle(session).await;
+    Ok(reason)
+}
+
+async fn run<T: Transport>(
     session: &mut Session,
     transport: &mut T,
     subscriber: &mut Subscriber,

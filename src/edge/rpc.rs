@@ -75,10 +75,10 @@ pub async fn serve(
     let answer = Answer::to(asked);
     match outcome {
         Ok(Outcome::Answered(response)) => answer.whole(session, headers, response, &HeaderMap::new()).await,
-        Ok(Outcome::Opened(mut subscriber)) => {
+        Ok(Outcome::Opened(subscriber)) => {
             let mut stream = Stream { answer, codec: asked.caller.codec, deadline: due };
             stream.answer.begin(session, headers).await?;
-            ctx.refused = deliver(session, &mut stream, &mut subscriber).await?;
+            ctx.refused = deliver(session, &mut stream, subscriber).await?;
             Ok(())
         }
         Err(refusal) => {

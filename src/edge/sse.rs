@@ -43,7 +43,7 @@ pub async fn serve(
     route: &Route,
     target: &EventTarget,
 ) -> Result<()> {
-    let mut subscriber = match open(gateway, session, ctx, route, target).await? {
+    let subscriber = match open(gateway, session, ctx, route, target).await? {
         Ok(subscriber) => subscriber,
         Err(Stop::Refused(refusal)) => return gateway.refuse(session, ctx, &refusal).await.map(drop),
         Err(Stop::Answered(status)) => return reply::answer(session, ctx, status).await,
@@ -54,7 +54,7 @@ pub async fn serve(
     head.insert_header(X_ACCEL_BUFFERING, "no")?;
     reply::finish(&ctx.facts, &mut head)?;
     reply::begin(session, head).await?;
-    ctx.refused = deliver(session, &mut EventStream, &mut subscriber).await?;
+    ctx.refused = deliver(session, &mut EventStream, subscriber).await?;
     Ok(())
 }
 

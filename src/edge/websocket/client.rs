@@ -49,6 +49,8 @@ pub struct Client {
     bytes_in: u64,
     idle: Duration,
     heard: Instant,
+    /// Whether it was told to close, and has not done so.
+    lingers: bool,
 }
 
 /// The stream of a client that has subscribed.
@@ -71,6 +73,7 @@ impl Client {
             bytes_in: 0,
             idle,
             heard: Instant::now(),
+            lingers: false,
         }
     }
 
@@ -118,33 +121,49 @@ impl Client {
         Stream { client: self, codec, look }
     }
 
-    /// Ends the conversation. Answers with why the gateway did.
+    /// Ends the conversation without a stream. Answers with why the gateway did.
     ///
     /// # Errors
     /// Where the client has gone.
     pub async fn leave(&mut self, session: &mut Session, parting: Parting) -> Result<Option<Reason>> {
-        let Parting::ByUs(close) = parting else {
-            return self.answer(session).await.map(|()| None);
-        };
-        self.socket.close(close);
-        self.answer(session).await?;
-        // Closing a socket with unread bytes sends a reset, which can overtake the close and destroy it.
-        let lingering = async {
-            let until = self.bytes_in.saturating_add(LINGER_BYTES_MAX);
-            let mut is_understood = true;
-            while self.bytes_in < until && self.read(session).await.is_ok() {
-                while is_understood {
-                    match self.socket.next() {
-                        Ok(Some(Said::Close)) => return,
-                        Ok(Some(_)) => {}
-                        Ok(None) => break,
-                        Err(_) => is_understood = false,
-                    }
-                }
+        let reason = self.part(session, parting).await?;
+        self.settle(session).await;
+        Ok(reason)
+    }
+
+    async fn part(&mut self, session: &mut Session, parting: Parting) -> Result<Option<Reason>> {
+        let reason = match parting {
+            Parting::ByClient => None,
+            Parting::ByUs(close) => {
+                self.socket.close(close);
+                self.lingers = true;
+                Some(close.reason)
             }
         };
-        drop(timeout_at(Instant::now() + LINGER, lingering).await);
-        Ok(Some(close.reason))
+        self.answer(session).await.map(|()| reason)
+    }
+
+    /// Reads on for a moment where the client has yet to close: closing a socket with unread bytes sends a reset, which
+    /// can overtake the close and destroy it.
+    async fn settle(&mut self, session: &mut Session) {
+        if self.lingers {
+            drop(timeout_at(Instant::now() + LINGER, self.linger(session)).await);
+        }
+    }
+
+    async fn linger(&mut self, session: &mut Session) {
+        let until = self.bytes_in.saturating_add(LINGER_BYTES_MAX);
+        let mut is_understood = true;
+        while self.bytes_in < until && self.read(session).await.is_ok() {
+            while is_understood {
+                match self.socket.next() {
+                    Ok(Some(Said::Close)) => return,
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => is_understood = false,
+                }
+            }
+        }
     }
 
     /// Writes what answers the client.
@@ -241,10 +260,14 @@ impl Transport for Stream<'_> {
     }
 
     async fn end(&mut self, session: &mut Session, reason: Reason) -> Result<()> {
-        self.client.leave(session, Parting::ByUs(Close::of(reason))).await.map(drop)
+        self.client.part(session, Parting::ByUs(Close::of(reason))).await.map(drop)
     }
 
     async fn part(&mut self, session: &mut Session, parting: Parting) -> Result<Option<Reason>> {
-        self.client.leave(session, parting).await
+        self.client.part(session, parting).await
+    }
+
+    async fn settle(&mut self, session: &mut Session) {
+        self.client.settle(session).await;
     }
 }

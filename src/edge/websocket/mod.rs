@@ -79,7 +79,7 @@ async fn converse(
     };
     drop(message);
     match opened {
-        Ok(mut subscriber) => deliver(session, &mut client.stream(codec), &mut subscriber).await,
+        Ok(subscriber) => deliver(session, &mut client.stream(codec), subscriber).await,
         Err(refusal) => client.leave(session, Parting::ByUs(Close::of(refusal.reason))).await,
     }
 }
