@@ -1,7 +1,7 @@
 //! The service that the gateway itself is: `edge.v1.Gateway`, commands and subscriptions.
 //!
 //! All of it over RPC, subscriptions over WebSocket and as server-sent events too: the same request, the same chain, the
-//! same hub. What differs is how a stream is written, which is a [`deliver::Transport`].
+//! same hub. What differs is how a stream is written, which is a `deliver::Transport`.
 
 mod backend;
 mod deliver;

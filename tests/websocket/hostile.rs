@@ -1,7 +1,8 @@
 //! Whatever a client sends instead of its request has a close code of its own, and costs little.
 
 use crate::kit::{
-    events::{Scene, encode, scene, subscription},
+    events::{Scene, encode, scene, scene_with, subscription},
+    eventually,
     raw::Raw,
     websocket::{close, frame, handshake, next_frame, upgraded},
 };
@@ -82,6 +83,22 @@ async fn after_the_subscription_the_same_holds() {
     assert_eq!(next_frame(&mut raw).0, BINARY);
     drop(raw);
     scene.streams(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_dead_holds_nothing() {
+    let scene = scene_with(", queue: { events: 4 }", |yaml| yaml + "\nconnections: { write: 1s }\n").await;
+    let dead = subscribed(&scene);
+    let payload = "*".repeat(512 << 10);
+    let too_slow = || scene.metric(r#"portcullis_event_hub_total{events="player",what="too_slow"}"#);
+    let mut sent = 0;
+    eventually("the end of what waits for it", || {
+        sent += 1;
+        scene.push.event("user-1", "large", &payload, &format!("c{sent}"));
+        (too_slow() == 1.0).then_some(())
+    });
+    scene.streams(0);
+    drop(dead);
 }
 
 #[tokio::test(flavor = "multi_thread")]
