@@ -7,7 +7,7 @@
 
 use super::context::RequestContext;
 use crate::{
-    listener::{GuardedStream, Overdue},
+    listener::{GuardedStream, Overdue, Tunnel},
     plan::Forward,
 };
 use http::{Version, header::UPGRADE};
@@ -16,6 +16,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -54,7 +55,7 @@ pub fn read_timeout(session: &Session, ctx: &RequestContext, forward: &Forward, 
 /// does not look for `Connection: upgrade` (RFC 9110 section 7.8).
 pub fn head_is_sent(session: &Session, ctx: &mut RequestContext, request: &mut RequestHeader) {
     if request.headers.contains_key(UPGRADE) {
-        ctx.asks_upgrade = stream(session).is_some_and(GuardedStream::may_switch);
+        ctx.asks_upgrade = may_switch(session);
         if !ctx.asks_upgrade {
             request.remove_header(&UPGRADE);
             request.remove_header(&http::header::CONNECTION);
@@ -109,6 +110,19 @@ pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &R
         }
     }
     Ok(())
+}
+
+/// Whether the client properly asked to speak another protocol.
+#[must_use]
+pub fn may_switch(session: &Session) -> bool {
+    stream(session).is_some_and(GuardedStream::may_switch)
+}
+
+/// Grants that, for a protocol that the gateway speaks itself: what the client sends from now on comes here. None where
+/// it is no connection of HTTP/1.
+pub fn tunnel(session: &Session, ctx: &mut RequestContext) -> Option<Arc<Tunnel>> {
+    ctx.is_upgraded = true;
+    stream(session).map(GuardedStream::tunnel)
 }
 
 /// Holds a streamed answer to the upstream's total time. A tunnel has none.

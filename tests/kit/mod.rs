@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod backend;
 pub mod device;
+pub mod events;
 pub mod fault_proxy;
 pub mod fed;
 pub mod frames;
@@ -16,6 +17,7 @@ pub mod redis;
 pub mod resp;
 pub mod rpc;
 pub mod scripted;
+pub mod websocket;
 
 use std::time::{Duration, Instant};
 
