@@ -44,7 +44,8 @@ pub(super) fn takes(pattern: &str, path: &str) -> bool {
     let begins = whole.split('/').skip(1).all(|wanted| {
         segments.next().is_some_and(|segment| wanted == segment || (wanted.starts_with('{') && !segment.is_empty()))
     });
-    begins && (is_prefix || segments.next().is_none())
+    // `/a/*` takes what is below `/a`, and not `/a`.
+    begins && segments.next().is_some() == is_prefix
 }
 
 /// Checks the path of a command's call: `/users/{payload.user_id}`.
@@ -136,7 +137,8 @@ mod tests {
         let check = |pattern, path, expected| assert_eq!(takes(pattern, path), expected, "{pattern} {path}");
         check("/*", "/a/b", true);
         check("/a/*", "/a/b", true);
-        check("/a/b/*", "/a/b", true);
+        check("/a/b/*", "/a/b", false);
+        check("/a/*", "/a/b/c", true);
         check("/{x}/{y}", "/a/b", true);
         check("/{x}/b", "/a/b", true);
         check("/a/b", "/a/b", true);
