@@ -13,9 +13,10 @@ mod forward;
 mod message;
 mod refusal;
 mod text;
-mod transcode;
+pub mod transcode;
 mod upload;
 
+pub use caller::Codec;
 pub use commands::serve as serve_commands;
 pub use forward::serve as serve_services;
 
