@@ -39,7 +39,7 @@ pub struct Exchange<'a> {
     pub facts: &'a Facts,
     /// When the gateway stops.
     pub last_call: &'a LastCall,
-    /// Which part of those that are told of a stop hear it ahead of this call, 0 to 1.
+    /// How late this call is told of a stop among all that are, 0 to 1.
     pub turn: f32,
 }
 
