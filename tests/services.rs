@@ -6,6 +6,7 @@ mod json;
 mod limits;
 mod metadata;
 mod refusals;
+mod stops;
 mod upstreams;
 
 use crate::kit::{

@@ -7,6 +7,7 @@ use super::{
     expand::{Env, expand},
     problem::{FOUND_MAX, Position, Problem},
     scalar::{Meaning, plain},
+    text,
     tree::{Entry, NODE_WEIGHT, Node, Scalar, Value},
 };
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
@@ -28,7 +29,12 @@ pub(super) fn parse(text: &str, env: &Env<'_>, problems: &mut Vec<Problem>) -> O
             return None;
         }
     }
-    builder.root
+    let root = builder.root;
+    if root.is_none() && problems.is_empty() {
+        // It looked as if there were something: a byte order mark behind a comment, say.
+        problems.push(*text::empty());
+    }
+    root
 }
 
 /// A mapping or list whose end has not come yet.

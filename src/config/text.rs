@@ -40,12 +40,14 @@ pub(super) fn check(text: &str) -> Result<(), Box<Problem>> {
         return Err(problem(end_of(ahead), "a control character, which YAML does not allow".to_owned(), remedy));
     }
     let is_empty = text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---");
-    if is_empty {
-        let remedy =
-            "start from the gateway.yaml that comes with Portcullis: `version`, `listeners`, `upstreams`, `routes`";
-        return Err(problem(Position::START, "the configuration is empty".to_owned(), remedy));
-    }
-    Ok(())
+    if is_empty { Err(empty()) } else { Ok(()) }
+}
+
+/// That there is nothing in it.
+pub(super) fn empty() -> Box<Problem> {
+    let remedy =
+        "start from the gateway.yaml that comes with Portcullis: `version`, `listeners`, `upstreams`, `routes`";
+    problem(Position::START, "the configuration is empty".to_owned(), remedy)
 }
 
 /// The position just behind a text.

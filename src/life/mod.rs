@@ -3,11 +3,13 @@
 mod activity;
 mod door;
 mod events;
+mod last_call;
 mod readiness;
 mod signals;
 mod start;
 
 pub use activity::Activity;
+pub use last_call::LastCall;
 pub use readiness::Readiness;
 pub use signals::Signals;
 pub use start::{Running, StartProblem, start};

@@ -1,6 +1,6 @@
 //! From a checked configuration to a gateway that serves.
 
-use super::{Activity, Readiness, door::Door};
+use super::{Activity, LastCall, Readiness, door::Door};
 use crate::{
     config::{
         Env, Loaded,
@@ -76,6 +76,7 @@ pub struct Running {
     readiness: Arc<Readiness>,
     events: Sources,
     activity: Arc<Activity>,
+    last_call: Arc<LastCall>,
     metrics: Arc<Metrics>,
     access_log: Arc<AccessLog>,
     stop: watch::Sender<bool>,
@@ -110,6 +111,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let in_force = Arc::clone(&plan);
     metrics.watch_budgets(Box::new(move || in_force.load().budgets.values().cloned().collect()))?;
     let activity = Arc::new(Activity::new(Arc::clone(&caps)));
+    let last_call = Arc::new(LastCall::default());
     let events = super::events::start(&plan.load(), &clock, &invalidations, &metrics)?;
     let gateway = Gateway {
         plan: Arc::clone(&plan),
@@ -120,6 +122,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         readiness: Arc::clone(&readiness),
         events: Arc::clone(&events),
         activity: Arc::clone(&activity),
+        last_call: Arc::clone(&last_call),
     };
     let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock };
     let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
@@ -142,6 +145,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         readiness,
         events,
         activity,
+        last_call,
         metrics,
         access_log,
         stop,
@@ -217,6 +221,7 @@ impl Running {
         let window = drain.deadline.get() / SHARE_OF_STREAMS;
         join_all(self.events.values().map(|events| events.hub.shut_down(window))).await;
         self.stop.send_replace(true);
+        self.last_call.announce(drain.deadline.get());
         let ended = async {
             // Every connection holds the other end of this. When its last request is served, there may still be much
             // that the client has not taken.

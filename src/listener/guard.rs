@@ -62,7 +62,11 @@ impl<P> Guard<P> {
         let request_id = self.hooks.request_id();
         let listener = &connection.rules.name;
         self.hooks.refused(&Refused { listener, peer: connection.peer, request_id: &request_id, refusal });
-        refuse::refuse(stream, refusal, &request_id, self.connections.write).await;
+        let answer = match connection.rules.http1 {
+            true => refuse::render(refusal, &request_id),
+            false => http2::no_preface(),
+        };
+        refuse::last_words(stream, &answer, self.connections.write).await;
     }
 
     /// The listener's rules, and the connection behind the guard with its TLS up. `None` ends it without a word.
@@ -130,7 +134,7 @@ where
                 http1::serve(self, &connection, stream, accepted, shutdown).await;
             }
             Protocol::Http1 => {
-                let refusal = HeadRefusal::version("only HTTP/2 is spoken here");
+                let refusal = HeadRefusal::version(http2::ONLY);
                 self.refuse(&connection, &mut stream, &refusal).await;
             }
         }

@@ -174,6 +174,20 @@ where
     });
 }
 
+/// What a client is told that speaks something else where only HTTP/2 is spoken.
+pub(super) const ONLY: &str = "only HTTP/2 is spoken here";
+/// Type and flags, the stream 0, then the last stream that was taken, which is none, and the error (RFC 9113 section 6.8).
+const GOAWAY_PROTOCOL_ERROR: &[u8] = b"\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+
+/// The answer to what is no preface, where no other protocol is spoken: a connection error (RFC 9113 section 3.4),
+/// after the SETTINGS with which a server must begin. Whoever asked by hand reads why.
+pub(super) fn no_preface() -> Vec<u8> {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    // Last stream and error have 4 bytes each.
+    let length = [0, 0, 8 + ONLY.len() as u8];
+    [SETTINGS, &length, GOAWAY_PROTOCOL_ERROR, ONLY.as_bytes()].concat()
+}
+
 /// A connection preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -27,11 +27,10 @@ pub struct Refused<'a> {
     pub refusal: &'a HeadRefusal,
 }
 
-/// Writes the answer, a problem document, and ends the connection.
-pub(super) async fn refuse(stream: &mut GuardedStream, refusal: &HeadRefusal, request_id: &str, write: Duration) {
-    let answer = render(refusal, request_id);
+/// Writes the answer, and ends the connection.
+pub(super) async fn last_words(stream: &mut GuardedStream, answer: &[u8], write: Duration) {
     let written = timeout(write, async {
-        stream.write_all(&answer).await?;
+        stream.write_all(answer).await?;
         stream.flush().await
     });
     if matches!(written.await, Ok(Ok(()))) {
@@ -39,7 +38,8 @@ pub(super) async fn refuse(stream: &mut GuardedStream, refusal: &HeadRefusal, re
     }
 }
 
-fn render(HeadRefusal { status, refusal }: &HeadRefusal, request_id: &str) -> Vec<u8> {
+/// The answer as HTTP/1.1 has it, a problem document.
+pub(super) fn render(HeadRefusal { status, refusal }: &HeadRefusal, request_id: &str) -> Vec<u8> {
     let body = problem::render_as(*status, refusal, request_id);
     let phrase =
         http::StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();

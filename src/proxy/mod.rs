@@ -19,7 +19,7 @@ pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{
     events::Sources,
-    life::{Activity, Readiness},
+    life::{Activity, LastCall, Readiness},
     listener::Bindings,
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
@@ -55,6 +55,8 @@ pub struct Gateway {
     pub events: Sources,
     /// Whether anybody is calling.
     pub activity: Arc<Activity>,
+    /// When calls that go on are told of a stop.
+    pub last_call: Arc<LastCall>,
 }
 
 #[async_trait]

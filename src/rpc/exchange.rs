@@ -8,13 +8,14 @@ use super::{
     upload::{Stop, Upload},
 };
 use crate::{
+    life::LastCall,
     plan::services::{Method, RpcTarget},
     proxy::reply,
     upstream::grpc::{Call, Piece, Reply, Requests},
     wire::{Code, Failure},
 };
 use bytes::Bytes;
-use filters::api::{Facts, Reason};
+use filters::api::{Facts, Reason, Refusal};
 use futures_util::StreamExt as _;
 use http::HeaderMap;
 use pingora_core::{Error, ErrorType, Result};
@@ -36,6 +37,10 @@ pub struct Exchange<'a> {
     pub deadline: Option<Instant>,
     /// What every answer of this request carries.
     pub facts: &'a Facts,
+    /// When the gateway stops.
+    pub last_call: &'a LastCall,
+    /// How late this call is told of a stop among all that are, 0 to 1.
+    pub turn: f32,
 }
 
 /// What a call without a stream behind it ends with.
@@ -174,9 +179,14 @@ impl Exchange<'_> {
                 },
                 () = reached(self.deadline) => return Ok(Err(self.late())),
                 () = reached(idle) => return Ok(Err(self.late())),
+                () = self.last_call.comes(self.turn) => return Ok(Err(stopping())),
             }
         }
     }
+}
+
+fn stopping() -> Failure {
+    refusal::to_failure(&Refusal::new(Reason::GatewayShuttingDown))
 }
 
 /// Waits for a moment; for ever where there is none.

@@ -81,6 +81,8 @@ pub async fn serve(
         given: deadline(ctx.started, asked.timeout, None),
         deadline: deadline(ctx.started, asked.timeout, most),
         facts: &ctx.facts,
+        last_call: &gateway.last_call,
+        turn: fastrand::f32(),
     };
     let metadata = metadata(session, ctx);
     let started = Instant::now();

@@ -12,15 +12,15 @@ mod forward;
 mod message;
 pub(crate) mod refusal;
 mod text;
-mod transcode;
+pub mod transcode;
 mod upload;
 
+pub use caller::Codec;
 pub use forward::serve;
 
 pub(crate) use admit::{Shape, admit};
 pub(crate) use answer::Answer;
 pub(crate) use asked::Asked;
-pub(crate) use caller::Codec;
 pub(crate) use exchange::{deadline, reached};
 pub(crate) use message::MessageFault;
 

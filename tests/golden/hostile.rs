@@ -72,6 +72,8 @@ fn what_is_no_text_is_refused() {
     refused(b"", "gateway.yaml:1:1: the configuration is empty");
     refused(b"\n# nothing\n---\n", "gateway.yaml:1:1: the configuration is empty");
     refused(b"\xef\xbb\xbf", "gateway.yaml:1:1: the configuration is empty");
+    // A byte order mark within a file begins nothing.
+    refused(b"# nothing\n\xef\xbb\xbf# at all\n", "gateway.yaml:1:1: the configuration is empty");
     refused(b"version: 1\nnode: { id: \"g\xff\" }", "gateway.yaml:2:15: byte 0xff is not UTF-8");
     refused(b"\xff\xfev\0e\0", "gateway.yaml:1:1: byte 0xff is not UTF-8");
     refused(b"version: 1\nlist\0eners: {}", "gateway.yaml:2:5: a control character, which YAML does not allow");

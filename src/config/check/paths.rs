@@ -37,6 +37,17 @@ pub(super) fn pattern(path: &str) -> Result<(), Said> {
     Ok(())
 }
 
+/// Whether a match with the path `pattern` takes `path`.
+pub(super) fn takes(pattern: &str, path: &str) -> bool {
+    let (whole, is_prefix) = pattern.strip_suffix("/*").map_or((pattern, false), |ahead| (ahead, true));
+    let mut segments = path.split('/').skip(1);
+    let begins = whole.split('/').skip(1).all(|wanted| {
+        segments.next().is_some_and(|segment| wanted == segment || (wanted.starts_with('{') && !segment.is_empty()))
+    });
+    // `/a/*` takes what is below `/a`, and not `/a`.
+    begins && segments.next().is_some() == is_prefix
+}
+
 /// Checks the path of a command's call: `/users/{payload.user_id}`.
 pub(super) fn call(path: &str) -> Result<(), Said> {
     template(path, "{payload.field}", |name| name.strip_prefix("payload.").is_some_and(is_identifier)).map(drop)
@@ -119,6 +130,23 @@ mod tests {
 
     fn check(checked: Result<(), Said>, expected: Option<&str>) {
         assert_eq!(checked.err().map(|(what, _)| what).as_deref(), expected);
+    }
+
+    #[test]
+    fn what_a_pattern_takes() {
+        let check = |pattern, path, expected| assert_eq!(takes(pattern, path), expected, "{pattern} {path}");
+        check("/*", "/a/b", true);
+        check("/a/*", "/a/b", true);
+        check("/a/b/*", "/a/b", false);
+        check("/a/*", "/a/b/c", true);
+        check("/{x}/{y}", "/a/b", true);
+        check("/{x}/b", "/a/b", true);
+        check("/a/b", "/a/b", true);
+        check("/a", "/a/b", false);
+        check("/a/b/c", "/a/b", false);
+        check("/a/b/c/*", "/a/b", false);
+        check("/b/*", "/a/b", false);
+        check("/a/{y}/{z}", "/a/b", false);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use super::{
         nearest::remedy,
         source::{Route, Rpc},
     },
-    Checks,
+    Checks, paths,
     targets::COMMAND_SERVICE,
 };
 use filters::api::units::Size;
+use prost_reflect::{DescriptorPool, ServiceDescriptor};
 
 /// gRPC gives the length of a message in 32 bits, and its libraries take no more than this.
 const MESSAGE_MAX: u64 = i32::MAX as u64;
@@ -46,26 +47,51 @@ impl Checks<'_> {
                 several.iter().enumerate().map(|(index, service)| (place(index), service.as_str())).collect()
             }
         };
-        self.described(pointer, rpc, &services);
+        let Some(pool) = self.described(pointer, rpc, &services) else { return };
+        if let Some(path) = &route.r#match.path {
+            let route = pointer.strip_suffix("/rpc").unwrap_or(pointer);
+            self.reached(&format!("{route}/match/path"), path, &services, &pool);
+        }
     }
 
-    fn described(&mut self, pointer: &str, rpc: &Rpc, services: &[(String, &str)]) {
+    /// The descriptors, where they have all of these services.
+    fn described(&mut self, pointer: &str, rpc: &Rpc, services: &[(String, &str)]) -> Option<DescriptorPool> {
         let pool = match descriptors::read(&self.outside.base_dir.join(&rpc.descriptors)) {
             Ok(pool) => pool,
             Err(fault) => {
                 let remedy = "write them with `buf build -o FILE`, or `protoc --include_imports -o FILE …`";
-                return self.error(&format!("{pointer}/descriptors"), fault.to_string(), remedy);
+                self.error(&format!("{pointer}/descriptors"), fault.to_string(), remedy);
+                return None;
             }
         };
         let known: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
+        let mut has_all = true;
         for (place, service) in services {
             if *service == COMMAND_SERVICE {
                 let what = format!("`{COMMAND_SERVICE}` is the gateway's own");
                 self.error(place, what, "serve it with `commands`");
+                has_all = false;
             } else if pool.get_service_by_name(service).is_none() {
                 let what = format!("the descriptors have no service `{service}`");
                 self.error(place, what, remedy(service, "services", known.iter().map(String::as_str)));
+                has_all = false;
             }
+        }
+        has_all.then_some(pool)
+    }
+
+    /// A route that takes other paths than its services' methods have would never be called.
+    fn reached(&mut self, pointer: &str, path: &str, services: &[(String, &str)], pool: &DescriptorPool) {
+        let is_reached = |service: ServiceDescriptor| {
+            let name = service.full_name();
+            service.methods().any(|method| paths::takes(path, &format!("/{name}/{}", method.name())))
+        };
+        let services: Vec<_> = services.iter().filter_map(|(_, name)| pool.get_service_by_name(name)).collect();
+        if !services.iter().cloned().any(is_reached) {
+            let what = format!("no method of the services has a path that `{path}` matches");
+            let paths = services.iter().map(|service| format!("`/{}/*`", service.full_name()));
+            let remedy = format!("write {}, or `/*`", paths.collect::<Vec<_>>().join(", "));
+            self.error(pointer, what, remedy);
         }
     }
 }

@@ -73,7 +73,14 @@ async fn half_a_preface_and_half_a_frame_hold_a_connection_no_longer_than_they_m
 #[tokio::test]
 async fn a_listener_speaks_what_it_was_told_and_nothing_else() {
     let door = open(ListenerRules { http1: false, ..listener_rules() }, connection_rules(), Caps::new(9, 9));
-    assert!(door.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 505 "));
+    for no_preface in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"\x16\x03\x01"]
+    {
+        // RFC 9113 section 3.4: SETTINGS first, then the connection's end with PROTOCOL_ERROR.
+        let answer = door.send(no_preface).await;
+        let goodbye = answer.strip_prefix("\0\0\0\x04\0\0\0\0\0\0\0\x22\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01");
+        assert_eq!(goodbye, Some("only HTTP/2 is spoken here"), "{}", no_preface.escape_ascii());
+    }
+    assert_eq!(door.ledger.0.lock().unwrap().len(), 3);
     let (mut sender, _connection) = client(&door).await;
     assert_eq!(get(&mut sender, "/a").await.status(), 200);
 

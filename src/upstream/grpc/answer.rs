@@ -47,7 +47,7 @@ pub(super) fn unreachable(upstream: &Upstream, fault: &CallFault, deadline: Opti
     }
 }
 
-/// What a stream's end means (PROTOCOL-HTTP2, "Errors"), ahead of the answer or within.
+/// What the end of a stream (PROTOCOL-HTTP2, "Errors"), or of its whole connection, means: ahead of the answer or within.
 fn broken_off(reset: Option<h2::Reason>, deadline: Option<Instant>) -> Failure {
     let is_late = deadline.is_some_and(|deadline| left(deadline) <= CLOCKS_APART);
     match reset {
@@ -55,7 +55,10 @@ fn broken_off(reset: Option<h2::Reason>, deadline: Option<Instant>) -> Failure {
         Some(h2::Reason::CANCEL) if is_late => Failure::new(Code::DeadlineExceeded, Reason::BackendTimeout.title()),
         Some(h2::Reason::CANCEL) => Failure::new(Code::Canceled, "the upstream cancelled the call"),
         Some(h2::Reason::ENHANCE_YOUR_CALM) => of(Code::ResourceExhausted, Reason::BackendUnavailable),
-        _ => unavailable(),
+        Some(h2::Reason::INADEQUATE_SECURITY) => of(Code::PermissionDenied, Reason::BackendUnavailable),
+        None | Some(h2::Reason::REFUSED_STREAM) => unavailable(),
+        // Those that are not in that table are somebody's mistake, too.
+        Some(_) => of(Code::Internal, Reason::BackendUnavailable),
     }
 }
 
@@ -215,7 +218,18 @@ mod tests {
             (Some(h2::Reason::CANCEL), 60_000, Code::Canceled),
             (Some(h2::Reason::CANCEL), 0, Code::DeadlineExceeded),
             (Some(h2::Reason::ENHANCE_YOUR_CALM), 0, Code::ResourceExhausted),
+            (Some(h2::Reason::INADEQUATE_SECURITY), 0, Code::PermissionDenied),
             (Some(h2::Reason::REFUSED_STREAM), 60_000, Code::Unavailable),
+            (Some(h2::Reason::NO_ERROR), 60_000, Code::Internal),
+            (Some(h2::Reason::PROTOCOL_ERROR), 60_000, Code::Internal),
+            (Some(h2::Reason::INTERNAL_ERROR), 0, Code::Internal),
+            (Some(h2::Reason::FLOW_CONTROL_ERROR), 60_000, Code::Internal),
+            (Some(h2::Reason::SETTINGS_TIMEOUT), 60_000, Code::Internal),
+            (Some(h2::Reason::FRAME_SIZE_ERROR), 60_000, Code::Internal),
+            (Some(h2::Reason::COMPRESSION_ERROR), 60_000, Code::Internal),
+            (Some(h2::Reason::CONNECT_ERROR), 60_000, Code::Internal),
+            (Some(h2::Reason::STREAM_CLOSED), 60_000, Code::Internal),
+            (Some(h2::Reason::from(99)), 60_000, Code::Internal),
             (None, 0, Code::Unavailable),
         ] {
             let deadline = Instant::now() + Duration::from_millis(left_ms);

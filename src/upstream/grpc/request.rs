@@ -14,7 +14,7 @@ use http::{
     header::{CONTENT_TYPE, TE},
 };
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -30,8 +30,10 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Where the path is none.
 pub(super) fn build(call: Call, encoding: Encoding) -> Result<Request<StreamBody>, Failure> {
     let body = match call.requests {
-        Requests::One(message) => Full::new(frame(&message, encoding)).map_err(|never| match never {}).boxed_unsync(),
-        Requests::Stream(messages) => Frames { messages, encoding }.map_err(Into::into).boxed_unsync(),
+        Requests::One(message) => StreamBody::Whole(frame(&message, encoding)),
+        Requests::Stream(messages) => {
+            StreamBody::Flow(Frames { messages, encoding }.map_err(Into::into).boxed_unsync())
+        }
     };
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;

@@ -1,15 +1,64 @@
 //! The two bodies of a stream, which share its place.
 
-use super::{StreamBody, link::Place};
+use super::link::Place;
 use bytes::Bytes;
 use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use std::{
+    error::Error,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
+
+/// Body of a call's request.
+#[derive(Debug)]
+pub enum StreamBody {
+    /// All of it, so that it can be sent again.
+    Whole(Bytes),
+    /// Pieces as they come; what is gone is gone.
+    Flow(UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>),
+}
+
+impl StreamBody {
+    /// The same body once more, where there can be one. The bytes are shared.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Flow(body) => body.is_end_stream().then(|| Self::Whole(Bytes::new())),
+        }
+    }
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(mem::take(bytes))))),
+            Self::Flow(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Flow(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Flow(body) => body.size_hint(),
+        }
+    }
+}
 
 /// The body of a request on its way, until it has ended or nobody wants the answer any more.
 pub(super) struct Outgoing {

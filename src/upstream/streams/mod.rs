@@ -22,24 +22,18 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub use body::AnswerBody;
+pub use body::{AnswerBody, StreamBody};
 pub(super) use {dial::Waits, pool::Streams};
 
 use super::{CallFault, Endpoint, Upstream};
 use body::Outgoing;
-use bytes::Bytes;
 use h2::Reason;
 use http::{
     Request, Response, Uri,
     header::HOST,
     uri::{self, PathAndQuery},
 };
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
 use std::{error::Error, iter, sync::Arc};
-
-/// Body of a call's request.
-pub type StreamBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 /// A call that did not come to an answer, and the request where nothing was made of it yet.
 struct Failed {
@@ -55,7 +49,8 @@ impl Upstream {
     ///
     /// It is tried once more, at the next endpoint or on another connection, where the peer has made nothing of the
     /// request: no connection was made, the connection was closed before the request went out, or the peer says so
-    /// (`REFUSED_STREAM`, or a stream beyond its `GOAWAY`, RFC 9113 section 8.7) of a request without a body.
+    /// (`REFUSED_STREAM`, or a stream beyond its `GOAWAY`, RFC 9113 section 8.7) of a request that is whole. gRPC calls
+    /// that a transparent retry.
     ///
     /// No deadline is kept here but that of connecting: streams may wait long.
     ///
@@ -97,8 +92,7 @@ impl Endpoint {
         head.uri = self.uri(&head.uri);
         // The authority says it (RFC 9113 section 8.3.1).
         head.headers.remove(HOST);
-        // A body that has begun is gone. Of a request without one the head is all there is.
-        let spare = body.is_end_stream().then(|| head.clone());
+        let spare = body.again().map(|body| Request::from_parts(head.clone(), body));
         let request = Request::from_parts(head, Outgoing::new(body, Arc::clone(&place)));
         let mut error = match place.link().send(request).await {
             Ok(response) => return Ok(response.map(|incoming| AnswerBody::new(incoming, place))),
@@ -110,8 +104,7 @@ impl Endpoint {
             self.streams.lost(self, place.link());
             return Err(Failed { fault: broken, unsent: Some(handed_back.map(Outgoing::into_inner)) });
         }
-        let spare = spare.filter(|_| is_untouched(error.error()));
-        Err(Failed { fault: broken, unsent: spare.map(|head| Request::from_parts(head, no_body())) })
+        Err(Failed { fault: broken, unsent: spare.filter(|_| is_untouched(error.error())) })
     }
 
     /// Path and query of `uri` at this endpoint.
@@ -123,10 +116,6 @@ impl Endpoint {
         // All three are there, which is all that it asks for.
         Uri::from_parts(parts).unwrap_or_default()
     }
-}
-
-fn no_body() -> StreamBody {
-    Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Whether the peer says that it has made nothing of a stream. h2 0.4 ends with a `GOAWAY` of the peer only those

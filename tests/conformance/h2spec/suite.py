@@ -29,10 +29,13 @@ WITHOUT_ERRORS_OF_STREAMS = ("generic", "hpack")
 # Name, listener, path, what of h2spec.
 RUNS = (
     ("public", "public", FORWARD, EVERYTHING),
+    ("public_h2c", "public_h2c", FORWARD, EVERYTHING),
     ("public_tls", "public_tls", FORWARD, EVERYTHING),
     ("edge", "edge", FORWARD, EVERYTHING),
+    ("edge_h2c", "edge_h2c", FORWARD, EVERYTHING),
     ("edge_tls", "edge_tls", FORWARD, EVERYTHING),
     ("commands", "edge", COMMAND, WITHOUT_ERRORS_OF_STREAMS),
+    ("commands_h2c", "edge_h2c", COMMAND, WITHOUT_ERRORS_OF_STREAMS),
     ("commands_tls", "edge_tls", COMMAND, WITHOUT_ERRORS_OF_STREAMS),
 )
 

@@ -25,7 +25,7 @@ fn large() -> (StreamBody, Arc<AtomicUsize>) {
         counted.fetch_add(PIECE, SeqCst);
         Ok(Frame::data(Bytes::from_static(&[7; PIECE])))
     });
-    (Frames::new(futures_util::stream::iter(pieces)).boxed_unsync(), asked_for)
+    (StreamBody::Flow(Frames::new(futures_util::stream::iter(pieces)).boxed_unsync()), asked_for)
 }
 
 #[tokio::test]
@@ -114,6 +114,7 @@ async fn trailers_and_headers_pass_both_ways() {
     let trailers = HeaderMap::from_iter([("sum".parse().unwrap(), HeaderValue::from_static("7"))]);
     let frames = [Frame::data(Bytes::from_static(b"ping")), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
     let body = Frames::new(futures_util::stream::iter(frames)).map_err(|never| match never {}).boxed_unsync();
+    let body = StreamBody::Flow(body);
     let request = Request::post("/a?b").header("host", "elsewhere").header("te", "trailers").body(body).unwrap();
     let response = soon("the head", upstream.open(request)).await.unwrap();
     let collected = soon("the body", response.into_body().collect()).await.unwrap();

@@ -53,7 +53,7 @@ async fn a_request_that_fails_on_its_way_resets_the_stream() {
     let upstream = upstream(&[peer.address]);
     let (send, frames) = mpsc::unbounded_channel::<Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>>();
     let frames = futures_util::stream::unfold(frames, async |mut frames| Some((frames.recv().await?, frames)));
-    let request = Request::post("/").body(Frames::new(Box::pin(frames)).boxed_unsync()).unwrap();
+    let request = Request::post("/").body(StreamBody::Flow(Frames::new(Box::pin(frames)).boxed_unsync())).unwrap();
     let response = soon("the head", upstream.open(request)).await.unwrap();
     send.send(Err("the caller has gone".into())).unwrap();
     assert_eq!(soon("the reset", told.recv()).await, Some(Reason::CANCEL));

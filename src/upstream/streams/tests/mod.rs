@@ -12,8 +12,9 @@ use crate::{
     client::Trust,
     upstream::{UpstreamOptions, UpstreamTls},
 };
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::Full;
+use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -46,7 +47,7 @@ fn upstream_with(addresses: &[SocketAddr], options: UpstreamOptions) -> Upstream
 }
 
 fn full(body: impl Into<Bytes>) -> StreamBody {
-    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
+    StreamBody::Whole(body.into())
 }
 
 /// A request with a short body, as a unary call has.
@@ -57,7 +58,7 @@ fn call(path: &str) -> Request<StreamBody> {
 /// A request whose body is never going on, and never ends.
 fn endless(path: &str) -> Request<StreamBody> {
     let body = http_body_util::StreamBody::new(futures_util::stream::pending());
-    Request::post(path).body(body.boxed_unsync()).unwrap()
+    Request::post(path).body(StreamBody::Flow(body.boxed_unsync())).unwrap()
 }
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

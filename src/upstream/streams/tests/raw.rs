@@ -58,22 +58,33 @@ async fn frame(stream: &mut TcpStream) -> u8 {
 
 #[tokio::test]
 async fn what_the_peer_made_nothing_of_is_sent_once_more() {
-    let bare = || Request::get("/").body(no_body()).unwrap();
+    let bare = || Request::get("/").body(StreamBody::Whole(Bytes::new())).unwrap();
     for (first, expected) in [(REFUSE, true), (GO_AWAY, true), (FAIL, false)] {
-        let (address, requests) = saying(first).await;
-        // The second of a connection would get no answer.
-        let other = saying(ANSWER).await;
-        let upstream = upstream(&[address, other.0]);
-        let outcome = soon("the outcome", upstream.open(bare())).await;
-        assert_eq!(outcome.is_ok(), expected, "{first:?}");
-        assert_eq!(requests.load(SeqCst) + other.1.load(SeqCst), 1 + usize::from(expected));
+        for request in [bare(), call("/")] {
+            let (address, requests) = saying(first).await;
+            // The second of a connection would get no answer.
+            let other = saying(ANSWER).await;
+            let upstream = upstream(&[address, other.0]);
+            let outcome = soon("the outcome", upstream.open(request)).await;
+            assert_eq!(outcome.is_ok(), expected, "{first:?}");
+            assert_eq!(requests.load(SeqCst) + other.1.load(SeqCst), 1 + usize::from(expected));
+        }
     }
-    // Of a body it is not known how much has gone.
+    // Of pieces that come one by one it is not known how many are gone.
     let (address, requests) = saying(REFUSE).await;
     let upstream = upstream(&[address, address]);
-    let fault = fault(&upstream, call("/")).await;
+    let fault = fault(&upstream, endless("/")).await;
     assert!(matches!(&fault, CallFault::Broken { cause, .. } if cause.contains("refused")), "{fault}");
     assert_eq!(requests.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_twice_is_given_up() {
+    let (refusing, other) = ([saying(REFUSE).await, saying(REFUSE).await], saying(ANSWER).await);
+    let upstream = upstream(&[refusing[0].0, refusing[1].0, other.0]);
+    let fault = fault(&upstream, call("/")).await;
+    assert!(matches!(fault, CallFault::Broken { reset: Some(Reason::REFUSED_STREAM), .. }), "{fault}");
+    assert_eq!([&refusing[0].1, &refusing[1].1, &other.1].map(|requests| requests.load(SeqCst)), [1, 1, 0]);
 }
 
 #[tokio::test]
