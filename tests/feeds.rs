@@ -5,7 +5,7 @@ use crate::kit::{
     authority::Vouched,
     backend::Backend,
     device::{backend, device, edge_yaml},
-    gateway::Gateway,
+    gateway::{Gateway, portcullis},
     push::{PushBackend, arrival},
     raw::Raw,
     soon,
@@ -13,7 +13,7 @@ use crate::kit::{
 use portcullis::client::Command;
 use prost::Message as _;
 use proto::edge::v1::{Event, SubscribeEventsRequest, SubscribeOptions, gateway_client::GatewayClient};
-use std::time::Duration;
+use std::{fs, time::Duration};
 use tonic::{Code, Streaming, transport::Endpoint};
 
 fn yaml(backend: &Backend, feed: &str, options: &str) -> String {
@@ -196,4 +196,28 @@ async fn a_device_is_told_the_latest_value_and_not_each_on_the_way() {
     push.event("user-1", "seat", r#"{"id":1}"#, "held");
     push.event("user-1", "count", "{}", "c1");
     assert_eq!([next(&mut stream).await.position, next(&mut stream).await.position], ["held", "c1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_live_on_over_a_reload_where_their_source_is_the_same() {
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let gateway = instance(&backend, &push, "gw-1", ", heartbeat: 15s").await;
+    let reload = |from: &str, to: &str| {
+        let yaml = fs::read_to_string(gateway.config()).unwrap();
+        assert!(yaml.contains(from));
+        fs::write(gateway.config(), yaml.replace(from, to)).unwrap();
+        let admin = format!("http://{}", gateway.address("admin"));
+        assert!(portcullis().args(["reload", "--admin", &admin]).status().unwrap().success());
+    };
+    let (mut stream, _) = subscribe(&gateway, "session-1", "").await;
+    reload("name: public", "name: other");
+    push.event("user-1", "count", "{}", "c1");
+    assert_eq!(next(&mut stream).await.position, "c1");
+    reload("heartbeat: 15s", "heartbeat: 14s");
+    let ended = arrival("the end", stream.message()).await.unwrap_err();
+    assert_eq!(ended.code(), Code::Unavailable, "its device comes back to another source");
+    soon("the other feed", || is_ready(&gateway).then_some(())).await;
+    let (mut stream, _) = subscribe(&gateway, "session-1", "").await;
+    push.event("user-1", "count", "{}", "c2");
+    assert_eq!(next(&mut stream).await.position, "c2");
 }

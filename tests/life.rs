@@ -60,17 +60,6 @@ fn an_idle_gateway_ends_at_once() {
 }
 
 #[test]
-fn a_hangup_ends_nothing() {
-    let backend = Backend::start(|_| Reply::json(200, "{}"));
-    let mut gateway = Gateway::start(&yaml(&backend, "127.0.0.1:0"));
-    gateway.signal("HUP");
-    gateway.log_line("SIGHUP is ignored");
-    assert_eq!(get(&gateway, "public", "/").status, 200);
-    gateway.signal("TERM");
-    assert_eq!(gateway.ended().code(), Some(0));
-}
-
-#[test]
 fn draining_says_no_serves_on_and_finishes() {
     let backend = Backend::start(|seen| {
         Reply::json(200, "{}").after(Duration::from_millis(if seen.target == "/slow" { 1500 } else { 0 }))

@@ -28,6 +28,7 @@ mod kit;
 mod life;
 mod protocols;
 mod public_auth;
+mod reload;
 mod revocations;
 mod services;
 mod session_keys;

@@ -100,7 +100,7 @@ pub(crate) fn parts() -> Parts {
 
 /// Adds a budget as it is written.
 pub(crate) fn add_budget(parts: &mut Parts, name: &str, yaml: &str) -> Arc<Budget> {
-    let budget = Arc::new(Budget::new(name, &serde_yaml::from_str(yaml).unwrap()).unwrap());
+    let budget = Arc::new(Budget::new(name, &serde_yaml::from_str(yaml).unwrap(), Arc::default()).unwrap());
     parts.budgets.insert(name.to_owned(), Arc::clone(&budget));
     budget
 }

@@ -1,16 +1,21 @@
-//! The admin pages: life signs, metrics, the running configuration, budgets. Served on loopback listeners only,
+//! The admin pages: life signs, metrics, the running configuration, its reload, budgets. Served on loopback listeners only,
 //! which the configuration's checks see to.
 
 mod budgets;
+mod reload;
 
 use crate::{
     events::feed::Link,
+    life::Outcome,
     proxy::{self, Gateway, context::RequestContext, reply},
     store::redis::Status,
 };
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
-use http::{HeaderMap, Method, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, Method,
+    header::{CONTENT_TYPE, ETAG},
+};
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -24,6 +29,8 @@ struct Page {
     status: u16,
     media_type: &'static str,
     body: Vec<u8>,
+    /// Of the configuration, where that is what the page is about.
+    revision: Option<String>,
 }
 
 /// Answers one request.
@@ -34,13 +41,18 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
     let header = session.req_header();
     let path = header.uri.path().to_owned();
     let page = match (&header.method, path.strip_prefix("/budgets/")) {
+        (&Method::POST, _) if path == "/reload" => reload::reload(gateway, &header.headers).await,
         (&Method::GET | &Method::HEAD, _) => page(gateway, ctx, &path),
         (&Method::PATCH, Some(_)) if !is_json(&header.headers) => {
             Err(Refusal::because(Reason::MediaTypeUnsupported, "send application/json"))
         }
         (&Method::PATCH, Some(name)) => change(session, ctx, name).await?,
         (_, budget) => {
-            let allow = if budget.is_some() { "GET, HEAD, PATCH" } else { "GET, HEAD" };
+            let allow = match budget {
+                Some(_) => "GET, HEAD, PATCH",
+                None if path == "/reload" => "POST",
+                None => "GET, HEAD",
+            };
             Err(Refusal { allow: Some(allow.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) })
         }
     };
@@ -48,6 +60,9 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
         Ok(page) => {
             let mut answer = ResponseHeader::build(page.status, Some(4))?;
             answer.insert_header(CONTENT_TYPE, page.media_type)?;
+            if let Some(revision) = page.revision {
+                answer.insert_header(ETAG, format!("\"{revision}\""))?;
+            }
             reply::write(session, answer, Bytes::from(page.body)).await
         }
         Err(refusal) => gateway.refuse(session, ctx, &refusal).await.map(drop),
@@ -56,6 +71,9 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
 
 fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Result<Page, Refusal> {
     Ok(match path {
+        "/reload" => {
+            return Err(Refusal { allow: Some("POST".to_owned()), ..Refusal::new(Reason::MethodNotAllowed) });
+        }
         "/livez" => plain(&serde_json::json!({ "alive": true })),
         "/readyz" => {
             let readiness = readiness(gateway, ctx);
@@ -64,9 +82,14 @@ fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Res
         }
         "/metrics" => {
             let media_type = "text/plain; version=0.0.4; charset=utf-8";
-            Page { status: 200, media_type, body: gateway.metrics.render() }
+            Page { status: 200, media_type, body: gateway.metrics.render(), revision: None }
         }
-        "/config" => Page { status: 200, media_type: "application/yaml", body: ctx.plan.loaded.masked().into_bytes() },
+        "/config" => Page {
+            status: 200,
+            media_type: "application/yaml",
+            body: ctx.plan.loaded.masked().into_bytes(),
+            revision: Some(ctx.plan.revision.to_string()),
+        },
         "/budgets" => budgets::all(&ctx.plan.budgets),
         _ => match path.strip_prefix("/budgets/") {
             Some(name) => budgets::one(&ctx.plan.budgets, name)?,
@@ -81,6 +104,9 @@ struct Ready<'a> {
     reasons: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     stores: BTreeMap<&'a str, String>,
+    /// What came of the last reload. One that was refused takes nobody out of service: what was in force still is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reload: Option<Outcome>,
 }
 
 /// A store that is out of reach is told but takes nobody out of service: it would take all instances at once, and
@@ -88,19 +114,19 @@ struct Ready<'a> {
 fn readiness<'a>(gateway: &Gateway, ctx: &'a RequestContext) -> Ready<'a> {
     let mut reasons: Vec<String> = gateway.readiness.reasons().into_iter().map(str::to_owned).collect();
     let mut stores = BTreeMap::new();
-    for (name, events) in gateway.events.iter() {
+    for (name, events) in gateway.events.load().iter() {
         if let Link::Down { why, .. } = events.feed.link() {
             reasons.push(format!("events `{name}` have no feed: {why}"));
         }
     }
-    for store in &ctx.plan.shared_stores {
+    for store in ctx.plan.shared_stores() {
         let status = store.status();
         if matches!(status, Status::Unfit { .. }) {
             reasons.push(format!("store `{}` is {status}", store.name()));
         }
         stores.insert(store.name(), status.to_string());
     }
-    Ready { ready: reasons.is_empty(), reasons, stores }
+    Ready { ready: reasons.is_empty(), reasons, stores, reload: gateway.reloads.last() }
 }
 
 async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Result<std::result::Result<Page, Refusal>> {
@@ -118,5 +144,5 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn plain(value: &impl Serialize) -> Page {
     // Maps with names for keys can always be written.
-    Page { status: 200, media_type: JSON, body: serde_json::to_vec(value).unwrap_or_default() }
+    Page { status: 200, media_type: JSON, body: serde_json::to_vec(value).unwrap_or_default(), revision: None }
 }

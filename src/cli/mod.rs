@@ -5,6 +5,7 @@ mod caller;
 pub mod check;
 mod demo;
 pub mod events;
+mod reload;
 mod routes;
 mod run;
 pub mod schema;
@@ -25,6 +26,8 @@ struct Args {
 enum Command {
     /// Runs the gateway.
     Run(run::RunArgs),
+    /// Has a running gateway take up its configuration as it is now.
+    Reload(reload::ReloadArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
     /// Prints the JSON Schema of the configuration.
@@ -51,6 +54,7 @@ const EXIT_USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     match Args::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Reload(args) => on_runtime(1, reload::reload(args)),
         Command::Check(args) => check::check(&args),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),

@@ -28,7 +28,11 @@ pub(super) fn routes(args: &RoutesArgs) -> ExitCode {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let invalidations = Arc::new(Invalidations::new(Arc::clone(&clock)));
-    match plan::build(loaded, &Outside { clock, metrics: &metrics, invalidations: &invalidations, env: &variable }) {
+    match plan::build(
+        loaded,
+        &Outside { clock, metrics: &metrics, invalidations: &invalidations, env: &variable },
+        None,
+    ) {
         Ok(plan) => {
             for (order, route) in plan.routes_in_order().into_iter().enumerate() {
                 say(io::stdout(), &line(order + 1, route));

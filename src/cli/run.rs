@@ -2,8 +2,8 @@
 
 use super::{LOG_WAIT, fail, load, on_runtime, variable};
 use crate::{
-    config::{Env, Loaded},
-    life::{self, Signals},
+    config::Loaded,
+    life::{self, ConfigFile, Signals},
     telemetry::log,
 };
 use std::{error::Error, path::PathBuf, process::ExitCode};
@@ -26,8 +26,9 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = log::start(loaded.config.observe.log.level) {
         return fail(&format!("portcullis: no log: {error}"));
     }
+    let path = args.config.clone();
     let code = on_runtime(loaded.config.node.threads, async move {
-        match serve(loaded, &variable).await {
+        match serve(loaded, &ConfigFile { path, env: &variable }).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => fail(&format!("portcullis: {problem}")),
         }
@@ -36,11 +37,11 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     code
 }
 
-async fn serve(loaded: Loaded, env: &Env<'_>) -> Result<(), Box<dyn Error>> {
+async fn serve(loaded: Loaded, file: &ConfigFile<'_>) -> Result<(), Box<dyn Error>> {
     // Ahead of the announcement: whoever has read it may send a signal at once.
     let mut signals = Signals::listen()?;
-    let running = life::start(loaded, env).await?;
+    let running = life::start(loaded, file.env).await?;
     running.announce();
-    life::run_until_told(&running, &mut signals).await;
+    life::run_until_told(&running, &mut signals, Some(file)).await;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod check;
 pub mod descriptors;
 mod expand;
 mod file;
+mod files;
 mod leaf;
 mod mask;
 mod nearest;
@@ -59,6 +60,19 @@ impl Loaded {
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.base_dir.join(path)
+    }
+
+    /// The files that the configuration names, as they are written there.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        files::named(&self.config)
+    }
+
+    /// What a file holds that the configuration names; nothing where it cannot be read, which is found by whoever
+    /// uses it.
+    #[must_use]
+    pub fn content(&self, path: &Path) -> Vec<u8> {
+        std::fs::read(self.resolve(path)).unwrap_or_default()
     }
 }
 

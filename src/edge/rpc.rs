@@ -34,11 +34,11 @@ const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
 const SUBSCRIBE: &str = "/edge.v1.Gateway/SubscribeEvents";
 
 /// A request, read whole.
-struct Received<'a> {
+struct Received {
     asked: Asked,
     message: Bytes,
     /// Where a subscription is to be opened; none of a command.
-    hub: Option<&'a Arc<Hub>>,
+    hub: Option<Arc<Hub>>,
 }
 
 /// What a request has come to.
@@ -89,13 +89,13 @@ pub async fn serve(
 }
 
 /// Runs the filters that need no body, and reads what the request brings.
-async fn receive<'a>(
-    gateway: &'a Gateway,
+async fn receive(
+    gateway: &Gateway,
     session: &mut Session,
     ctx: &mut RequestContext,
     route: &Route,
     target: &CommandTarget,
-) -> Result<std::result::Result<Received<'a>, Stop>> {
+) -> Result<std::result::Result<Received, Stop>> {
     if let Err(stop) = run_head(session, ctx, route).await {
         return Ok(Err(stop));
     }
@@ -125,12 +125,12 @@ async fn receive<'a>(
 async fn work(
     request: &mut SignedRequest<'_>,
     target: &CommandTarget,
-    received: &Received<'_>,
+    received: &Received,
 ) -> std::result::Result<Outcome, Refusal> {
     let (message, codec) = (&received.message, received.asked.caller.codec);
     let due = request.deadline;
     let working = async {
-        match received.hub {
+        match &received.hub {
             Some(hub) => subscribe(request, message, codec, hub).await.map(Outcome::Opened),
             None => encode(&execute(request, target, message, codec).await?, codec).map(Outcome::Answered),
         }

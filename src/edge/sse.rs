@@ -90,7 +90,7 @@ async fn open(
         Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
     let mut request = SignedRequest::new(gateway, session, ctx, route, &target.invalidations);
-    let opened = subscribe(&mut request, &message, codec, hub).await;
+    let opened = subscribe(&mut request, &message, codec, &hub).await;
     request.into_found().keep(ctx);
     Ok(opened.map_err(Stop::Refused))
 }

@@ -29,9 +29,9 @@ impl MessageTypes for Subscribing {
 ///
 /// # Errors
 /// `NOT_SERVED` where there is none.
-pub fn hub<'a>(gateway: &'a Gateway, source: Option<&EventSource>) -> Result<&'a Arc<Hub>, Refusal> {
-    let events = source.and_then(|source| gateway.events.get(&source.name));
-    events.map(|events| &events.hub).ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
+pub fn hub(gateway: &Gateway, source: Option<&EventSource>) -> Result<Arc<Hub>, Refusal> {
+    let hub = |source: &EventSource| Some(Arc::clone(&gateway.events.load().get(&source.name)?.hub));
+    source.and_then(hub).ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
 }
 
 /// Opens the stream that a request asks for.

@@ -6,7 +6,7 @@
 pub mod feed;
 pub mod hub;
 
-use crate::plan::events::EventSource;
+use crate::plan::{Origin, events::EventSource};
 use feed::{Feed, FeedStatus};
 use filters::{api::Clock, session::Invalidations};
 use hub::{Hub, Observer};
@@ -14,15 +14,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::AbortHandle;
 
 /// The sources that run, by name.
-pub type Sources = Arc<BTreeMap<String, Events>>;
+pub type Sources = BTreeMap<String, Arc<Events>>;
 
 /// A source of events that runs. Dropped, its feed is closed and its streams get nothing any more.
 pub struct Events {
+    /// What it was made from.
+    pub origin: Origin,
     /// Where devices subscribe.
     pub hub: Arc<Hub>,
     /// How the backend's stream is.
     pub feed: Arc<FeedStatus>,
-    tasks: [AbortHandle; 2],
+    feeding: AbortHandle,
+    timing: AbortHandle,
 }
 
 impl Events {
@@ -39,12 +42,24 @@ impl Events {
         let feed = Feed::new(source.feed.clone(), publisher, invalidations);
         let status = feed.status();
         let timer = tokio::spawn(Arc::clone(&hub).keep_time()).abort_handle();
-        Self { hub, feed: status, tasks: [tokio::spawn(feed.run()).abort_handle(), timer] }
+        Self {
+            origin: source.origin,
+            hub,
+            feed: status,
+            feeding: tokio::spawn(feed.run()).abort_handle(),
+            timing: timer,
+        }
+    }
+
+    /// Closes the feed for good. Its streams stay open, and get nothing any more.
+    pub fn stop_feed(&self) {
+        self.feeding.abort();
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.feeding.abort();
+        self.timing.abort();
     }
 }

@@ -2,12 +2,10 @@
 
 use crate::{
     events::{Events, Sources, hub::Observer},
-    plan::Plan,
-    telemetry::{
-        events::{Running, Source},
-        metrics::Metrics,
-    },
+    plan::{Plan, events::EventSource},
+    telemetry::{events::Source, metrics::Metrics},
 };
+use arc_swap::ArcSwap;
 use filters::{api::Clock, session::Invalidations};
 use prometheus::Histogram;
 use std::{sync::Arc, time::Duration};
@@ -20,29 +18,36 @@ impl Observer for Revoked {
     }
 }
 
-/// Starts what the routes of a plan name, and shows its metrics.
-///
-/// # Errors
-/// Where it is called twice.
-pub(super) fn start(
+/// The sources of a plan: those that run already and are the same, with the plan's key, and new ones.
+pub(super) fn take_over(
+    running: &Sources,
     plan: &Plan,
     clock: &Arc<dyn Clock>,
     invalidations: &Arc<Invalidations>,
     metrics: &Metrics,
-) -> Result<Sources, prometheus::Error> {
-    let source = |(name, source): (&String, &Arc<_>)| {
-        let observer = Arc::new(Revoked(metrics.revocations(name)));
-        (name.clone(), Events::start(source, clock, invalidations, observer))
+) -> Sources {
+    let source = |(name, source): (&String, &Arc<EventSource>)| {
+        let same = running.get(name).filter(|events| events.origin == source.origin);
+        let start = || {
+            // Two feeds with one `gateway_client_id` would end each other.
+            if let Some(events) = running.get(name) {
+                events.stop_feed();
+            }
+            let observer = Arc::new(Revoked(metrics.revocations(name)));
+            Arc::new(Events::start(source, clock, invalidations, observer))
+        };
+        (name.clone(), same.cloned().unwrap_or_else(start))
     };
-    let sources: Sources = Arc::new(plan.events.iter().map(source).collect());
-    if !sources.is_empty() {
-        metrics.watch_events(counts(Arc::clone(&sources)))?;
-    }
-    Ok(sources)
+    plan.events.iter().map(source).collect()
 }
 
-fn counts(sources: Sources) -> Running {
-    Box::new(move || sources.iter().map(|(name, events)| of(name, events)).collect())
+/// Shows the metrics of whatever runs.
+///
+/// # Errors
+/// Where it is called twice.
+pub(super) fn show(running: &Arc<ArcSwap<Sources>>, metrics: &Metrics) -> Result<(), prometheus::Error> {
+    let running = Arc::clone(running);
+    metrics.watch_events(Box::new(move || running.load().iter().map(|(name, events)| of(name, events)).collect()))
 }
 
 fn of(name: &str, events: &Events) -> Source {

@@ -3,6 +3,15 @@
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What a signal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
 /// The signals that a gateway acts upon. From here on none of them ends the process by itself.
 pub struct Signals {
     terminate: Signal,
@@ -23,15 +32,17 @@ impl Signals {
         })
     }
 
-    /// Until the process is to stop: SIGTERM or SIGINT. A SIGHUP is only logged: a terminal that was closed, or
-    /// a habit of reloading so, must not end what others depend on.
-    pub async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => tracing::info!("SIGHUP is ignored: restart to load another configuration"),
-            }
+    /// What comes next.
+    pub(super) async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
         }
+    }
+
+    /// Until the process is to stop. Whoever stops takes up no configuration any more.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await == Told::Reload {}
     }
 }

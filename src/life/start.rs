@@ -1,6 +1,8 @@
 //! From a checked configuration to a gateway that serves.
 
-use super::{Activity, LastCall, Readiness, door::Door};
+use super::{
+    Activity, LastCall, Readiness, Reloads, door::Door, reload::ReloadProblem, reloads::Asked, stores::Stores,
+};
 use crate::{
     config::{
         Env, Loaded,
@@ -25,7 +27,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -34,7 +36,7 @@ use tokio::{
 const UPSTREAM_POOL: usize = 512;
 const DRAINING: &str = "draining";
 /// Over this part of the drain's deadline event streams end.
-const SHARE_OF_STREAMS: u32 = 4;
+pub(super) const SHARE_OF_STREAMS: u32 = 4;
 /// How often it is looked whether anybody is calling still.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long an unread rest of a body is read and thrown away, so that the connection can be used again.
@@ -74,13 +76,18 @@ pub struct Running {
     /// The sessions that were ended: whoever hears of one says so here.
     pub invalidations: Arc<Invalidations>,
     readiness: Arc<Readiness>,
-    events: Sources,
+    pub(super) events: Arc<ArcSwap<Sources>>,
+    pub(super) stores: Arc<Stores>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) reloading: Mutex<()>,
+    pub(super) reloads: Arc<Reloads>,
+    pub(super) asked: Mutex<mpsc::Receiver<Asked>>,
+    bindings: Arc<Bindings>,
     activity: Arc<Activity>,
     last_call: Arc<LastCall>,
-    metrics: Arc<Metrics>,
     access_log: Arc<AccessLog>,
     stop: watch::Sender<bool>,
-    disconnect: watch::Sender<bool>,
     service: Mutex<JoinHandle<()>>,
 }
 
@@ -99,7 +106,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let rules = rules(&loaded)?;
     let asked: Vec<_> = loaded.config.listeners.iter().map(|(name, listener)| (name.clone(), listener.bind)).collect();
     let connections = loaded.config.connections.clone();
-    let plan = Arc::new(ArcSwap::from_pointee(plan::build(loaded, &outside)?));
+    let plan = Arc::new(ArcSwap::from_pointee(plan::build(loaded, &outside, None)?));
     let bound = listener::bind_all(&asked)?;
     let addresses: Vec<_> = bound.iter().map(|bound| (bound.name.clone(), bound.address)).collect();
     let endpoints = addresses.iter().zip(rules).map(|((_, address), rules)| Endpoint { address: *address, rules });
@@ -111,9 +118,14 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let in_force = Arc::clone(&plan);
     metrics.watch_budgets(Box::new(move || in_force.load().budgets.values().cloned().collect()))?;
     let activity = Arc::new(Activity::new(Arc::clone(&caps)));
+    let sources = super::events::take_over(&Sources::new(), &plan.load(), &clock, &invalidations, &metrics);
+    let events = Arc::new(ArcSwap::from_pointee(sources));
+    super::events::show(&events, &metrics)?;
+    let (reloads, asked) = Reloads::new();
+    let reloads = Arc::new(reloads);
     let last_call = Arc::new(LastCall::default());
-    let events = super::events::start(&plan.load(), &clock, &invalidations, &metrics)?;
     let gateway = Gateway {
+        reloads: Arc::clone(&reloads),
         plan: Arc::clone(&plan),
         bindings: Arc::clone(&bindings),
         metrics: Arc::clone(&metrics),
@@ -124,19 +136,14 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         activity: Arc::clone(&activity),
         last_call: Arc::clone(&last_call),
     };
-    let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock };
+    let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock: Arc::clone(&clock) };
     let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
     let mut service = listener::service(guard, &bindings);
     let fds = listener::take_over(bound);
     let (stop, stopped) = watch::channel(false);
-    // Requests in flight need their stores, so these end last.
-    let (disconnect, disconnected) = watch::channel(false);
-    for store in &plan.load().shared_stores {
-        tokio::spawn(Arc::clone(store).run(disconnected.clone()));
-    }
-    // Connections that come before this wait with the kernel: the first command would find no store. One that is
-    // out of reach keeps nobody from starting.
-    join_all(plan.load().shared_stores.iter().map(|store| store.tried())).await;
+    // Connections that come before this wait with the kernel.
+    let stores = Arc::new(Stores::default());
+    stores.connect(&plan.load()).await;
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     Ok(Running {
         plan,
@@ -144,12 +151,17 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         invalidations,
         readiness,
         events,
-        activity,
+        stores,
+        clock,
         last_call,
         metrics,
+        reloading: Mutex::default(),
+        reloads,
+        asked: Mutex::new(asked),
+        bindings,
+        activity,
         access_log,
         stop,
-        disconnect,
         service: Mutex::new(service),
     })
 }
@@ -164,21 +176,28 @@ fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
 fn rules(loaded: &Loaded) -> Result<Vec<ListenerRules>, StartProblem> {
     let rules = |(name, written): (&String, &source::Listener)| {
         let speaks = |protocol| written.protocols.contains(&protocol);
-        let (http1, http2) = (speaks(Protocol::Http1), speaks(Protocol::H2));
-        let load =
-            |tls: &source::Tls| Tls::load(&loaded.resolve(&tls.certificate), &loaded.resolve(&tls.key), http1, http2);
-        let tls = written.tls.as_ref().map(load).transpose();
+        let tls = tls(name, written, loaded);
         Ok(ListenerRules {
             name: name.as_str().into(),
-            http1,
-            http2,
-            tls: tls.map_err(|problem| StartProblem::Tls { listener: name.clone(), problem })?,
+            http1: speaks(Protocol::Http1),
+            http2: speaks(Protocol::H2),
+            tls: tls.map_err(|(listener, problem)| StartProblem::Tls { listener, problem })?,
             head: plan::head_limits(&written.limits),
             streams_max: written.limits.streams,
             counted: !written.admin,
         })
     };
     loaded.config.listeners.iter().map(rules).collect()
+}
+
+/// The certificate and key of a listener, as they are on the disk now.
+fn tls(name: &str, written: &source::Listener, loaded: &Loaded) -> Result<Option<Tls>, (String, TlsProblem)> {
+    let Some(tls) = &written.tls else { return Ok(None) };
+    let speaks = |protocol| written.protocols.contains(&protocol);
+    let (http1, http2) = (speaks(Protocol::Http1), speaks(Protocol::H2));
+    Tls::load(&loaded.resolve(&tls.certificate), &loaded.resolve(&tls.key), http1, http2)
+        .map(Some)
+        .map_err(|problem| (name.to_owned(), problem))
 }
 
 fn connection_rules(written: &source::Connections) -> ConnectionRules {
@@ -192,6 +211,19 @@ fn connection_rules(written: &source::Connections) -> ConnectionRules {
 }
 
 impl Running {
+    /// Of each listener that speaks TLS: its certificate now, and the one that it is to have.
+    pub(super) fn certificates(&self, loaded: &Loaded) -> Result<Vec<(Tls, Tls)>, ReloadProblem> {
+        let mut certificates = Vec::new();
+        for endpoint in self.bindings.endpoints() {
+            let name: &str = &endpoint.rules.name;
+            let (Some(written), Some(now)) = (loaded.config.listeners.get(name), &endpoint.rules.tls) else { continue };
+            let new =
+                tls(name, written, loaded).map_err(|(listener, problem)| ReloadProblem::Tls { listener, problem })?;
+            certificates.extend(new.map(|new| (now.clone(), new)));
+        }
+        Ok(certificates)
+    }
+
     /// Says on stdout, in one JSON line, that it is ready and where.
     pub fn announce(&self) {
         let listeners: Map<String, Value> =
@@ -219,7 +251,8 @@ impl Running {
         }
         // Each client finds another instance before this one takes no more, and not all at once.
         let window = drain.deadline.get() / SHARE_OF_STREAMS;
-        join_all(self.events.values().map(|events| events.hub.shut_down(window))).await;
+        let sources = self.events.load_full();
+        join_all(sources.values().map(|events| events.hub.shut_down(window))).await;
         self.stop.send_replace(true);
         self.last_call.announce(drain.deadline.get());
         let ended = async {
@@ -237,7 +270,8 @@ impl Running {
 
     /// Leaves the stores, and writes what is left of the access log, within `wait`.
     pub fn close(&self, wait: Duration) {
-        self.disconnect.send_replace(true);
+        // Requests in flight needed their stores, so these end last.
+        self.stores.leave();
         self.access_log.close(wait);
     }
 }

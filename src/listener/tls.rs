@@ -1,5 +1,6 @@
 //! Certificates, and the handshake.
 
+use arc_swap::ArcSwap;
 use pingora_core::{
     listeners::tls::Acceptor,
     protocols::{Stream, l4::stream::Stream as L4Stream},
@@ -14,7 +15,7 @@ use std::{
 /// The TLS of a listener: TLS 1.2 and 1.3, with the listener's protocols offered by ALPN.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: Arc<Acceptor>,
+    acceptor: Arc<ArcSwap<Acceptor>>,
 }
 
 /// A certificate or key that cannot be used.
@@ -80,14 +81,20 @@ impl Tls {
             })?;
         let offered: [(bool, &[u8]); 2] = [(http2, b"h2"), (http1, b"http/1.1")];
         config.alpn_protocols = offered.iter().filter(|(is, _)| *is).map(|(_, name)| name.to_vec()).collect();
-        Ok(Self { acceptor: Arc::new(Acceptor::from_server_config(Arc::new(config))) })
+        Ok(Self { acceptor: Arc::new(ArcSwap::from_pointee(Acceptor::from_server_config(Arc::new(config)))) })
+    }
+
+    /// From here on handshakes are made with the certificate of `other`; connections that stand are left alone.
+    pub fn replace(&self, other: &Self) {
+        self.acceptor.store(other.acceptor.load_full());
     }
 
     /// Makes the handshake on an accepted connection; `None` where it fails. The caller sets the deadline: a
     /// handshake inside Pingora's accept loop would have 60 seconds, outside every cap of ours.
     pub(super) async fn handshake(&self, stream: Stream) -> Option<Stream> {
         let tcp = stream.into_any().downcast::<L4Stream>().ok()?;
-        match self.acceptor.tls_handshake(*tcp).await {
+        let acceptor = self.acceptor.load_full();
+        match acceptor.tls_handshake(*tcp).await {
             Ok(stream) => Some(Box::new(stream)),
             Err(fault) => {
                 tracing::debug!(%fault, "TLS handshake failed");

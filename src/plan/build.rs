@@ -5,23 +5,24 @@ use super::{
     commands::Commands,
     events::{self, EventSource},
     identity::IdentityHeaders,
+    kept::Origin,
     keys::Keys,
-    parts::parts,
+    parts::{parts, sessions},
     path::Shut,
     route::{Matcher, RouteTable},
     services::{RpcTarget, Services},
-    stores::Stores,
+    stores::stores,
     subscriptions::{EventTarget, WebSocketTarget},
+    upstreams::{Upstreams, cleartext, upstreams},
 };
 use crate::{
-    client::Trust,
     config::{
         Config, Env, Loaded, descriptors, network,
         source::{self, Publish},
     },
     listener::head::HeadLimits,
     telemetry::metrics::Metrics,
-    upstream::{Upstream, UpstreamOptions, UpstreamTls, grpc::GrpcUpstream},
+    upstream::grpc::GrpcUpstream,
 };
 use filters::{
     api::{Clock, Parts},
@@ -47,16 +48,18 @@ pub struct Outside<'a> {
     pub env: &'a Env<'a>,
 }
 
-/// Compiles a checked configuration.
+/// Compiles a checked configuration. What is the same in `previous` keeps its state: connections, what callers have
+/// spent, ids, cached sessions, counts.
 ///
 /// # Errors
 /// Where a secret cannot be read, or the configuration was not checked.
-pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem> {
+pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> Result<Plan, BuildProblem> {
     let config = &loaded.config;
-    let upstreams = upstreams(&loaded)?;
+    let upstreams = upstreams(&loaded, previous)?;
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
-    let stores = Stores::new(&loaded, outside)?;
-    let parts = parts(config, &upstreams, outside, keys.as_ref(), &stores)?;
+    let stores = stores(&loaded, outside, previous)?;
+    let sessions = sessions(config, &upstreams, outside, previous)?;
+    let parts = parts(config, &sessions, outside, keys.as_ref(), &stores, previous)?;
     let events = events::sources(&loaded, keys.as_ref())?;
     let builder = Builder {
         config,
@@ -73,43 +76,23 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>) -> Result<Plan, BuildProblem
         config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
     let shut = Shut::new(config.shut.iter().map(String::as_str));
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
-    let (budgets, shared_stores) = (parts.budgets, stores.shared);
-    Ok(Plan { listeners, routes, shut, identity_headers, budgets, events, shared_stores, loaded })
-}
-
-fn upstreams(loaded: &Loaded) -> Result<BTreeMap<String, Arc<Upstream>>, BuildProblem> {
-    let upstream = |(name, written): (&String, &source::Upstream)| {
-        let options = UpstreamOptions {
-            connect: written.timeouts.connect.get(),
-            read: written.timeouts.read.get(),
-            write: written.timeouts.write.get(),
-            request: written.timeouts.request.get(),
-            idle_max: written.pool.idle,
-            idle_timeout: written.pool.idle_timeout.get(),
-            answer_bytes_max: usize::try_from(written.pool.answer_max.bytes()).unwrap_or(usize::MAX),
-        };
-        let upstream = Upstream::new(name, &written.endpoints, options)?;
-        if !upstream.has_tls() {
-            return Ok((name.clone(), Arc::new(upstream)));
-        }
-        let tls = client_tls(loaded, written.tls.as_ref(), || format!("upstream `{name}`"))?;
-        Ok((name.clone(), Arc::new(Upstream::with_tls(name, &written.endpoints, options, &tls)?)))
-    };
-    loaded.config.upstreams.iter().map(upstream).collect()
-}
-
-/// How `user` speaks to its `https://` endpoints.
-pub(super) fn client_tls(
-    loaded: &Loaded,
-    written: Option<&source::UpstreamTls>,
-    user: impl FnOnce() -> String,
-) -> Result<UpstreamTls, BuildProblem> {
-    let trust = match written.and_then(|tls| tls.ca.as_ref()) {
-        Some(ca) => Trust::in_file(&loaded.resolve(ca)),
-        None => Trust::of_the_system(),
-    };
-    let trust = trust.map_err(|fault| BuildProblem::Trust { user: user(), fault })?;
-    Ok(UpstreamTls::new(&trust, written.and_then(|tls| tls.server_name.as_deref()))?)
+    let Parts { budgets, instance, .. } = parts;
+    let files: Vec<_> = loaded.files().iter().map(|file| loaded.content(file)).collect();
+    let revision = Origin::new(config, &files);
+    Ok(Plan {
+        listeners,
+        routes,
+        shut,
+        identity_headers,
+        budgets,
+        instance,
+        upstreams,
+        sessions,
+        stores,
+        events,
+        revision,
+        loaded,
+    })
 }
 
 /// The keys, which `user` cannot do without.
@@ -146,23 +129,10 @@ pub(super) fn find<'a, T>(
     map.get(name).ok_or_else(|| BuildProblem::Missing { user: user(), kind, name: name.to_owned() })
 }
 
-/// An upstream that `user` may speak to in cleartext.
-pub(super) fn cleartext<'a>(
-    upstreams: &'a BTreeMap<String, Arc<Upstream>>,
-    name: &str,
-    user: impl Fn() -> String,
-) -> Result<&'a Arc<Upstream>, BuildProblem> {
-    let upstream = find(upstreams, name, "upstream", &user)?;
-    if upstream.has_tls() {
-        return Err(BuildProblem::Cleartext { user: user(), upstream: name.to_owned() });
-    }
-    Ok(upstream)
-}
-
 struct Builder<'a> {
     config: &'a Config,
     base_dir: &'a Path,
-    upstreams: &'a BTreeMap<String, Arc<Upstream>>,
+    upstreams: &'a Upstreams,
     keys: Option<&'a Keys>,
     events: &'a BTreeMap<String, Arc<EventSource>>,
     parts: &'a Parts,
@@ -249,12 +219,12 @@ impl Builder<'_> {
             source::Forward::Options(options) => (options.websocket, options.host.as_deref()),
         };
         let host = host.map(str::parse).transpose().map_err(|_| BuildProblem::Host(route.to_owned()))?;
-        Ok(Forward { upstream: Arc::clone(upstream), websocket, host })
+        Ok(Forward { upstream: Arc::clone(&upstream.part), websocket, host })
     }
 
     fn rpc(&self, route: &source::Route, written: &source::Rpc) -> Result<RpcTarget, BuildProblem> {
         let user = || format!("route `{}`", route.name);
-        let upstream = Arc::clone(find(self.upstreams, &written.upstream, "upstream", user)?);
+        let upstream = Arc::clone(&find(self.upstreams, &written.upstream, "upstream", user)?.part);
         let pool = descriptors::read(&self.base_dir.join(&written.descriptors))
             .map_err(|fault| BuildProblem::Descriptors { route: route.name.clone(), fault })?;
         let names = match written.services.as_slice() {
@@ -275,7 +245,7 @@ impl Builder<'_> {
         let written = find(&self.config.commands, name, "commands", || format!("route `{route}`"))?;
         let upstream = cleartext(self.upstreams, &written.upstream, || format!("commands `{name}`"))?;
         let signer = Arc::clone(&self.keys(route)?.signer);
-        let commands = Commands::new(name, Arc::clone(upstream), &written.routes);
+        let commands = Commands::new(name, Arc::clone(&upstream.part), &written.routes);
         let invalidations = Arc::clone(self.outside.invalidations);
         Ok(CommandTarget { commands: Arc::new(commands), signer, events, invalidations })
     }

@@ -2,9 +2,11 @@
 
 use super::{
     BuildProblem,
-    build::{client_tls, find, signing},
+    build::{find, signing},
+    kept::Origin,
     keys::Keys,
     signer::Signer,
+    upstreams::client_tls,
 };
 use crate::{
     config::{Loaded, source},
@@ -29,6 +31,8 @@ pub struct EventSource {
     pub limits: HubLimits,
     /// How events of some kinds are handed on; those of others are handed on each and at once.
     pub kinds: BTreeMap<String, KindOptions>,
+    /// What all but the key was made from.
+    pub origin: Origin,
     /// The key that signs events.
     pub signer: Arc<Signer>,
 }
@@ -104,6 +108,8 @@ impl EventSource {
         let source::Events { feed, queue, history, heartbeat, streams, kinds } = written;
         let bytes = |size: filters::api::units::Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
         let (authority, tls) = address(name, feed, loaded)?;
+        let ca = feed.tls.as_ref().and_then(|tls| tls.ca.as_ref());
+        let ca = ca.map(|ca| loaded.content(ca)).unwrap_or_default();
         Ok(Self {
             name: name.to_owned(),
             feed: FeedOptions {
@@ -127,6 +133,7 @@ impl EventSource {
                     per_ip: streams.per_ip,
                 },
             },
+            origin: Origin::new(written, &[loaded.config.node.id.as_bytes(), &ca]),
             kinds: kinds.iter().map(|(name, written)| (name.clone(), KindOptions::new(written))).collect(),
             signer,
         })

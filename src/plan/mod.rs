@@ -4,6 +4,7 @@ mod build;
 pub mod commands;
 pub mod events;
 pub mod identity;
+mod kept;
 mod keys;
 mod parts;
 pub mod path;
@@ -15,8 +16,10 @@ pub mod services;
 pub mod signer;
 mod stores;
 pub mod subscriptions;
+mod upstreams;
 
 pub use build::{Outside, build, head_limits};
+pub use kept::{KeptParts, Origin};
 pub use problem::BuildProblem;
 
 use crate::{
@@ -25,7 +28,12 @@ use crate::{
 };
 use commands::Commands;
 use events::EventSource;
-use filters::{budget::Budget, chain::Chain, session::Invalidations};
+use filters::{
+    budget::Budget,
+    chain::Chain,
+    memory::MemoryBudgets,
+    session::{Directory, Invalidations},
+};
 use http::HeaderValue;
 use identity::IdentityHeaders;
 use ipnet::IpNet;
@@ -35,6 +43,7 @@ use route::{Matcher, RouteTable};
 use services::RpcTarget;
 use signer::Signer;
 use std::{collections::BTreeMap, sync::Arc};
+pub use stores::PlannedStore;
 use subscriptions::{EventTarget, WebSocketTarget};
 
 /// Everything that a request is decided by.
@@ -51,8 +60,13 @@ pub struct Plan {
     pub budgets: BTreeMap<String, Arc<Budget>>,
     /// The sources of events that routes name, by name.
     pub events: BTreeMap<String, Arc<EventSource>>,
-    /// The stores that have to be kept connected while the plan is in force.
-    pub shared_stores: Vec<Arc<RedisStore>>,
+    /// What this instance counts by itself.
+    pub(crate) instance: Arc<MemoryBudgets>,
+    pub(crate) upstreams: KeptParts<Upstream>,
+    pub(crate) sessions: KeptParts<Directory>,
+    pub(crate) stores: KeptParts<PlannedStore>,
+    /// What tells it from others: the configuration, and what the files hold that it names.
+    pub revision: Origin,
     /// What it was compiled from.
     pub loaded: Loaded,
 }
@@ -143,6 +157,14 @@ impl Route {
 }
 
 impl Plan {
+    /// The stores that have to be kept connected while the plan is in force.
+    pub fn shared_stores(&self) -> impl Iterator<Item = &Arc<RedisStore>> {
+        self.stores.values().filter_map(|kept| match kept.part.as_ref() {
+            PlannedStore::Shared(store) => Some(store),
+            PlannedStore::Memory(_) => None,
+        })
+    }
+
     /// The routes as they are tried: most specific first.
     #[must_use]
     pub fn routes_in_order(&self) -> Vec<&Route> {

@@ -1,6 +1,12 @@
 //! What filters are built from.
 
-use super::{BuildProblem, Outside, build::cleartext, keys::Keys, stores::Stores};
+use super::{
+    BuildProblem, Outside, Plan,
+    kept::{Kept, KeptParts, Origin, keep},
+    keys::Keys,
+    stores::PlannedStore,
+    upstreams::{Upstreams, cleartext},
+};
 use crate::{
     config::{
         Config,
@@ -16,42 +22,46 @@ use filters::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Upstreams by name.
-pub(super) type Upstreams = BTreeMap<String, Arc<Upstream>>;
-
 pub(super) fn parts(
     config: &Config,
-    upstreams: &Upstreams,
+    sessions: &KeptParts<Directory>,
     outside: &Outside<'_>,
     keys: Option<&Keys>,
-    stores: &Stores,
+    stores: &KeptParts<PlannedStore>,
+    previous: Option<&Plan>,
 ) -> Result<Parts, BuildProblem> {
     let clock = &outside.clock;
+    // What callers have spent is counted by rule: one that stays goes on where it was.
+    let instance = previous.map(|plan| Arc::clone(&plan.instance));
+    let anew = || Arc::new(MemoryBudgets::new(Arc::clone(clock), WrittenMemory::default().budget_keys));
     Ok(Parts {
         clock: Arc::clone(clock),
         markers: keys.map(|keys| keys.signer.markers.clone()).unwrap_or_default(),
-        sessions: sessions(config, upstreams, outside)?,
-        stores: stores.by_name.clone(),
-        instance: Arc::new(MemoryBudgets::new(Arc::clone(clock), WrittenMemory::default().budget_keys)),
-        budgets: budgets(config).map_err(BuildProblem::Budget)?,
+        sessions: sessions.iter().map(|(name, kept)| (name.clone(), Arc::clone(&kept.part))).collect(),
+        stores: stores.iter().map(|(name, kept)| (name.clone(), kept.part.store())).collect(),
+        instance: instance.unwrap_or_else(anew),
+        budgets: budgets(config, previous).map_err(BuildProblem::Budget)?,
     })
 }
 
-fn sessions(
+pub(super) fn sessions(
     config: &Config,
     upstreams: &Upstreams,
     outside: &Outside<'_>,
-) -> Result<BTreeMap<String, Arc<Directory>>, BuildProblem> {
+    previous: Option<&Plan>,
+) -> Result<KeptParts<Directory>, BuildProblem> {
+    let previous = previous.map(|plan| &plan.sessions);
     let mut sessions = BTreeMap::new();
     for (name, written) in &config.sessions {
         let upstream = cleartext(upstreams, &written.upstream, || format!("sessions `{name}`"))?;
-        sessions.insert(name.clone(), Arc::new(directory(name, written, upstream, outside)));
+        let make = || Ok::<_, BuildProblem>(Arc::new(directory(name, written, upstream, outside)));
+        sessions.insert(name.clone(), keep(previous, name, Origin::new(written, &[upstream.origin]), make)?);
     }
     Ok(sessions)
 }
 
-fn directory(name: &str, written: &source::Sessions, upstream: &Arc<Upstream>, outside: &Outside<'_>) -> Directory {
-    let lookup = BackendSessions::new(Arc::clone(upstream), &written.path, written.timeout.get());
+fn directory(name: &str, written: &source::Sessions, upstream: &Kept<Upstream>, outside: &Outside<'_>) -> Directory {
+    let lookup = BackendSessions::new(Arc::clone(&upstream.part), &written.path, written.timeout.get());
     let sessions = written.cache.as_ref().map(|cache| SessionCache {
         ttl: cache.ttl.get(),
         sessions_max: cache.sessions,
@@ -62,6 +72,12 @@ fn directory(name: &str, written: &source::Sessions, upstream: &Arc<Upstream>, o
     Directory::new(Arc::new(lookup), options, Arc::clone(outside.invalidations), counts)
 }
 
-fn budgets(config: &Config) -> Result<BTreeMap<String, Arc<Budget>>, BuildFault> {
-    config.budgets.iter().map(|(name, written)| Ok((name.clone(), Arc::new(Budget::new(name, written)?)))).collect()
+/// The budgets as they are written: what was changed of them while they were in force ends with the plan.
+fn budgets(config: &Config, previous: Option<&Plan>) -> Result<BTreeMap<String, Arc<Budget>>, BuildFault> {
+    let counts = |name: &str| Some(Arc::clone(&previous?.budgets.get(name)?.counts));
+    let budget = |(name, written): (&String, _)| {
+        let budget = Budget::new(name, written, counts(name).unwrap_or_default())?;
+        Ok((name.clone(), Arc::new(budget)))
+    };
+    config.budgets.iter().map(budget).collect()
 }

@@ -19,7 +19,7 @@ pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{
     events::Sources,
-    life::{Activity, LastCall, Readiness},
+    life::{Activity, LastCall, Readiness, Reloads},
     listener::Bindings,
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
@@ -52,7 +52,9 @@ pub struct Gateway {
     /// What `/readyz` says.
     pub readiness: Arc<Readiness>,
     /// The sources of events, by name.
-    pub events: Sources,
+    pub events: Arc<ArcSwap<Sources>>,
+    /// Who reads the configuration again.
+    pub reloads: Arc<Reloads>,
     /// Whether anybody is calling.
     pub activity: Arc<Activity>,
     /// When calls that go on are told of a stop.

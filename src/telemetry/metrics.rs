@@ -4,7 +4,7 @@
 use super::events::Revocations;
 use super::sessions::{SessionCounters, SessionMetrics};
 use super::stores::{StoreMetrics, Stores};
-use crate::listener::Caps;
+use crate::{life::Outcome, listener::Caps};
 use filters::api::Reason;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -22,6 +22,7 @@ pub struct Metrics {
     stores: Stores,
     revocations: Revocations,
     sessions: SessionCounters,
+    reloads: IntCounterVec,
     /// Requests that are being served.
     pub in_flight: IntGauge,
     /// Access lines that could not be written, or not fast enough.
@@ -83,6 +84,11 @@ impl Metrics {
                 "portcullis_access_lines_dropped_total",
                 "Access lines that could not be written.",
             )?,
+            reloads: counters(
+                "portcullis_reloads_total",
+                "Configurations that were read again, by what came of it.",
+                &["outcome"],
+            )?,
             stores: Stores::new(&registry)?,
             revocations: Revocations::new(&registry)?,
             registry,
@@ -92,6 +98,17 @@ impl Metrics {
             duration,
             unrouted,
         })
+    }
+
+    /// Counts a reload.
+    pub fn reloads(&self, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::Reloaded { .. } => "reloaded",
+            Outcome::Unchanged { .. } => "unchanged",
+            Outcome::Outdated { .. } => "outdated",
+            Outcome::Refused { .. } => "refused",
+        };
+        self.reloads.with_label_values(&[outcome]).inc();
     }
 
     /// The counters of a route.

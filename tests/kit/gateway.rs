@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -22,6 +22,7 @@ pub struct Gateway {
     listeners: HashMap<String, SocketAddr>,
     stdout: Arc<Mutex<Vec<String>>>,
     stderr: Arc<Mutex<Vec<String>>>,
+    config: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -77,7 +78,7 @@ impl Gateway {
         loop {
             let announced = stdout.lock().unwrap().iter().find_map(|line| ready(line));
             if let Some(listeners) = announced {
-                return Ok(Self { child, listeners, stdout, stderr, _folder: folder });
+                return Ok(Self { child, listeners, stdout, stderr, config, _folder: folder });
             }
             if let Some(status) = child.try_wait().expect("the process can be asked") {
                 let text = |lines: &Mutex<Vec<String>>| lines.lock().unwrap().join("\n");
@@ -90,6 +91,11 @@ impl Gateway {
             assert!(Instant::now() < give_up, "no ready line: {:?}", stderr.lock().unwrap());
             thread::sleep(std::time::Duration::from_millis(2));
         }
+    }
+
+    /// The file that it was started from.
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     /// The address that a listener was bound to.

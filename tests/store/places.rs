@@ -151,9 +151,9 @@ stores:
     // The clock of a store in Redis has no monotonic time, which invalidations go by.
     let invalidations = Arc::new(Invalidations::new(Arc::new(SystemClock::new())));
     let outside = plan::Outside { clock, metrics: &metrics, env: &env, invalidations: &invalidations };
-    let plan = plan::build(loaded(), &outside).unwrap();
+    let plan = plan::build(loaded(), &outside, None).unwrap();
     let source::Store::Redis(written) = &plan.loaded.config.stores["main"] else { panic!("a store in Redis") };
-    let store = Arc::clone(&plan.shared_stores[0]);
+    let store = Arc::clone(plan.shared_stores().next().unwrap());
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(Arc::clone(&store).run(stopped));
     until("that the store is up", async || (store.status() == Status::Up).then_some(())).await;
@@ -168,6 +168,6 @@ stores:
     }
     assert_eq!(redis.text(&["EXISTS", "other:instances"]), "1");
     let no_env = plan::Outside { env: &|_| None, ..outside };
-    let fault = plan::build(loaded(), &no_env).err().unwrap().to_string();
+    let fault = plan::build(loaded(), &no_env, None).err().unwrap().to_string();
     assert_eq!(fault, "store `main`: the environment variable `SECRET` is not set");
 }

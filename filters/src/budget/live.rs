@@ -22,7 +22,7 @@ pub struct Budget {
     on_store_error: OnStoreError,
     rules: ArcSwap<Rules>,
     /// What became of requests.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
 }
 
 /// What became of requests, since the start.
@@ -99,11 +99,11 @@ impl Rules {
 }
 
 impl Budget {
-    /// The budget `name`, as it is written.
+    /// The budget `name`, as it is written, which goes on with these counts.
     ///
     /// # Errors
     /// Where its key cannot be read.
-    pub fn new(name: &str, config: &BudgetConfig) -> Result<Self, BuildFault> {
+    pub fn new(name: &str, config: &BudgetConfig, counts: Arc<Counts>) -> Result<Self, BuildFault> {
         let key = Key::parse(&config.key).map_err(|problems| BuildFault {
             filter: "budget",
             what: problems.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("; "),
@@ -116,7 +116,7 @@ impl Budget {
             has_shared_rules: !config.shared.is_empty(),
             on_store_error: config.on_store_error,
             rules: ArcSwap::from_pointee(rules),
-            counts: Counts::default(),
+            counts,
         })
     }
 

@@ -75,6 +75,9 @@ pub struct Config {
     /// Logs and metrics.
     #[serde(default)]
     pub observe: Observe,
+    /// How a running gateway takes up another configuration.
+    #[serde(default)]
+    pub reload: Reload,
     /// How the process stops.
     #[serde(default)]
     pub drain: Drain,
@@ -101,6 +104,20 @@ pub struct Node {
 impl Default for Node {
     fn default() -> Self {
         Self { id: "gw-1".to_owned(), threads: 0 }
+    }
+}
+
+/// How a running gateway takes up another configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reload {
+    /// Whether it does so when this file, or a file that it names, has changed; else only when it is told to.
+    pub watch: bool,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { watch: true }
     }
 }
 

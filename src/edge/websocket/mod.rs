@@ -71,7 +71,7 @@ async fn converse(
     let opened = match hub(gateway, Some(&target.events.source)) {
         Ok(hub) => {
             let mut request = SignedRequest::new(gateway, session, ctx, route, &target.events.invalidations);
-            let opened = subscribe(&mut request, &message, codec, hub).await;
+            let opened = subscribe(&mut request, &message, codec, &hub).await;
             request.into_found().keep(ctx);
             opened
         }

@@ -260,6 +260,11 @@ impl Hub {
         format!("{}-{}", self.instance, self.own_ids.fetch_add(1, Relaxed))
     }
 
+    /// From here on events are signed with this key; those that were signed keep what they have.
+    pub fn sign_with(&self, signer: Arc<Signer>) {
+        self.sealer.sign_with(signer);
+    }
+
     /// The newest position.
     #[must_use]
     pub fn position(&self) -> Arc<str> {

@@ -2,6 +2,7 @@
 
 use super::kinds::Handling;
 use crate::plan::signer::Signer;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::{edge::v1::Event, push::v1::ClientEvent, signing::EventFields};
@@ -52,13 +53,18 @@ impl Encoded {
 
 /// Signs events, and counts how many.
 pub(super) struct Sealer {
-    signer: Arc<Signer>,
+    signer: ArcSwap<Signer>,
     pub(super) sealed: AtomicU64,
 }
 
 impl Sealer {
     pub(super) fn new(signer: Arc<Signer>) -> Self {
-        Self { signer, sealed: AtomicU64::new(0) }
+        Self { signer: ArcSwap::new(signer), sealed: AtomicU64::new(0) }
+    }
+
+    /// From here on signs with this key.
+    pub(super) fn sign_with(&self, signer: Arc<Signer>) {
+        self.signer.store(signer);
     }
 
     /// Fills in version, hash, signature and key_id.
@@ -74,10 +80,11 @@ impl Sealer {
             position: &event.position,
             payload_hash: &[],
         };
-        let (payload_hash, signature) = self.signer.sign_event(fields, &event.payload_bytes);
+        let signer = self.signer.load();
+        let (payload_hash, signature) = signer.sign_event(fields, &event.payload_bytes);
         event.payload_hash = Bytes::copy_from_slice(&payload_hash);
         event.signature = Bytes::copy_from_slice(&signature);
-        self.signer.key_id().clone_into(&mut event.key_id);
+        signer.key_id().clone_into(&mut event.key_id);
         self.sealed.fetch_add(1, Relaxed);
         Arc::new(Encoded::new(event, handling))
     }

@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::new()?;
     let invalidations = &running.invalidations;
     let outside = Outside { clock: Arc::new(SystemClock::default()), metrics: &metrics, invalidations, env: &variable };
-    let mut plan = plan::build(load(path)?, &outside)?;
+    let mut plan = plan::build(load(path)?, &outside, None)?;
     for route in plan.routes.iter_mut().filter_map(Arc::get_mut) {
         if let Target::Rpc(target) = &mut route.target
             && let Some(target) = Arc::get_mut(target)
@@ -50,6 +50,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Nobody has been told where to call: the plan that calls the upstream has not been used.
     running.plan.store(Arc::new(plan));
     running.announce();
-    life::run_until_told(&running, &mut signals).await;
+    life::run_until_told(&running, &mut signals, None).await;
     Ok(())
 }

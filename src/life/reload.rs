@@ -1,0 +1,186 @@
+//! A running gateway takes up another configuration.
+
+use super::{Outcome, Running, Signals, events, fixed, signals::Told, watch::Watch};
+use crate::{
+    config::{self, Env, Loaded, Report},
+    events::{Events, Sources},
+    listener::TlsProblem,
+    plan::{self, BuildProblem, Outside, Plan},
+};
+use futures_util::future::join_all;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::{task::block_in_place, time::sleep};
+
+/// How often it is looked whether the last request of an old plan has ended.
+const RETIRE_POLL: Duration = Duration::from_millis(500);
+
+/// Why a configuration was not taken up. Everything is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadProblem {
+    /// It has problems.
+    #[error("{0}")]
+    Config(Report),
+    /// It gives no plan.
+    #[error(transparent)]
+    Build(#[from] BuildProblem),
+    /// It differs in what is fixed while the process runs.
+    #[error("a running process cannot change {}: start anew for that", .0.join(", "))]
+    Fixed(Vec<String>),
+    /// A certificate cannot be used.
+    #[error("listener `{listener}`: {problem}")]
+    Tls {
+        /// The listener.
+        listener: String,
+        /// What is wrong.
+        problem: TlsProblem,
+    },
+}
+
+/// The file that a gateway was started from.
+pub struct ConfigFile<'a> {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The process environment.
+    pub env: &'a Env<'a>,
+}
+
+impl Running {
+    /// Takes up what the file holds whenever somebody asks, by SIGHUP or on the admin listener, and, where
+    /// `reload.watch` says so, when it or a file that it names has changed. Returns when the process is to stop.
+    pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) {
+        let mut asked = self.asked.lock().await;
+        let mut watch = Watch::new(self.files(file));
+        loop {
+            let is_watched = self.plan.load().loaded.config.reload.watch;
+            let (by, asked) = tokio::select! {
+                told = signals.next() => match told {
+                    Told::Stop => return,
+                    Told::Reload => ("SIGHUP", None),
+                },
+                Some(asked) = asked.recv() => ("the admin listener", Some(asked)),
+                () = watch.changed(), if is_watched => ("a change of its files", None),
+            };
+            let if_match = asked.as_ref().and_then(|asked| asked.if_match.clone());
+            let outcome = tokio::select! {
+                outcome = self.take_up(file, if_match, by) => outcome,
+                () = signals.stop() => return,
+            };
+            if matches!(outcome, Outcome::Reloaded { .. }) {
+                watch.follow(self.files(file));
+            }
+            // Whoever asked may have gone.
+            asked.map(|asked| asked.answer.send(outcome));
+        }
+    }
+
+    fn files(&self, file: &ConfigFile<'_>) -> Vec<PathBuf> {
+        let plan = self.plan.load();
+        let named = plan.loaded.files().into_iter().map(|path| plan.loaded.resolve(&path));
+        std::iter::once(file.path.clone()).chain(named).collect()
+    }
+
+    async fn take_up(&self, file: &ConfigFile<'_>, if_match: Option<String>, by: &str) -> Outcome {
+        let in_force = || self.plan.load().revision.to_string();
+        let before = in_force();
+        if if_match.is_some_and(|revision| revision != before) {
+            return Outcome::Outdated { revision: before };
+        }
+        let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
+        let reloaded = match loaded {
+            Ok(loaded) => self.reload(loaded, file.env).await,
+            Err(problem) => Err(problem),
+        };
+        let revision = in_force();
+        let outcome = match reloaded {
+            Ok(()) if revision == before => Outcome::Unchanged { revision },
+            Ok(()) => Outcome::Reloaded { revision },
+            Err(problem) => Outcome::Refused { revision, why: problem.to_string() },
+        };
+        match &outcome {
+            Outcome::Refused { why, .. } => tracing::error!(by, "the configuration is not taken up: {why}"),
+            Outcome::Reloaded { revision } => tracing::info!(by, revision, "another configuration is in force"),
+            Outcome::Unchanged { .. } | Outcome::Outdated { .. } => {
+                tracing::debug!(by, ?outcome, "nothing is reloaded");
+            }
+        }
+        self.metrics.reloads(&outcome);
+        if matches!(outcome, Outcome::Reloaded { .. } | Outcome::Refused { .. }) {
+            self.reloads.ended(outcome.clone());
+        }
+        outcome
+    }
+
+    /// Takes up another configuration, as a whole or not at all. Requests in flight end on the plan that they began
+    /// with, streams of events live on where their source is the same, and so does the state of every part that is:
+    /// connections, what callers have spent, ids, cached sessions, counts. Event streams whose source is gone or
+    /// another are ended as for a stop, so that their devices come back to what is there now.
+    ///
+    /// Dropped while it waits for a store, nothing has changed.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be taken up.
+    ///
+    /// # Panics
+    /// On a runtime that has one thread only.
+    pub async fn reload(&self, loaded: Loaded, env: &Env<'_>) -> Result<(), ReloadProblem> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let before = self.plan.load_full();
+        let changed = fixed::changed(&before.loaded.config, &loaded.config);
+        if !changed.is_empty() {
+            return Err(ReloadProblem::Fixed(changed));
+        }
+        let certificates = self.certificates(&loaded)?;
+        let outside =
+            Outside { clock: Arc::clone(&self.clock), metrics: &self.metrics, invalidations: &self.invalidations, env };
+        // Ten thousand routes take their time, and requests are not to wait for it.
+        let plan = Arc::new(block_in_place(|| plan::build(loaded, &outside, Some(&before)))?);
+        if plan.revision == before.revision {
+            return Ok(());
+        }
+        self.stores.connect(&plan).await;
+
+        let running = self.events.load_full();
+        let sources = events::take_over(&running, &plan, &self.clock, &self.invalidations, &self.metrics);
+        for (name, source) in &plan.events {
+            if let Some(events) = sources.get(name) {
+                events.hub.sign_with(Arc::clone(&source.signer));
+            }
+        }
+        let sources = Arc::new(sources);
+        self.events.store(Arc::clone(&sources));
+        self.plan.store(plan);
+        for (tls, new) in certificates {
+            tls.replace(&new);
+        }
+        self.retire(Arc::downgrade(&before), others(&running, &sources));
+        Ok(())
+    }
+
+    /// Ends what only the plan before had.
+    fn retire(&self, before: Weak<Plan>, sources: Vec<Arc<Events>>) {
+        let window = self.plan.load().loaded.config.drain.deadline.get() / super::start::SHARE_OF_STREAMS;
+        tokio::spawn(async move {
+            sources.iter().for_each(|events| events.stop_feed());
+            join_all(sources.iter().map(|events| events.hub.shut_down(window))).await;
+        });
+        let (stores, plan) = (Arc::clone(&self.stores), Arc::downgrade(&self.plan));
+        tokio::spawn(async move {
+            while before.strong_count() > 0 {
+                sleep(RETIRE_POLL).await;
+            }
+            if let Some(plan) = plan.upgrade() {
+                stores.leave_others(&plan.load());
+            }
+        });
+    }
+}
+
+/// Those that run and are not taken over.
+fn others(running: &Sources, taken: &Sources) -> Vec<Arc<Events>> {
+    let is_taken = |events: &Arc<Events>| taken.values().any(|taken| Arc::ptr_eq(taken, events));
+    running.values().filter(|events| !is_taken(events)).cloned().collect()
+}

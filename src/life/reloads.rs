@@ -1,0 +1,75 @@
+//! Who may ask for a reload, and what came of the last one.
+
+use serde::Serialize;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// More than one that is at work and one that takes up what it may have missed has no use.
+const WAITING_MAX: usize = 4;
+
+/// What came of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The configuration is in force.
+    Reloaded {
+        /// What is in force now.
+        revision: String,
+    },
+    /// It is the one that was in force.
+    Unchanged {
+        /// What is in force.
+        revision: String,
+    },
+    /// Another was in force than whoever asked had seen.
+    Outdated {
+        /// What is in force.
+        revision: String,
+    },
+    /// It was not taken up, and all is as it was.
+    Refused {
+        /// What is in force.
+        revision: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Somebody wants a reload.
+pub struct Asked {
+    /// The revision that must be in force, where there is one.
+    pub if_match: Option<String>,
+    /// Who is told what came of it.
+    pub answer: oneshot::Sender<Outcome>,
+}
+
+/// The way to whoever runs the gateway.
+pub struct Reloads {
+    asked: mpsc::Sender<Asked>,
+    last: Mutex<Option<Outcome>>,
+}
+
+impl Reloads {
+    /// The way, and where those who ask come out.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Asked>) {
+        let (asked, receiver) = mpsc::channel(WAITING_MAX);
+        (Self { asked, last: Mutex::default() }, receiver)
+    }
+
+    /// Has the configuration read again. None where nobody can: it did not come from a file.
+    pub async fn ask(&self, if_match: Option<String>) -> Option<Outcome> {
+        let (answer, told) = oneshot::channel();
+        self.asked.try_send(Asked { if_match, answer }).ok()?;
+        told.await.ok()
+    }
+
+    /// What came of the last reload.
+    #[must_use]
+    pub fn last(&self) -> Option<Outcome> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn ended(&self, outcome: Outcome) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+}
