@@ -4,30 +4,19 @@
 use crate::kit::{
     authority::Vouched,
     backend::Backend,
-    device::{backend, device, edge_yaml},
+    device::{backend, device},
+    events::{self, after, is_ready, resumed},
     gateway::{Gateway, portcullis},
     push::{PushBackend, arrival},
-    raw::Raw,
     soon,
 };
-use portcullis::client::Command;
-use prost::Message as _;
-use proto::edge::v1::{Event, SubscribeEventsRequest, SubscribeOptions, gateway_client::GatewayClient};
+use proto::edge::v1::{Event, gateway_client::GatewayClient};
 use std::{fs, time::Duration};
 use tonic::{Code, Streaming, transport::Endpoint};
 
+/// With budgets for a device that comes again at once where the instance is behind.
 fn yaml(backend: &Backend, feed: &str, options: &str) -> String {
-    let events = format!("events: {{ player: {{ feed: {feed}{options} }} }}\ncommands:");
-    edge_yaml(backend)
-        .replace("commands: game }", "commands: game, events: player }")
-        .replace("\ncommands:", &format!("\n{events}"))
-        .replace("20/10s", "100000/10s")
-        .replace("2000/1s", "100000/1s")
-        .replace("\"1000/1m\"", "\"100000/1m\"")
-}
-
-fn is_ready(gateway: &Gateway) -> bool {
-    Raw::connect(gateway.address("admin")).send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").answer().status == 200
+    events::yaml(backend, feed, options).replace("2000/1s", "100000/1s").replace("\"1000/1m\"", "\"100000/1m\"")
 }
 
 /// An instance with this `gateway_client_id`, once it has its feed.
@@ -40,17 +29,12 @@ async fn instance(backend: &Backend, push: &PushBackend, id: &str, options: &str
 
 /// A stream that has begun, and whether it goes on where the device was.
 async fn subscribe(gateway: &Gateway, session: &str, resume_after: &str) -> (Streaming<Event>, bool) {
-    let options = SubscribeOptions { resume_after: resume_after.to_owned(), ..SubscribeOptions::default() };
-    let command = Command::new("gateway.subscribe", options.encode_to_vec()).unwrap();
-    let signed = device(session).sign(&command).encode_to_vec();
-    let request = SubscribeEventsRequest::decode(signed.as_slice()).unwrap();
+    let request = device(session).sign_subscription(&after(resume_after)).unwrap();
     let endpoint = Endpoint::from_shared(format!("http://{}", gateway.address("edge"))).unwrap();
     let mut client = GatewayClient::new(endpoint.connect().await.unwrap());
     let mut stream = arrival("an answer", client.subscribe_events(request)).await.unwrap().into_inner();
     let first = arrival("the first event", stream.message()).await.unwrap().unwrap();
-    assert_eq!(first.event_type, "gateway.server_time");
-    let payload: serde_json::Value = serde_json::from_slice(&first.payload_bytes).unwrap();
-    (stream, payload["resumed"].as_bool().unwrap())
+    (stream, resumed(&first))
 }
 
 /// The next event that is no heartbeat.

@@ -3,7 +3,7 @@
 use crate::kit::{
     backend::{Backend, Reply},
     device::{answer, backend, command, device, edge_yaml},
-    fed::Fed,
+    events::scene,
     gateway::Gateway,
     push::arrival,
 };
@@ -131,21 +131,21 @@ async fn a_deadline_is_kept_by_the_gateway() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_events_is_read_as_it_comes_and_ends_with_its_reason() {
-    let fed = Fed::start().await;
+    let scene = scene("").await;
     let device = device("session-1");
-    let mut client = client(&fed.gateway).await.accept_compressed(Gzip);
+    let mut client = client(&scene.gateway).await.accept_compressed(Gzip);
     let request = device.sign_subscription(&SubscribeOptions::default()).unwrap();
     let mut stream = client.subscribe_events(request.clone()).await.unwrap().into_inner();
     let opened = arrival("the server's time", stream.message()).await.unwrap().unwrap();
     assert_eq!((opened.event_type.as_str(), &opened.request_id), ("gateway.server_time", &request.request_id));
     // The gateway compresses no event under 1 KiB.
     for (cursor, payload) in [("c1", "{}".to_owned()), ("c2", "Ada".repeat(1000))] {
-        fed.push.event("user-1", "account.changed", &payload, cursor);
+        scene.push.event("user-1", "account.changed", &payload, cursor);
         let event = arrival("an event", stream.message()).await.unwrap().unwrap();
         device.verify_event(&event).unwrap();
         assert_eq!((event.position.as_str(), event.payload_bytes), (cursor, payload.into()));
     }
-    fed.push.revoke("session-1", "r1");
+    scene.push.revoke("session-1", "r1");
     let status = arrival("the end", stream.message()).await.unwrap_err();
     assert_eq!(refused(&status), (Code::FailedPrecondition, "SESSION_REVOKED".to_owned()));
 }

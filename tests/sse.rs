@@ -221,7 +221,7 @@ async fn what_is_refused_is_a_problem_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_is_told_in_headers() {
-    let scene = scene_with("", |yaml| yaml.replace("1000/10s", "1/1h")).await;
+    let scene = scene_with("", |yaml| yaml.replace("100000/10s", "1/1h")).await;
     let request =
         || post("application/json", encode(&subscription("session-1", &SubscribeOptions::default()), Codec::Json));
     let first = send(&scene, false, request()).await;

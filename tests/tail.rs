@@ -3,9 +3,8 @@
 use crate::kit::{
     PATIENCE,
     device::device,
-    eventually,
+    events, eventually,
     fault_proxy::{Fault, FaultProxy},
-    fed::Fed,
     gateway::portcullis,
 };
 use portcullis::client::DeviceFile;
@@ -19,14 +18,14 @@ use std::{
 
 /// A gateway with a feed, and a device file.
 struct Scene {
-    fed: Fed,
+    fed: events::Scene,
     folder: tempfile::TempDir,
 }
 
 async fn scene() -> Scene {
     let folder = tempfile::tempdir().unwrap();
     DeviceFile::of(&device("session-1")).save(&folder.path().join("device.json")).unwrap();
-    Scene { fed: Fed::start().await, folder }
+    Scene { fed: events::scene("").await, folder }
 }
 
 /// A running tail: its lines of stdout and of stderr.

@@ -1,7 +1,7 @@
 //! Lines to paste into another terminal while the demo stays up.
 
 use super::{Gateway, Narrator};
-use crate::client::{Codec, Command, Device, DeviceFile, DeviceFileFault, Dialect, Protocol};
+use crate::client::{Command, Device, DeviceFile, DeviceFileFault};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -54,12 +54,19 @@ impl Paste {
                      -d '{{\"email\":\"you@example.org\"}}'"
                 ),
             ),
-            ("a signed command, good for a minute, and once", signed_curl(edge, device)?),
+            (
+                "a signed command, good for a minute, and once",
+                signed_curl("curl -i", &format!("{edge}/edge.v1.Gateway/ExecuteCommand"), device, "user.account.get")?,
+            ),
             ("signed anew each time, the answer verified", format!("{call} user.account.get")),
             ("the keys that answers verify with", format!("curl -s {public}/.well-known/jwks.json")),
             ("over gRPC, with a payload", format!("{call} --protocol grpc user.games.open '{{\"title\":\"Go\"}}'")),
             ("the same request twice", format!("{call} --repeat-id user.account.get")),
             ("the device's events, as they come", format!("{program} events tail {caller}")),
+            (
+                "the same as server-sent events, asked for within a minute, and once",
+                signed_curl("curl -iN", &format!("{edge}/events/sse"), device, "gateway.subscribe")?,
+            ),
             (
                 "something to hear of, from another terminal",
                 format!("{call} user.account.rename '{{\"display_name\":\"Augusta\"}}'"),
@@ -79,12 +86,11 @@ impl Paste {
     }
 }
 
-/// The command as Connect takes it in JSON, which a shell can paste: base64 has no quote in it.
-fn signed_curl(edge: &impl std::fmt::Display, device: &Device) -> io::Result<String> {
-    let command = Command::new("user.account.get", "").map_err(io::Error::other)?;
-    let body = Dialect::new(Protocol::Connect, Codec::Json).body(&device.sign(&command)).map_err(io::Error::other)?;
-    let body = String::from_utf8_lossy(&body);
-    Ok(format!("curl -i {edge}/edge.v1.Gateway/ExecuteCommand -H 'content-type: application/json' -d '{body}'"))
+/// A request in JSON, which a shell can paste: base64 has no quote in it.
+fn signed_curl(curl: &str, url: &str, device: &Device, message_type: &str) -> io::Result<String> {
+    let request = device.sign(&Command::new(message_type, "").map_err(io::Error::other)?);
+    let body = serde_json::to_string(&request).map_err(io::Error::other)?;
+    Ok(format!("{curl} {url} -H 'content-type: application/json' -d '{body}'"))
 }
 
 /// A path as a shell takes it.

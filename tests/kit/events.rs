@@ -59,16 +59,24 @@ pub async fn scene_with(options: &str, change: impl Fn(String) -> String) -> Sce
         Some(_) => of_another_user(seen),
         None => answer(seen),
     });
-    let feed = format!("feed: {{ grpc: \"http://{}\" }}", push.address);
-    let yaml = edge_yaml(&backend)
+    let feed = format!("{{ grpc: \"http://{}\" }}", push.address);
+    let gateway = Gateway::start(&change(yaml(&backend, &feed, options)));
+    eventually("the feed", || is_ready(&gateway).then_some(()));
+    Scene { gateway, push, _backend: backend }
+}
+
+/// The configuration of a gateway with this feed and these options of the event source.
+pub fn yaml(backend: &Backend, feed: &str, options: &str) -> String {
+    let yaml = edge_yaml(backend)
         .replace("commands: game }", "commands: game, events: player }")
         .replace("\ncommands:\n", ROUTES)
-        .replace("20/10s", "1000/10s");
-    let gateway = Gateway::start(&change(format!("{yaml}\nevents: {{ player: {{ {feed}{options} }} }}\n")));
-    let scene = Scene { gateway, push, _backend: backend };
-    // It is not ready while it has no feed.
-    eventually("the feed", || scene.admin("/readyz").contains("200 OK").then_some(()));
-    scene
+        .replace("20/10s", "100000/10s");
+    format!("{yaml}\nevents: {{ player: {{ feed: {feed}{options} }} }}\n")
+}
+
+/// Whether a gateway is ready, which it is not while it has no feed.
+pub fn is_ready(gateway: &Gateway) -> bool {
+    Raw::connect(gateway.address("admin")).send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").answer().status == 200
 }
 
 fn of_another_user(seen: &Seen) -> Reply {
@@ -79,17 +87,12 @@ fn of_another_user(seen: &Seen) -> Reply {
 }
 
 impl Scene {
-    /// An answer of the admin listener, its head with it.
-    fn admin(&self, path: &str) -> String {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let answer = Raw::connect(self.gateway.address("admin")).send(request).answer();
-        answer.head + &String::from_utf8_lossy(&answer.body)
-    }
-
     /// What a metric says that is shown with these labels.
     pub fn metric(&self, name: &str) -> f64 {
-        let metrics = self.admin("/metrics");
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        let request = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+        let answer = Raw::connect(self.gateway.address("admin")).send(request).answer();
+        let value =
+            String::from_utf8_lossy(&answer.body).lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         value.unwrap_or_default()
     }
 

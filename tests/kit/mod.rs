@@ -7,7 +7,6 @@ pub mod backend;
 pub mod device;
 pub mod events;
 pub mod fault_proxy;
-pub mod fed;
 pub mod frames;
 pub mod gateway;
 pub mod grpc;

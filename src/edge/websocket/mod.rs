@@ -3,6 +3,8 @@
 //! Whatever refuses the head of the request is answered in HTTP. Once the connection is upgraded, its close says why.
 
 mod allowance;
+#[cfg(test)]
+mod autobahn;
 mod client;
 mod close;
 mod handshake;

@@ -92,7 +92,7 @@ export async function checks(gatewayPublicKey, budget) {
     },
   };
   const ofStreams = streamChecks(gatewayKey, execute);
-  return (client) => ({ ...everyCommand, ...ofStreams(client) });
+  return (client) => ({ ...(client.onlySubscribes ? {} : everyCommand), ...ofStreams(client) });
 }
 
 /** Signs as the wire contract says that the device of every suite does. */

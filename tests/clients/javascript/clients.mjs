@@ -12,6 +12,8 @@ import { StatusSchema } from "./gen/google/rpc/status_pb.js";
 
 export const DEADLINE_MS = 10_000;
 const DETAILS = [ErrorInfoSchema, RetryInfoSchema];
+// What the reasons of refusals are words of.
+const DOMAIN = "edge.v1";
 
 export const { executeCommand, subscribeEvents } = Gateway.method;
 /** A method that the gateway does not have. */
@@ -21,19 +23,41 @@ export const path = (method) => `/${Gateway.typeName}/${method.name}`;
 export const encoder = (method) => (request) => toBinary(method.input, request);
 export const decoder = (method) => (bytes) => fromBinary(method.output, bytes);
 
-/** A call that the gateway refused: the code's number, the details by their type names, headers and trailers. */
+/** A call that the gateway refused, or a stream that it ended: the code's number, the reason, and where it came as an RPC
+ * does the details by their type names, headers and trailers. */
 export class Refusal extends Error {
-  constructor(code, details, headers, cause) {
-    super(`refused with ${Code[code]}: ${cause.message}`, { cause });
-    Object.assign(this, { code, headers });
-    this.details = Object.fromEntries(details.map((detail) => [detail.$typeName, detail]));
+  constructor(code, reason, { details = {}, headers, cause } = {}) {
+    super(`refused with ${Code[code]}, ${reason}: ${cause?.message}`, { cause });
+    Object.assign(this, { code, reason, details, headers });
+  }
+
+  static ofRpc(code, detailsList, headers, cause) {
+    const details = Object.fromEntries(detailsList.map((detail) => [detail.$typeName, detail]));
+    const info = details["google.rpc.ErrorInfo"];
+    return new Refusal(code, info?.domain === DOMAIN ? info.reason : undefined, { details, headers, cause });
+  }
+}
+
+/** What comes in callbacks, in its order, for whoever asks for the next. */
+export class Arrivals {
+  #came = [];
+  #wake = () => {};
+
+  put(value) {
+    this.#came.push(value);
+    this.#wake();
+  }
+
+  async next() {
+    while (!this.#came.length) await new Promise((resolve) => { this.#wake = resolve; });
+    return this.#came.shift();
   }
 }
 
 /** What gRPC and gRPC-Web end a refused call with, from the bytes of grpc-status-details-bin. */
 export function refusalOf(error, bytes, headers) {
   const details = bytes ? fromBinary(StatusSchema, bytes).details : [];
-  return new Refusal(error.code, details.map((any) => anyUnpack(any, createRegistry(...DETAILS))), headers, error);
+  return Refusal.ofRpc(error.code, details.map((any) => anyUnpack(any, createRegistry(...DETAILS))), headers, error);
 }
 
 /** A client of Connect's over one of its transports. */
@@ -41,7 +65,7 @@ export function connect(name, transport) {
   const client = createClient({ ...Gateway, methods: [...Gateway.methods, missing] }, transport);
   const refusal = (error) => {
     if (!(error instanceof ConnectError)) throw error;
-    throw new Refusal(error.code, DETAILS.flatMap((kind) => error.findDetails(kind)), error.metadata, error);
+    throw Refusal.ofRpc(error.code, DETAILS.flatMap((kind) => error.findDetails(kind)), error.metadata, error);
   };
   const unary = (method) => async (request) => {
     const headers = new Headers();
@@ -105,15 +129,13 @@ export function googleGrpcWeb(name, edge, format, { readsWhole = format === "bin
       const call = [edge + path(subscribeEvents), request, { "grpc-timeout": `${timeoutSeconds}S` }];
       const stream = client.serverStreaming(...call, descriptor(subscribeEvents, "server_streaming"));
       const whole = received(stream, headers);
-      const came = [];
-      let wake = () => {};
-      const keepNext = (what) => (value) => { came.push({ [what]: value }); wake(); };
+      const arrivals = new Arrivals();
+      const keepNext = (what) => (value) => arrivals.put({ [what]: value });
       // An error that is told in trailers is followed by an end.
       stream.on("data", keepNext("event")).on("error", keepNext("error")).on("end", keepNext("end"));
       try {
         for (;;) {
-          while (!came.length) await new Promise((resolve) => { wake = resolve; });
-          const { event, error } = came.shift();
+          const { event, error } = await arrivals.next();
           if (event) {
             yield event;
           } else {

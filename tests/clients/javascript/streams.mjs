@@ -10,7 +10,7 @@ import { strangersKey, verifyEvent } from "./signing.mjs";
 const WHOLE_SECONDS = 2;
 const WHOLE_ATTEMPTS = 3;
 
-const subscription = (fields, key) =>
+export const subscription = (fields, key) =>
   command({ messageType: "gateway.subscribe", ...fields }, { schema: SubscribeEventsRequestSchema, key });
 
 /** What gives the checks of a client, by name, where events are verified with this key and commands are executed so. */

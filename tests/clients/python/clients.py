@@ -13,6 +13,7 @@ from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.protocol import ProtocolType
 from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from pyqwest import HTTPVersion, SyncClient, SyncHTTPTransport
 
@@ -23,14 +24,28 @@ from edge.v1.gateway_pb2_grpc import GatewayStub
 
 DEADLINE_SECONDS = 10
 SERVICE, MISSING_METHOD = "edge.v1.Gateway", "Nothing"
+# What the reasons of refusals are words of.
+DOMAIN = "edge.v1"
 
 
 class Refusal(Exception):
-    """A call that the gateway refused: the code's name, the details as they were packed, and the metadata."""
+    """A call that the gateway refused, or a stream that it ended: the code's name, the reason, and where it came as
+    an RPC does the details as they were packed, and the metadata."""
 
-    def __init__(self, code, details, metadata):
-        super().__init__(f"refused with {code}")
-        self.code, self.details, self.metadata = code, details, metadata
+    def __init__(self, code, reason, details=(), metadata=None):
+        super().__init__(f"refused with {code}, {reason}")
+        self.code, self.reason, self.details, self.metadata = code, reason, details, metadata
+
+    @classmethod
+    def of_rpc(cls, code, details, metadata):
+        info = unpacked(details, ErrorInfo)
+        return cls(code, info.reason if info and info.domain == DOMAIN else None, details, metadata)
+
+
+def unpacked(details, kind):
+    """The detail of this kind, or None."""
+    message = kind()
+    return message if any(detail.Unpack(message) for detail in details) else None
 
 
 class Grpcio:
@@ -69,7 +84,7 @@ class Grpcio:
             # Decodes grpc-status-details-bin, and fails where it contradicts grpc-status or grpc-message.
             status = rpc_status.from_call(error)
             details = status.details if status else []
-            raise Refusal(error.code().name, details, self.metadata(error)) from error
+            raise Refusal.of_rpc(error.code().name, details, self.metadata(error)) from error
 
     @staticmethod
     def metadata(call):
@@ -113,7 +128,7 @@ class Connectrpc:
                     Any(type_url=f"type.googleapis.com/{detail.type_name}", value=detail.message_bytes)
                     for detail in error.details
                 ]
-                raise Refusal(error.code.name, details, self.metadata(received)) from error
+                raise Refusal.of_rpc(error.code.name, details, self.metadata(received)) from error
 
     @staticmethod
     def metadata(received):
