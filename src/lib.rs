@@ -1,12 +1,13 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 //!
-//! Data flows one way: `cli → life → proxy, listener, rpc, events → plan, upstream, store → config, telemetry, wire`.
+//! Data flows one way: `cli → life → proxy, listener, edge, admin → rpc, events → plan, upstream, store → config, telemetry, wire`.
 
 pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod edge;
 pub mod events;
 pub mod life;
 pub mod listener;

@@ -11,6 +11,7 @@ use super::{
     route::{Matcher, RouteTable},
     services::{RpcTarget, Services},
     stores::Stores,
+    subscriptions::{EventTarget, WebSocketTarget},
 };
 use crate::{
     client::Trust,
@@ -29,7 +30,7 @@ use filters::{
     session::Invalidations,
     table::{ChainEntry, FilterConfig},
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Deeper chains are refused when the configuration is checked.
 const CHAIN_DEPTH_MAX: usize = 64;
@@ -175,8 +176,14 @@ impl Builder<'_> {
         self.expand(&written.chain, 0, &mut filters);
         let filters: Vec<&FilterConfig> = filters.iter().collect();
         let target = self.target(written)?;
-        if let (Target::Commands(target), Some(window)) = (&target, freshness_window(&filters)) {
-            self.outside.invalidations.cover(window, target.commands.upstream.options().request);
+        let in_flight = match &target {
+            Target::Commands(target) => Some(target.commands.upstream.options().request),
+            // A stream is ended by its hub from the moment that it is there.
+            Target::WebSocket(_) | Target::Sse(_) => Some(Duration::ZERO),
+            Target::Forward(_) | Target::Rpc(_) | Target::Publish(_) => None,
+        };
+        if let (Some(in_flight), Some(window)) = (in_flight, freshness_window(&filters)) {
+            self.outside.invalidations.cover(window, in_flight);
         }
         Ok(Arc::new(Route {
             name: written.name.clone(),
@@ -190,13 +197,34 @@ impl Builder<'_> {
 
     fn target(&self, written: &source::Route) -> Result<Target, BuildProblem> {
         let route = &written.name;
-        Ok(match (&written.forward, &written.rpc, &written.commands, written.publish) {
-            (Some(forward), None, None, None) => Target::Forward(self.forward(route, forward)?),
-            (None, Some(rpc), None, None) => Target::Rpc(Arc::new(self.rpc(written, rpc)?)),
-            (None, None, Some(commands), None) => Target::Commands(Arc::new(self.commands(written, commands)?)),
-            (None, None, None, Some(Publish::SigningKeys)) => Target::Publish(Arc::clone(&self.keys(route)?.published)),
-            _ => return Err(BuildProblem::Target(route.clone())),
-        })
+        let source::Route { forward, rpc, commands, websocket, sse, publish, .. } = written;
+        let mut targets = Vec::new();
+        if let Some(forward) = forward {
+            targets.push(Target::Forward(self.forward(route, forward)?));
+        }
+        if let Some(rpc) = rpc {
+            targets.push(Target::Rpc(Arc::new(self.rpc(written, rpc)?)));
+        }
+        if let Some(commands) = commands {
+            targets.push(Target::Commands(Arc::new(self.commands(written, commands)?)));
+        }
+        if let Some(websocket) = websocket {
+            let target = WebSocketTarget::new(self.events(route, websocket.events())?, &websocket.options());
+            targets.push(Target::WebSocket(Arc::new(target.map_err(|_| BuildProblem::Origin(route.clone()))?)));
+        }
+        if let Some(sse) = sse {
+            targets.push(Target::Sse(Arc::new(self.events(route, sse.events())?)));
+        }
+        if let Some(Publish::SigningKeys) = publish {
+            targets.push(Target::Publish(Arc::clone(&self.keys(route)?.published)));
+        }
+        let target = targets.pop().filter(|_| targets.is_empty());
+        target.ok_or_else(|| BuildProblem::Target(route.clone()))
+    }
+
+    fn events(&self, route: &str, name: &str) -> Result<EventTarget, BuildProblem> {
+        let source = find(self.events, name, "events", || format!("route `{route}`"))?;
+        Ok(EventTarget { source: Arc::clone(source), invalidations: Arc::clone(self.outside.invalidations) })
     }
 
     /// Puts the chains that are named in the place of their names. The configuration's checks have refused

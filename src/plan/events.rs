@@ -172,12 +172,12 @@ pub(super) fn sources(
     let mut events = BTreeMap::new();
     let config = &loaded.config;
     for route in &config.routes {
-        let Some(name) = &route.events else { continue };
+        let Some(name) = route.event_source() else { continue };
         let user = || format!("route `{}`", route.name);
         let written = find(&config.events, name, "events", user)?;
         let signer = &signing(keys, user)?.signer;
         let source = EventSource::new(name, written, loaded, Arc::clone(signer))?;
-        events.insert(name.clone(), Arc::new(source));
+        events.insert(name.to_owned(), Arc::new(source));
     }
     Ok(events)
 }

@@ -14,6 +14,7 @@ pub mod route;
 pub mod services;
 pub mod signer;
 mod stores;
+pub mod subscriptions;
 
 pub use build::{Outside, build, head_limits};
 pub use problem::BuildProblem;
@@ -34,6 +35,7 @@ use route::{Matcher, RouteTable};
 use services::RpcTarget;
 use signer::Signer;
 use std::{collections::BTreeMap, sync::Arc};
+use subscriptions::{EventTarget, WebSocketTarget};
 
 /// Everything that a request is decided by.
 pub struct Plan {
@@ -95,6 +97,10 @@ pub enum Target {
     Rpc(Arc<RpcTarget>),
     /// It is a call of `edge.v1.Gateway`.
     Commands(Arc<CommandTarget>),
+    /// It is subscribed to events over WebSocket.
+    WebSocket(Arc<WebSocketTarget>),
+    /// It is subscribed to events as server-sent events.
+    Sse(Arc<EventTarget>),
     /// It is answered with the public keys.
     Publish(Arc<PublishedKeys>),
 }
@@ -129,6 +135,8 @@ impl Route {
             Target::Forward(forward) => format!("forward {}", forward.upstream.name()),
             Target::Rpc(target) => format!("rpc {}", target.name),
             Target::Commands(target) => format!("commands {}", target.commands.name),
+            Target::WebSocket(target) => format!("websocket {}", target.events.source.name),
+            Target::Sse(target) => format!("sse {}", target.source.name),
             Target::Publish(_) => "publish signing_keys".to_owned(),
         }
     }

@@ -31,7 +31,7 @@ pub enum BuildProblem {
         name: String,
     },
     /// A route has no target, or two.
-    #[error("route `{0}` needs exactly one target: `forward`, `rpc`, `commands` or `publish`")]
+    #[error("route `{0}` needs exactly one target: `forward`, `rpc`, `commands`, `websocket`, `sse` or `publish`")]
     Target(String),
     /// A service's descriptors could not be read.
     #[error("route `{route}`: {fault}")]
@@ -85,6 +85,9 @@ pub enum BuildProblem {
     /// A header value that is none.
     #[error("route `{0}`: its `host` is no header value")]
     Host(String),
+    /// An origin that is no header value.
+    #[error("route `{0}`: its `origins` have what is no origin")]
+    Origin(String),
     /// A feed's address is none.
     #[error("events `{0}`: the address of its feed is no `http://host:port` or `https://host:port`")]
     Feed(String),

@@ -115,7 +115,7 @@ impl RequestContext {
     pub fn forward(&self) -> Option<&Forward> {
         match &self.route.as_ref()?.target {
             Target::Forward(forward) => Some(forward),
-            Target::Rpc(_) | Target::Commands(_) | Target::Publish(_) => None,
+            _ => None,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     reply,
 };
 use crate::{
-    admin,
+    admin, edge,
     listener::head::{HeadRefusal, check_h2},
     plan::{
         Route, Target,
@@ -60,12 +60,14 @@ impl Gateway {
                 self.pass(session, ctx, &route).await
             }
             Target::Publish(keys) => Box::pin(self.publish(session, ctx, &route, keys)).await.map(|()| true),
-            Target::Rpc(target) => {
-                Box::pin(rpc::serve_services(self, session, ctx, &route, target)).await.map(|()| true)
-            }
+            Target::Rpc(target) => Box::pin(rpc::serve(self, session, ctx, &route, target)).await.map(|()| true),
             Target::Commands(target) => {
-                Box::pin(rpc::serve_commands(self, session, ctx, &route, target)).await.map(|()| true)
+                Box::pin(edge::serve_rpc(self, session, ctx, &route, target)).await.map(|()| true)
             }
+            Target::WebSocket(target) => {
+                Box::pin(edge::serve_websocket(self, session, ctx, &route, target)).await.map(|()| true)
+            }
+            Target::Sse(target) => Box::pin(edge::serve_sse(self, session, ctx, &route, target)).await.map(|()| true),
         }
     }
 
@@ -130,7 +132,7 @@ impl Gateway {
     }
 
     /// The same, with a status of its own.
-    pub(super) async fn refuse_as(
+    pub(crate) async fn refuse_as(
         &self,
         session: &mut Session,
         ctx: &mut RequestContext,

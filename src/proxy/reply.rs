@@ -8,7 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
     header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING},
 };
-use pingora_core::Result;
+use pingora_core::{Error, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use std::{mem, time::Duration};
@@ -17,6 +17,8 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What even a slow client takes within the time of one write.
+const PART_BYTES: usize = 64 << 10;
 /// How long a client that has its answer may take to finish its body.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -128,6 +130,34 @@ pub fn outlast_body(session: &mut Session) {
     session.set_total_drain_timeout(Some(LINGER));
     let waits = session.req_header().headers.contains_key(EXPECT);
     session.set_close_on_response_before_downstream_finish(waits);
+}
+
+/// Writes the head of an answer whose end is not known.
+///
+/// # Errors
+/// Where the client has gone.
+pub async fn begin(session: &mut Session, mut head: ResponseHeader) -> Result<()> {
+    outlast_body(session);
+    match session.req_header().version {
+        Version::HTTP_2 => {}
+        // RFC 9112 section 6.1: such a client would take chunk sizes for content. The answer ends with the connection.
+        Version::HTTP_10 => session.set_keepalive(None),
+        _ => head.insert_header(TRANSFER_ENCODING, "chunked")?,
+    }
+    session.write_response_header(Box::new(head), false).await
+}
+
+/// Writes a piece of an answer. Over HTTP/2 Pingora 0.9.1 gives a whole piece the time that is meant for some progress:
+/// a slow reader of a large one would be cut off.
+///
+/// # Errors
+/// Where the client has gone.
+pub async fn write_piece(session: &mut Session, mut piece: Bytes, is_last: bool) -> Result<()> {
+    while piece.len() > PART_BYTES {
+        let part = piece.split_to(PART_BYTES);
+        session.write_response_body(Some(part), false).await.map_err(Error::into_down)?;
+    }
+    session.write_response_body(Some(piece), is_last).await.map_err(Error::into_down)
 }
 
 /// Writes an answer with a complete body.

@@ -54,7 +54,7 @@ pub fn read_timeout(session: &Session, ctx: &RequestContext, forward: &Forward, 
 /// does not look for `Connection: upgrade` (RFC 9110 section 7.8).
 pub fn head_is_sent(session: &Session, ctx: &mut RequestContext, request: &mut RequestHeader) {
     if request.headers.contains_key(UPGRADE) {
-        ctx.asks_upgrade = stream(session).is_some_and(GuardedStream::may_switch);
+        ctx.asks_upgrade = may_switch(session);
         if !ctx.asks_upgrade {
             request.remove_header(&UPGRADE);
             request.remove_header(&http::header::CONNECTION);
@@ -96,12 +96,8 @@ pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &R
         if !ctx.asks_upgrade || answer.version != Version::HTTP_11 {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that nobody asked for").into_up());
         }
-        ctx.is_upgraded = true;
         session.set_read_timeout(Some(TUNNEL_IDLE));
-        if let Some(stream) = stream(session) {
-            stream.set_due(None);
-            stream.switch();
-        }
+        switch(session, ctx);
     } else if !answer.status.is_informational() {
         ctx.is_answered = true;
         if ctx.asks_upgrade || ctx.has_streamed {
@@ -109,6 +105,21 @@ pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &R
         }
     }
     Ok(())
+}
+
+/// Whether the client properly asked to speak another protocol.
+#[must_use]
+pub fn may_switch(session: &Session) -> bool {
+    stream(session).is_some_and(GuardedStream::may_switch)
+}
+
+/// Grants that: what the client sends from now on is not HTTP.
+pub fn switch(session: &Session, ctx: &mut RequestContext) {
+    ctx.is_upgraded = true;
+    if let Some(stream) = stream(session) {
+        stream.set_due(None);
+        stream.switch();
+    }
 }
 
 /// Holds a streamed answer to the upstream's total time. A tunnel has none.

@@ -6,7 +6,7 @@ use super::{
     text,
 };
 use crate::{
-    proxy::reply,
+    proxy::reply::{self, write_piece},
     wire::{
         Encoding, Failure,
         failure::{GRPC_STATUS, connect_end},
@@ -15,15 +15,13 @@ use crate::{
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderValue, Method, Version,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, VARY},
+    HeaderMap, HeaderValue, Method,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY},
 };
-use pingora_core::{Error, Result, protocols::http::ServerSession};
+use pingora_core::{Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-/// What even a slow client takes within the time of one write.
-const PART_BYTES: usize = 64 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer on its way to one caller.
@@ -102,15 +100,7 @@ impl Answer {
     /// Where the client has gone.
     pub async fn begin(&mut self, session: &mut Session, headers: HeaderMap) -> Result<()> {
         self.has_begun = true;
-        reply::outlast_body(session);
-        let mut head = self.head(headers);
-        match session.req_header().version {
-            Version::HTTP_2 => {}
-            // RFC 9112 section 6.1: such a client would take chunk sizes for content. The stream ends with the connection.
-            Version::HTTP_10 => session.set_keepalive(None),
-            _ => head.insert_header(TRANSFER_ENCODING, "chunked")?,
-        }
-        session.write_response_header(Box::new(head), false).await
+        reply::begin(session, self.head(headers)).await
     }
 
     /// Writes a message of a stream that has begun.
@@ -241,16 +231,6 @@ async fn write_body(session: &mut Session, mut head: ResponseHeader, body: Bytes
         write_piece(session, body, true).await?;
     }
     Ok(())
-}
-
-/// Over HTTP/2 Pingora 0.9.1 gives a whole piece the time that is meant for some progress: a slow reader of a large one
-/// would be cut off.
-async fn write_piece(session: &mut Session, mut piece: Bytes, is_last: bool) -> Result<()> {
-    while piece.len() > PART_BYTES {
-        let part = piece.split_to(PART_BYTES);
-        session.write_response_body(Some(part), false).await.map_err(Error::into_down)?;
-    }
-    session.write_response_body(Some(piece), is_last).await.map_err(Error::into_down)
 }
 
 /// Connect's unary answers have no place behind their message: what belongs there gets a prefix.

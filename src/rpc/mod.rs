@@ -1,4 +1,4 @@
-//! RPC: commands of `edge.v1.Gateway`, and services of gRPC upstreams, in Connect, gRPC and gRPC-Web.
+//! RPC: Connect, gRPC and gRPC-Web, for whatever answers, and the services of gRPC upstreams.
 //!
 //! A request is read into one message or a stream of them, whatever it was wrapped in, and its answer is wrapped
 //! again: what is called sees neither protocol, codec nor compression.
@@ -7,24 +7,27 @@ mod admit;
 mod answer;
 mod asked;
 mod caller;
-mod commands;
 mod exchange;
 mod forward;
 mod message;
-mod refusal;
+pub(crate) mod refusal;
 mod text;
 mod transcode;
 mod upload;
 
-pub use commands::serve as serve_commands;
-pub use forward::serve as serve_services;
+pub use forward::serve;
+
+pub(crate) use admit::{Shape, admit};
+pub(crate) use answer::Answer;
+pub(crate) use asked::Asked;
+pub(crate) use caller::Codec;
+pub(crate) use exchange::{deadline, reached};
+pub(crate) use message::MessageFault;
 
 use crate::{
     plan::{Route, Target},
     proxy::context::RequestContext,
 };
-use answer::Answer;
-use asked::Asked;
 use caller::Caller;
 use filters::{
     api::{Exchange, Reason, Refusal},
@@ -60,7 +63,11 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, refusal: &R
 }
 
 /// Runs the filters that need no body.
-async fn run_head(session: &Session, ctx: &mut RequestContext, route: &Route) -> std::result::Result<(), Stop> {
+pub(crate) async fn run_head(
+    session: &Session,
+    ctx: &mut RequestContext,
+    route: &Route,
+) -> std::result::Result<(), Stop> {
     let mut facts = mem::take(&mut ctx.facts);
     let header = session.req_header();
     let head = ctx.head(&header.method, header.uri.query(), &header.headers);
@@ -72,7 +79,7 @@ async fn run_head(session: &Session, ctx: &mut RequestContext, route: &Route) ->
 }
 
 /// Waits until the client of a request that was read whole has gone, and says how.
-async fn gone(session: &mut Session) -> Box<Error> {
+pub(crate) async fn gone(session: &mut Session) -> Box<Error> {
     loop {
         if let Err(error) = session.downstream_session.read_body_or_idle(true).await {
             return error.into_down();
@@ -84,7 +91,7 @@ async fn gone(session: &mut Session) -> Box<Error> {
 ///
 /// # Errors
 /// Where the client has gone.
-async fn read_message(
+pub(crate) async fn read_message(
     session: &mut Session,
     ctx: &mut RequestContext,
     asked: &Asked,
@@ -107,7 +114,7 @@ async fn read_message(
 }
 
 /// Why there is no message.
-enum Unread {
+pub(crate) enum Unread {
     /// The body did not come.
     Refused(Refusal),
     /// It came, and does not hold exactly one.
@@ -115,7 +122,7 @@ enum Unread {
 }
 
 /// The largest message of a request, decompressed, in bytes: what the listener takes, or a filter where that is less.
-fn message_bytes_max(ctx: &RequestContext) -> u64 {
+pub(crate) fn message_bytes_max(ctx: &RequestContext) -> u64 {
     let listener = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
     ctx.facts.body_bytes_max.map_or(listener, |filter| filter.min(listener))
 }

@@ -1,6 +1,6 @@
 use super::{
     super::{
-        source::{EventKind, Events, Route},
+        source::{EventKind, Events},
         tree::join,
     },
     Checks,
@@ -109,18 +109,6 @@ impl Checks<'_> {
         if kind.coalesce.is_empty() && kind.min_interval.is_none() {
             let remedy = "add `coalesce` or `min_interval`, or remove it";
             self.error(pointer, "nothing is said of how this kind is handed on", remedy);
-        }
-    }
-
-    /// Events are subscribed to by a signed request, so they stand beside commands and pass their chain.
-    pub(super) fn route_events(&mut self, pointer: &str, route: &Route) {
-        let Some(events) = &route.events else { return };
-        let config = self.config;
-        let at = format!("{pointer}/events");
-        self.known(&at, "event source", events, &config.events);
-        if route.commands.is_none() {
-            let what = "events are served beside commands, behind the same chain";
-            self.error(&at, what, "add `commands: NAME` to this route");
         }
     }
 }

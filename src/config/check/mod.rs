@@ -10,6 +10,7 @@ mod routes;
 mod services;
 mod signing;
 mod stores;
+mod subscriptions;
 mod targets;
 mod unused;
 mod upstreams;

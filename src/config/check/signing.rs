@@ -50,10 +50,15 @@ impl Checks<'_> {
 
     fn no_signing(&mut self) {
         let routes = self.config.routes.iter().enumerate();
-        let mut users = routes.filter_map(|(index, route)| match (&route.commands, &route.publish) {
-            (Some(_), _) => Some((index, "commands", "commands are answered with a signature")),
-            (None, Some(_)) => Some((index, "publish", "signing keys are to be published")),
-            (None, None) => None,
+        let mut users = routes.filter_map(|(index, route)| {
+            let events = "events are signed";
+            let targets = [
+                ("commands", route.commands.is_some(), "commands are answered with a signature"),
+                ("websocket", route.websocket.is_some(), events),
+                ("sse", route.sse.is_some(), events),
+                ("publish", route.publish.is_some(), "signing keys are to be published"),
+            ];
+            targets.into_iter().find_map(|(target, is_there, why)| is_there.then_some((index, target, why)))
         });
         if let Some((index, target, why)) = users.next() {
             let remedy = "add `signing: { keys: { main: { file: signer.pem } }, active: main }`";

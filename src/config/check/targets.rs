@@ -12,8 +12,8 @@ use filters::{api::units::Size, table::FilterConfig};
 pub(super) const COMMAND_SERVICE: &str = "edge.v1.Gateway";
 /// What Pingora 0.9.1 keeps of a body that was read ahead of the proxying, and sends again.
 const FORWARD_REPLAY_MAX: u64 = 64 << 10;
-/// What a signed command is held to. Without any one of them it could be forged, replayed or altered.
-const COMMAND_FILTERS: &[&str] = &["envelope", "session", "payload_hash", "signature", "freshness", "replay"];
+/// What a signed request is held to. Without any one of them it could be forged, replayed or altered.
+const SIGNED_FILTERS: &[&str] = &["envelope", "session", "payload_hash", "signature", "freshness", "replay"];
 
 impl Checks<'_> {
     pub(super) fn target(&mut self, pointer: &str, route: &Route) {
@@ -25,7 +25,8 @@ impl Checks<'_> {
                 self.error(
                     pointer,
                     what,
-                    "add `forward: UPSTREAM`, `rpc: { … }`, `commands: NAME` or `publish: signing_keys`",
+                    "add `forward: UPSTREAM`, `rpc: { … }`, `commands: NAME`, `websocket: EVENTS`, `sse: EVENTS` or \
+                     `publish: signing_keys`",
                 );
             }
             [_] => {}
@@ -35,9 +36,7 @@ impl Checks<'_> {
             }
         }
         if let Some(forward) = &route.forward {
-            let whole = format!("{pointer}/forward");
-            let at =
-                if self.tree.find(&format!("{whole}/upstream")).is_whole { format!("{whole}/upstream") } else { whole };
+            let at = self.short_or(format!("{pointer}/forward"), "upstream");
             self.cleartext(&at, "a forward", forward.upstream());
         }
         if let Some(commands) = &route.commands {
@@ -47,7 +46,7 @@ impl Checks<'_> {
                 self.error(&format!("{pointer}/commands"), "commands are served on their own RPC service only", remedy);
             }
         }
-        self.route_events(pointer, route);
+        self.subscriptions(pointer, route);
         if let Some(rpc) = &route.rpc {
             self.rpc(&format!("{pointer}/rpc"), route, rpc);
         }
@@ -60,17 +59,23 @@ impl Checks<'_> {
 
     pub(super) fn fits_target(&mut self, pointer: &str, route: &Route, placed: &[Placed<'_>]) {
         let has = |name: &&&str| placed.iter().any(|placed| placed.filter.name() == **name);
-        if route.commands.is_some() {
-            let lacking: Vec<&str> = COMMAND_FILTERS.iter().filter(|name| !has(name)).copied().collect();
+        let takes = |target: &'static str| match target {
+            "commands" => Some((target, "command")),
+            "websocket" | "sse" => Some((target, "subscription")),
+            _ => None,
+        };
+        let targets = targets(route);
+        if let Some((target, request)) = targets.iter().copied().find_map(takes) {
+            let lacking: Vec<&str> = SIGNED_FILTERS.iter().filter(|name| !has(name)).copied().collect();
             if !lacking.is_empty() {
-                let what = format!("the chain of commands lacks {}", quoted(&lacking));
-                let remedy = format!("a command passes {}, in this order", quoted(COMMAND_FILTERS));
+                let what = format!("the chain of {request}s lacks {}", quoted(&lacking));
+                let remedy = format!("a {request} passes {}, in this order", quoted(SIGNED_FILTERS));
                 let at =
-                    if route.chain.is_empty() { format!("{pointer}/commands") } else { format!("{pointer}/chain") };
+                    if route.chain.is_empty() { format!("{pointer}/{target}") } else { format!("{pointer}/chain") };
                 self.error(&at, what, remedy);
             }
-        } else if let Some(target) = targets(route).first() {
-            let signed: Vec<&str> = COMMAND_FILTERS.iter().filter(has).copied().collect();
+        } else if let Some(target) = targets.first() {
+            let signed: Vec<&str> = SIGNED_FILTERS.iter().filter(has).copied().collect();
             if route.forward.is_some() {
                 self.readable(placed);
             }
@@ -86,6 +91,12 @@ impl Checks<'_> {
                 );
             }
         }
+    }
+
+    /// Where a target's name stands: in its short form it is the whole of it.
+    pub(super) fn short_or(&self, whole: String, key: &str) -> String {
+        let inside = format!("{whole}/{key}");
+        if self.tree.find(&inside).is_whole { inside } else { whole }
     }
 
     /// Messages of an RPC pass one by one, in any codec: there is no body that a filter could read.
@@ -119,6 +130,8 @@ fn targets(route: &Route) -> Vec<&'static str> {
         ("forward", route.forward.is_some()),
         ("rpc", route.rpc.is_some()),
         ("commands", route.commands.is_some()),
+        ("websocket", route.websocket.is_some()),
+        ("sse", route.sse.is_some()),
         ("publish", route.publish.is_some()),
     ];
     targets.into_iter().filter_map(|(key, is_given)| is_given.then_some(key)).collect()

@@ -32,7 +32,7 @@ impl<'a> Checks<'a> {
         let calls = config.commands.values().map(|commands| commands.upstream.as_str());
         let upstreams: BTreeSet<&str> = forwards.chain(services).chain(lookups).chain(calls).collect();
         let commands: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.commands.as_deref()).collect();
-        let events: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.events.as_deref()).collect();
+        let events: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.event_source()).collect();
 
         self.warn_unused("/chains", "chain", config.chains.keys(), |name| chains.contains(name));
         self.warn_unused("/budgets", "budget", config.budgets.keys(), |name| budgets.contains(name));

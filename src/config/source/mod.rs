@@ -8,6 +8,7 @@ mod observe;
 mod redis;
 mod routes;
 mod signing;
+mod subscriptions;
 
 pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream, UpstreamTls};
 pub use events::{EventFeed, EventHistory, EventKind, EventQueue, EventStreams, Events};
@@ -16,6 +17,7 @@ pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
 pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route, Rpc};
 pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
+pub use subscriptions::{Sse, SseOptions, WebSocket, WebSocketOptions};
 
 use filters::{api::units::Duration, budget::BudgetConfig, table::ChainEntry};
 use schemars::JsonSchema;

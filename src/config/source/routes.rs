@@ -1,5 +1,6 @@
 //! Which requests go where, and how commands become calls.
 
+use super::{Sse, WebSocket};
 use crate::wire::Encoding;
 use filters::{
     api::units::{Duration, Size},
@@ -25,7 +26,8 @@ pub struct Route {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub cost: NonZeroU64,
-    /// Proxies to an upstream. A route has exactly one target: `forward`, `rpc`, `commands` or `publish`.
+    /// Proxies to an upstream. A route has exactly one target: `forward`, `rpc`, `commands`, `websocket`, `sse` or
+    /// `publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<Forward>,
     /// Serves RPC services of a gRPC upstream, in Connect, gRPC and gRPC-Web.
@@ -37,9 +39,24 @@ pub struct Route {
     /// Beside `commands`: the events that devices may subscribe to on the same service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<String>,
+    /// Serves subscriptions to events over WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebSocket>,
+    /// Serves subscriptions to events as server-sent events, to POST.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sse: Option<Sse>,
     /// Publishes something of the gateway's own, to GET and HEAD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
+}
+
+impl Route {
+    /// The event source that it names, whatever serves it.
+    #[must_use]
+    pub fn event_source(&self) -> Option<&str> {
+        let websocket = self.websocket.as_ref().map(WebSocket::events);
+        self.events.as_deref().or(websocket).or_else(|| self.sse.as_ref().map(Sse::events))
+    }
 }
 
 /// What a route publishes.

@@ -1,14 +1,17 @@
 //! A command in one straight line: decode → chain → backend → sign.
 
 use super::{backend, request::SignedRequest};
-use crate::rpc::caller::Codec;
+use crate::{
+    plan::{CommandTarget, signer::Signer},
+    rpc::Codec,
+};
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
 use proto::{
     edge::v1::{ExecuteCommandRequest, ExecuteCommandResponse},
     signing::ResponseFields,
 };
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 /// Answers one command.
 ///
@@ -16,27 +19,28 @@ use std::{sync::Arc, time::Instant};
 /// Whatever refuses it; the caller writes it in the client's protocol.
 pub async fn execute(
     call: &mut SignedRequest<'_>,
+    target: &CommandTarget,
     message: &Bytes,
     codec: Codec,
 ) -> Result<ExecuteCommandResponse, Refusal> {
-    let commands = Arc::clone(&call.target.commands);
+    let commands = &target.commands;
     let (command, session) = call.pass(message, codec, commands.as_ref()).await?;
     let template = commands.call(&command.message_type).ok_or_else(|| Refusal::new(Reason::MessageTypeUnknown))?;
     let rest = template.fill(&command.payload_bytes)?;
     call.refuse_ended(&session)?;
     let started = Instant::now();
-    let answer = backend::send(&commands.upstream, rest, &command, &session, call.headers, call.deadline).await;
-    call.backend_took = started.elapsed();
+    let answer = backend::send(&commands.upstream, rest, &command, &session, call.headers(), call.deadline).await;
+    call.backend_took(started.elapsed());
     call.refuse_ended(&session)?;
-    Ok(sign(call, &command, answer?))
+    Ok(sign(call.clock.unix_ms(), &target.signer, &command, answer?))
 }
 
 fn sign(
-    call: &SignedRequest<'_>,
+    timestamp_ms: i64,
+    signer: &Signer,
     command: &ExecuteCommandRequest,
     answer: backend::Signable,
 ) -> ExecuteCommandResponse {
-    let timestamp_ms = call.clock.unix_ms();
     let fields = ResponseFields {
         protocol_version: &command.protocol_version,
         device_session_id: &command.device_session_id,
@@ -45,7 +49,6 @@ fn sign(
         result_code: &answer.result_code,
         payload_hash: &[],
     };
-    let signer = &call.target.signer;
     let (payload_hash, signature) = signer.sign(fields, &answer.payload);
     ExecuteCommandResponse {
         protocol_version: command.protocol_version.clone(),

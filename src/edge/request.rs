@@ -1,18 +1,22 @@
 //! What commands and subscriptions have ahead of them: decode → chain.
 
 use crate::{
-    plan::{CommandTarget, Route},
-    rpc::caller::Codec,
+    plan::Route,
+    proxy::{Gateway, context::RequestContext},
+    rpc::Codec,
 };
 use bytes::Bytes;
 use filters::{
     api::{Clock, CommandState, Exchange, Facts, Head, MessageTypes, Reason, Refusal, Session, SessionRecord},
     chain::Stop,
+    session::Invalidations,
 };
 use http::{HeaderMap, Method};
+use pingora_proxy::Session as Downstream;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandRequest;
 use std::{
+    mem,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -20,29 +24,74 @@ use std::{
 
 /// A signed request, and what is found on its way.
 pub struct SignedRequest<'a> {
-    /// Its route.
-    pub route: &'a Route,
-    /// Where it goes.
-    pub target: &'a CommandTarget,
-    /// What the filters found.
-    pub facts: &'a mut Facts,
-    /// The canonical path.
-    pub path: &'a str,
-    /// The headers.
-    pub headers: &'a HeaderMap,
+    route: &'a Route,
+    invalidations: &'a Invalidations,
+    path: &'a str,
+    headers: &'a HeaderMap,
+    found: Found,
     /// The client's address.
     pub client_ip: IpAddr,
     /// Time.
     pub clock: &'a dyn Clock,
     /// When the client stops waiting.
     pub deadline: Option<tokio::time::Instant>,
-    /// How long the chain took.
-    pub chain_took: Duration,
-    /// How long the backend took.
-    pub backend_took: Duration,
 }
 
-impl SignedRequest<'_> {
+/// What was found on a request's way, which is the context's to keep.
+pub struct Found {
+    facts: Facts,
+    chain_took: Duration,
+    backend_took: Duration,
+}
+
+impl Found {
+    /// Gives it back.
+    pub fn keep(self, ctx: &mut RequestContext) {
+        ctx.facts = self.facts;
+        (ctx.chain_took, ctx.backend_took) = (self.chain_took, self.backend_took);
+    }
+}
+
+impl<'a> SignedRequest<'a> {
+    /// A request whose head has passed. What was found by then is taken from its context.
+    #[must_use]
+    pub fn new(
+        gateway: &'a Gateway,
+        session: &'a Downstream,
+        ctx: &'a mut RequestContext,
+        route: &'a Route,
+        invalidations: &'a Invalidations,
+    ) -> Self {
+        let facts = mem::take(&mut ctx.facts);
+        Self {
+            route,
+            invalidations,
+            path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
+            headers: &session.req_header().headers,
+            found: Found { facts, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
+            client_ip: ctx.client_ip,
+            clock: gateway.clock.as_ref(),
+            deadline: None,
+        }
+    }
+
+    /// The client's headers.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// Takes down how long the backend took.
+    pub fn backend_took(&mut self, took: Duration) {
+        self.found.backend_took = took;
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn into_found(self) -> Found {
+        self.found
+    }
+
     /// Decodes the request and runs the rest of the chain over it.
     ///
     /// # Errors
@@ -53,9 +102,9 @@ impl SignedRequest<'_> {
         codec: Codec,
         message_types: &dyn MessageTypes,
     ) -> Result<(Arc<ExecuteCommandRequest>, Session), Refusal> {
-        self.facts.command = decode(message, codec);
+        self.found.facts.command = decode(message, codec);
         self.run_chain(message_types).await?;
-        match (self.facts.command.decoded().cloned(), self.facts.session.clone()) {
+        match (self.found.facts.command.decoded().cloned(), self.found.facts.session.clone()) {
             (Some(request), Some(session)) => Ok((request, session)),
             _ => Err(Refusal::new(Reason::Internal)),
         }
@@ -67,7 +116,7 @@ impl SignedRequest<'_> {
     /// # Errors
     /// `SESSION_REVOKED`.
     pub fn refuse_ended(&self, session: &SessionRecord) -> Result<(), Refusal> {
-        if self.target.invalidations.has_ended(session, self.facts.session_as_of) {
+        if self.invalidations.has_ended(session, self.found.facts.session_as_of) {
             return Err(Refusal::new(Reason::SessionRevoked));
         }
         Ok(())
@@ -85,9 +134,9 @@ impl SignedRequest<'_> {
             cost: self.route.cost,
         };
         let message_types = Some(message_types);
-        let mut exchange = Exchange { head, body: None, message_types, facts: &mut *self.facts };
+        let mut exchange = Exchange { head, body: None, message_types, facts: &mut self.found.facts };
         let outcome = self.route.chain.run_rest(&mut exchange).await;
-        self.chain_took += started.elapsed();
+        self.found.chain_took += started.elapsed();
         match outcome {
             Ok(()) => Ok(()),
             Err(Stop::Refused(refusal)) => Err(refusal),

@@ -1,26 +1,22 @@
-//! Commands and subscriptions: `edge.v1.Gateway`.
-
-mod backend;
-mod execute;
-mod request;
-mod subscribe;
+//! The service over Connect, gRPC and gRPC-Web.
 
 use super::{
-    Asked, Unread,
-    admit::{Shape, admit},
-    answer::Answer,
-    caller::Codec,
-    exchange::deadline,
-    message::MessageFault,
-    message_bytes_max, read_message, refusal,
+    deliver::{Heard, Transport, deliver, encoded},
+    execute::execute,
+    request::SignedRequest,
+    subscribe::{hub, subscribe},
 };
 use crate::{
-    events::hub::{Hub, Subscriber},
+    events::hub::{Encoded, Hub, Subscriber},
     plan::{CommandTarget, Route},
     proxy::{Gateway, context::RequestContext, reply},
+    rpc::{
+        Answer, Asked, Codec, MessageFault, Shape, Unread, admit, deadline, gone, message_bytes_max, reached,
+        read_message, refusal, run_head,
+    },
+    wire::{Code, Failure},
 };
-use bytes::Bytes;
-use execute::execute;
+use bytes::{Bytes, BytesMut};
 use filters::{
     api::{Reason, Refusal},
     chain::Stop,
@@ -31,9 +27,7 @@ use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandResponse;
-use request::SignedRequest;
-use std::{mem, sync::Arc};
-use subscribe::{deliver, subscribe};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
@@ -73,28 +67,18 @@ pub async fn serve(
     };
     let asked = &received.asked;
     let due = deadline(ctx.started, asked.timeout, None);
-    let mut facts = mem::take(&mut ctx.facts);
-    let mut request = SignedRequest {
-        route,
-        target,
-        facts: &mut facts,
-        path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
-        headers: &session.req_header().headers,
-        client_ip: ctx.client_ip,
-        clock: gateway.clock.as_ref(),
-        deadline: due,
-        chain_took: ctx.chain_took,
-        backend_took: ctx.backend_took,
-    };
-    let outcome = work(&mut request, &received).await;
-    (ctx.chain_took, ctx.backend_took) = (request.chain_took, request.backend_took);
-    ctx.facts = facts;
+    let mut request = SignedRequest::new(gateway, session, ctx, route, &target.invalidations);
+    request.deadline = due;
+    let outcome = work(&mut request, target, &received).await;
+    request.into_found().keep(ctx);
     let headers = refusal::answer_headers(&ctx.facts);
     let answer = Answer::to(asked);
     match outcome {
         Ok(Outcome::Answered(response)) => answer.whole(session, headers, response, &HeaderMap::new()).await,
         Ok(Outcome::Opened(mut subscriber)) => {
-            ctx.refused = deliver(session, answer, asked.caller.codec, headers, &mut subscriber, due).await?;
+            let mut stream = Stream { answer, codec: asked.caller.codec, deadline: due };
+            stream.answer.begin(session, headers).await?;
+            ctx.refused = deliver(session, &mut stream, &mut subscriber).await?;
             Ok(())
         }
         Err(refusal) => {
@@ -112,7 +96,7 @@ async fn receive<'a>(
     route: &Route,
     target: &CommandTarget,
 ) -> Result<std::result::Result<Received<'a>, Stop>> {
-    if let Err(stop) = super::run_head(session, ctx, route).await {
+    if let Err(stop) = run_head(session, ctx, route).await {
         return Ok(Err(stop));
     }
     let refuse = |reason, what| Ok(Err(Stop::Refused(Refusal::because(reason, what))));
@@ -133,25 +117,67 @@ async fn receive<'a>(
     if !is_stream {
         return Ok(Ok(Received { asked, message, hub: None }));
     }
-    match target.events.as_ref().and_then(|events| gateway.events.get(&events.name)) {
-        Some(events) => Ok(Ok(Received { asked, message, hub: Some(&events.hub) })),
-        None => refuse(Reason::NotServed, "no events are served here"),
-    }
+    let hub = hub(gateway, target.events.as_deref());
+    Ok(hub.map(|hub| Received { asked, message, hub: Some(hub) }).map_err(Stop::Refused))
 }
 
 /// Does what is asked for, as long as the caller waits for it.
-async fn work(request: &mut SignedRequest<'_>, received: &Received<'_>) -> std::result::Result<Outcome, Refusal> {
+async fn work(
+    request: &mut SignedRequest<'_>,
+    target: &CommandTarget,
+    received: &Received<'_>,
+) -> std::result::Result<Outcome, Refusal> {
     let (message, codec) = (&received.message, received.asked.caller.codec);
     let due = request.deadline;
     let working = async {
         match received.hub {
             Some(hub) => subscribe(request, message, codec, hub).await.map(Outcome::Opened),
-            None => encode(&execute(request, message, codec).await?, codec).map(Outcome::Answered),
+            None => encode(&execute(request, target, message, codec).await?, codec).map(Outcome::Answered),
         }
     };
     let Some(due) = due else { return working.await };
     let left = due.saturating_duration_since(Instant::now());
     timeout(left, working).await.unwrap_or_else(|_| Err(Refusal::new(Reason::BackendTimeout)))
+}
+
+/// A stream of messages in the caller's protocol.
+struct Stream {
+    answer: Answer,
+    codec: Codec,
+    deadline: Option<Instant>,
+}
+
+/// The caller's time is over.
+struct Late;
+
+impl Transport for Stream {
+    type Parting = Late;
+
+    async fn hear(&mut self, session: &mut Session) -> Result<Heard<Late>> {
+        tokio::select! {
+            biased;
+            () = reached(self.deadline) => Ok(Heard::Over(Late)),
+            error = gone(session) => Err(error),
+        }
+    }
+
+    fn put(&self, event: &Encoded, frames: &mut BytesMut) {
+        frames.extend_from_slice(&self.answer.frame(encoded(event, self.codec)));
+    }
+
+    async fn write(&mut self, session: &mut Session, frames: Bytes) -> Result<()> {
+        self.answer.write(session, frames).await
+    }
+
+    async fn end(&mut self, session: &mut Session, reason: Reason) -> Result<()> {
+        let failure = refusal::to_failure(&Refusal::new(reason));
+        self.answer.finish(session, Some(&failure), &HeaderMap::new()).await
+    }
+
+    async fn part(&mut self, session: &mut Session, _: Late) -> Result<Option<Reason>> {
+        let late = Failure::new(Code::DeadlineExceeded, "the caller's time is over");
+        self.answer.finish(session, Some(&late), &HeaderMap::new()).await.map(|()| None)
+    }
 }
 
 fn encode(response: &ExecuteCommandResponse, codec: Codec) -> std::result::Result<Bytes, Refusal> {

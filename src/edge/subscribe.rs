@@ -1,0 +1,63 @@
+//! What a subscription has ahead of its first event: the same checks as a command, then a place in the hub.
+
+use super::request::SignedRequest;
+use crate::{
+    events::hub::{EventTypes, Hub, Subscriber, Subscription},
+    plan::events::EventSource,
+    proxy::Gateway,
+    rpc::Codec,
+};
+use bytes::Bytes;
+use filters::api::{MessageTypes, Reason, Refusal};
+use prost::Message as _;
+use proto::edge::v1::SubscribeOptions;
+use std::sync::Arc;
+
+/// The message_type of every subscription.
+const SUBSCRIBE: &str = "gateway.subscribe";
+
+/// The one message_type that is subscribed with.
+struct Subscribing;
+
+impl MessageTypes for Subscribing {
+    fn is_routed(&self, message_type: &str) -> bool {
+        message_type == SUBSCRIBE
+    }
+}
+
+/// Where a source's streams are.
+///
+/// # Errors
+/// `NOT_SERVED` where there is none.
+pub fn hub<'a>(gateway: &'a Gateway, source: Option<&EventSource>) -> Result<&'a Arc<Hub>, Refusal> {
+    let events = source.and_then(|source| gateway.events.get(&source.name));
+    events.map(|events| &events.hub).ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
+}
+
+/// Opens the stream that a request asks for.
+///
+/// # Errors
+/// Whatever refuses it.
+pub async fn subscribe(
+    request: &mut SignedRequest<'_>,
+    message: &Bytes,
+    codec: Codec,
+    hub: &Arc<Hub>,
+) -> Result<Subscriber, Refusal> {
+    let (asked, session) = request.pass(message, codec, &Subscribing).await?;
+    let invalid = |what: String| Refusal::because(Reason::PayloadInvalid, what);
+    let options = SubscribeOptions::decode(asked.payload_bytes.clone()).map_err(|fault| invalid(fault.to_string()))?;
+    let event_types = EventTypes::new(options.event_types).map_err(|fault| invalid(fault.to_string()))?;
+    let subscription = Subscription {
+        session_id: &session.device_session_id,
+        user_id: &session.user_id,
+        client_ip: request.client_ip,
+        request_id: &asked.request_id,
+        resume_after: &options.resume_after,
+        event_types,
+    };
+    let subscriber = hub.subscribe(subscription);
+    // Ended just now, before the hub could end this stream with the others of its session.
+    request.refuse_ended(&session)?;
+    subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))
+}
