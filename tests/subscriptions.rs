@@ -2,62 +2,18 @@
 //! it was; and its stream ends at once when its session does.
 
 use crate::kit::{
-    backend::{Backend, Reply, Seen},
-    device::{DIALECTS, answer, device, edge, edge_yaml},
+    device::{DIALECTS, edge},
+    events::{Scene, after, decode, encode, resumed, scene, subscription},
     eventually,
-    gateway::{Gateway, SIGNER_PEM},
-    push::{PushBackend, arrival},
-    raw::Raw,
+    push::arrival,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ed25519_dalek::{SigningKey, Verifier as _, pkcs8::DecodePrivateKey as _};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use portcullis::client::{Codec, Dialect, Protocol};
-use prost::Message as _;
-use proto::{
-    edge::v1::{Event, SubscribeOptions},
-    signing::EventFields,
-};
-use sha2::{Digest as _, Sha256};
-
-/// A gateway whose edge route has commands and events.
-struct Scene {
-    gateway: Gateway,
-    push: PushBackend,
-    _backend: Backend,
-}
-
-async fn scene(options: &str) -> Scene {
-    let push = PushBackend::start().await;
-    let backend = Backend::start(|seen| match seen.target.strip_prefix("/api/v1/internal/sessions/other-") {
-        Some(_) => of_another_user(seen),
-        None => answer(seen),
-    });
-    let events =
-        format!("events: {{ player: {{ feed: {{ grpc: \"http://{}\" }}{options} }} }}\ncommands:", push.address);
-    let yaml = edge_yaml(&backend)
-        .replace("commands: game }", "commands: game, events: player }")
-        .replace("\ncommands:", &format!("\n{events}"))
-        .replace("20/10s", "1000/10s");
-    let gateway = Gateway::start(&yaml);
-    // It is not ready while it has no feed.
-    eventually("the feed", || (ready(&gateway) == 200).then_some(()));
-    Scene { gateway, push, _backend: backend }
-}
-
-fn of_another_user(seen: &Seen) -> Reply {
-    let known = seen.target.replace("other-", "session-");
-    let session = answer(&Seen { target: known, ..seen.clone() });
-    let session = String::from_utf8(session.body.to_vec()).unwrap();
-    Reply::json(200, session.replace("user-1", "user-2").replace("session-", "other-"))
-}
-
-fn ready(gateway: &Gateway) -> u16 {
-    Raw::connect(gateway.address("admin")).send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").answer().status
-}
+use proto::edge::v1::{Event, SubscribeOptions};
 
 /// An open stream, read event by event.
 struct Opened {
@@ -70,19 +26,15 @@ struct Opened {
 #[derive(Debug)]
 enum Came {
     Event(Box<Event>),
+    Heartbeat,
     /// The end, as the protocol writes it.
     End(String),
 }
 
 impl Scene {
     async fn open(&self, dialect: (Protocol, Codec), session: &str, options: SubscribeOptions) -> Opened {
-        let command = portcullis::client::Command::new("gateway.subscribe", options.encode_to_vec()).unwrap();
-        let request = device(session).sign(&command);
         let (protocol, codec) = dialect;
-        let message = match codec {
-            Codec::Proto => request.encode_to_vec(),
-            Codec::Json => serde_json::to_vec(&request).unwrap(),
-        };
+        let message = encode(&subscription(session, &options), codec);
         let framed = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat();
         let body = if protocol == Protocol::GrpcWebText { STANDARD.encode(framed).into_bytes() } else { framed };
         let mut client = legacy::Client::builder(TokioExecutor::new());
@@ -131,24 +83,15 @@ impl Opened {
         if flags != 0 {
             return Some(Came::End(String::from_utf8(message).unwrap()));
         }
-        let event = match self.dialect.1 {
-            Codec::Proto => Event::decode(message.as_slice()).unwrap(),
-            Codec::Json => serde_json::from_slice(&message).unwrap(),
-        };
-        Some(Came::Event(Box::new(event)))
+        Some(decode(&message, self.dialect.1).map_or(Came::Heartbeat, |event| Came::Event(Box::new(event))))
     }
 
     /// The next event that is no heartbeat, its signature verified.
     async fn event(&mut self) -> Event {
         loop {
             match self.next().await {
-                Came::Event(event) if event.event_type == "gateway.heartbeat" => {
-                    assert_eq!(*event, Event { event_type: event.event_type.clone(), ..Event::default() });
-                }
-                Came::Event(event) => {
-                    verify(&event);
-                    return *event;
-                }
+                Came::Heartbeat => {}
+                Came::Event(event) => return *event,
                 Came::End(end) => panic!("{:?} ended: {end}", self.dialect),
             }
         }
@@ -157,41 +100,11 @@ impl Opened {
     async fn end(&mut self) -> String {
         loop {
             match self.next().await {
-                Came::Event(_) => {}
+                Came::Event(_) | Came::Heartbeat => {}
                 Came::End(end) => return end,
             }
         }
     }
-}
-
-fn verify(event: &Event) {
-    let hash = Sha256::digest(&event.payload_bytes);
-    assert_eq!(event.payload_hash, hash.as_slice());
-    let fields = EventFields {
-        protocol_version: &event.protocol_version,
-        event_id: &event.event_id,
-        event_type: &event.event_type,
-        timestamp_ms: event.timestamp_ms,
-        request_id: &event.request_id,
-        subject: &event.subject,
-        position: &event.position,
-        payload_hash: &hash,
-    };
-    let key = SigningKey::from_pkcs8_pem(SIGNER_PEM).unwrap().verifying_key();
-    let signature = ed25519_dalek::Signature::from_slice(&event.signature).unwrap();
-    key.verify(&fields.input("edge-event-v1"), &signature).unwrap();
-    assert_eq!((event.protocol_version.as_str(), event.key_id.as_str()), ("v1", "main"));
-}
-
-fn resumed(event: &Event) -> bool {
-    assert_eq!(event.event_type, "gateway.server_time");
-    let payload: serde_json::Value = serde_json::from_slice(&event.payload_bytes).unwrap();
-    assert_eq!(payload["request_id"], event.request_id.as_str());
-    payload["resumed"].as_bool().unwrap()
-}
-
-fn after(position: &str) -> SubscribeOptions {
-    SubscribeOptions { resume_after: position.to_owned(), ..SubscribeOptions::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,10 +204,8 @@ async fn silent_streams_have_heartbeats_and_a_stop_ends_them_with_its_reason() {
     let scene = scene(", heartbeat: 1s").await;
     let mut stream = scene.open(DIALECTS[0], "session-1", SubscribeOptions::default()).await;
     stream.event().await;
-    match stream.next().await {
-        Came::Event(event) => assert_eq!(event.event_type, "gateway.heartbeat"),
-        Came::End(end) => panic!("{end}"),
-    }
+    let next = stream.next().await;
+    assert!(matches!(next, Came::Heartbeat), "{next:?}");
     let mut grpc = scene.open((Protocol::Grpc, Codec::Proto), "session-2", SubscribeOptions::default()).await;
     grpc.event().await;
     scene.gateway.signal("TERM");

@@ -59,5 +59,7 @@ pub async fn subscribe(
     let subscriber = hub.subscribe(subscription);
     // Ended just now, before the hub could end this stream with the others of its session.
     request.refuse_ended(&session)?;
-    subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))
+    let subscriber = subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))?;
+    request.forget();
+    Ok(subscriber)
 }

@@ -15,7 +15,7 @@ pub(crate) use body::{invite, is_malformed, read_body};
 pub(crate) use decide::run_rest;
 pub(crate) use forward::vouch;
 pub(crate) use hops::nominated;
-pub(crate) use waits::{may_switch, switch};
+pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{
     events::Sources,

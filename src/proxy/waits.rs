@@ -7,7 +7,7 @@
 
 use super::context::RequestContext;
 use crate::{
-    listener::{GuardedStream, Overdue},
+    listener::{GuardedStream, Overdue, Tunnel},
     plan::Forward,
 };
 use http::{Version, header::UPGRADE};
@@ -16,6 +16,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -96,8 +97,12 @@ pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &R
         if !ctx.asks_upgrade || answer.version != Version::HTTP_11 {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that nobody asked for").into_up());
         }
+        ctx.is_upgraded = true;
         session.set_read_timeout(Some(TUNNEL_IDLE));
-        switch(session, ctx);
+        if let Some(stream) = stream(session) {
+            stream.set_due(None);
+            stream.switch();
+        }
     } else if !answer.status.is_informational() {
         ctx.is_answered = true;
         if ctx.asks_upgrade || ctx.has_streamed {
@@ -113,13 +118,11 @@ pub fn may_switch(session: &Session) -> bool {
     stream(session).is_some_and(GuardedStream::may_switch)
 }
 
-/// Grants that: what the client sends from now on is not HTTP.
-pub fn switch(session: &Session, ctx: &mut RequestContext) {
+/// Grants that, for a protocol that the gateway speaks itself: what the client sends from now on comes here. None where
+/// it is no connection of HTTP/1.
+pub fn tunnel(session: &Session, ctx: &mut RequestContext) -> Option<Arc<Tunnel>> {
     ctx.is_upgraded = true;
-    if let Some(stream) = stream(session) {
-        stream.set_due(None);
-        stream.switch();
-    }
+    stream(session).map(GuardedStream::tunnel)
 }
 
 /// Holds a streamed answer to the upstream's total time. A tunnel has none.

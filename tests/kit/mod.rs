@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod backend;
 pub mod device;
+pub mod events;
 pub mod fault_proxy;
 pub mod frames;
 pub mod gateway;
@@ -15,6 +16,7 @@ pub mod redis;
 pub mod resp;
 pub mod rpc;
 pub mod scripted;
+pub mod websocket;
 
 use std::time::{Duration, Instant};
 

@@ -87,7 +87,8 @@ impl Raw {
         Some(bytes)
     }
 
-    fn exactly(&mut self, length: usize) -> Vec<u8> {
+    /// Reads so many bytes.
+    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.0.read_exact(&mut bytes).expect("the whole body comes");
         bytes

@@ -162,7 +162,7 @@ impl Configured for Config {
 }
 
 /// Whether a browser could send this as an origin (RFC 6454 section 6.2). `null`, which sandboxed pages of
-/// any site send, is not taken for one.
+/// any site send, is not taken for one; `*`, which is any, is.
 #[must_use]
 pub fn is_origin(written: &str) -> bool {
     if written == "*" {

@@ -1,4 +1,4 @@
-//! The client at the other end of a WebSocket: what it is heard, asked and told, and for how long.
+//! The client at the other end of a WebSocket: it is heard, asked and answered, and waited for so long and no longer.
 
 use super::{
     allowance::{Allowance, FRAME_BYTES},
@@ -8,14 +8,21 @@ use super::{
 use crate::{
     edge::deliver::{Heard, Transport, encoded},
     events::hub::Encoded,
+    listener::Tunnel,
     proxy::reply,
-    rpc::Codec,
+    rpc::{Codec, gone},
 };
 use bytes::{Bytes, BytesMut};
 use filters::api::Reason;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::Result;
 use pingora_proxy::Session;
-use std::{pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 /// A message in fragments of one byte each has seven for every one.
@@ -35,6 +42,7 @@ pub enum Parting {
 
 /// A connected client.
 pub struct Client {
+    tunnel: Arc<Tunnel>,
     socket: Socket,
     allowance: Allowance,
     message_bytes_max: u64,
@@ -52,10 +60,11 @@ pub struct Stream<'a> {
 }
 
 impl Client {
-    /// One whose request may have so many bytes, and that may be silent for so long.
+    /// One that is heard here, whose request may have so many bytes, and that may be silent for so long.
     #[must_use]
-    pub fn new(message_bytes_max: u64, idle: Duration) -> Self {
+    pub fn new(tunnel: Arc<Tunnel>, message_bytes_max: u64, idle: Duration) -> Self {
         Self {
+            tunnel,
             socket: Socket::new(usize::try_from(message_bytes_max).unwrap_or(usize::MAX)),
             allowance: Allowance::new(),
             message_bytes_max,
@@ -146,16 +155,19 @@ impl Client {
 
     /// Takes in what comes next. Dropped while it waits, nothing is lost.
     async fn read(&mut self, session: &mut Session) -> Result<()> {
-        match session.downstream_session.read_request_body().await {
-            Ok(Some(bytes)) => {
-                self.heard = Instant::now();
-                self.bytes_in = self.bytes_in.saturating_add(bytes.len() as u64);
-                self.socket.feed(bytes);
-                Ok(())
-            }
-            Ok(None) => Err(Error::explain(ErrorType::ConnectionClosed, "without a closing handshake").into_down()),
-            Err(error) => Err(error.into_down()),
-        }
+        let bytes = {
+            // It reads, and ends where the client has gone.
+            let mut gone = pin!(gone(session));
+            poll_fn(|cx| match gone.as_mut().poll(cx) {
+                Poll::Ready(error) => Poll::Ready(Err(error)),
+                Poll::Pending => self.tunnel.take().map_or(Poll::Pending, |bytes| Poll::Ready(Ok(bytes))),
+            })
+            .await?
+        };
+        self.heard = Instant::now();
+        self.bytes_in = self.bytes_in.saturating_add(bytes.len() as u64);
+        self.socket.feed(bytes);
+        Ok(())
     }
 
     /// What has been said, and is more than a ping or a pong.

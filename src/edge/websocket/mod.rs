@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     plan::{Route, subscriptions::WebSocketTarget},
-    proxy::{Gateway, context::RequestContext, reply, switch},
+    proxy::{Gateway, context::RequestContext, reply, tunnel},
     rpc::{message_bytes_max, run_head},
 };
 use client::{Client, Parting};
 use close::Close;
 use filters::{api::Reason, chain::Stop};
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 /// Answers one request to a route of WebSockets.
@@ -46,11 +46,9 @@ pub async fn serve(
     };
     let mut answer = handshake::answer(&accept)?;
     reply::finish(&ctx.facts, &mut answer)?;
-    switch(session, ctx);
-    // The client has times of its own from here on.
-    session.set_read_timeout(None);
+    let Some(tunnel) = tunnel(session, ctx) else { return Error::e_explain(ErrorType::InternalError, "no tunnel") };
     session.write_response_header(Box::new(answer), false).await?;
-    let mut client = Client::new(message_bytes_max(ctx), target.idle);
+    let mut client = Client::new(tunnel, message_bytes_max(ctx), target.idle);
     let outcome = converse(gateway, session, ctx, route, target, &mut client).await;
     ctx.bytes_in = client.bytes_in();
     ctx.refused = outcome?;

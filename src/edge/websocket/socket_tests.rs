@@ -1,6 +1,7 @@
 //! What matters of the Autobahn suite's cases 1 to 9, whose numbers stand beside them.
 
 use super::*;
+use proptest::{collection::vec, prelude::*};
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const MESSAGE_MAX: usize = 70_000;
@@ -224,5 +225,19 @@ fn events_are_framed_by_their_length() {
         let mut frames = BytesMut::new();
         put(&vec![b'*'; length], Codec::Json, &mut frames);
         assert!(frames.starts_with(head) && frames.len() == head.len() + length, "{length}");
+    }
+}
+
+proptest! {
+    /// Frames of anybody's making, most of them nearly right.
+    #[test]
+    fn what_is_heard_does_not_depend_on_how_it_is_cut(
+        frames in vec((prop_oneof![4 => 0x80..=0x8a_u8, 2 => 0..=2_u8, 1 => any::<u8>()], vec(any::<u8>(), 0..140)), 1..6),
+        tail in vec(any::<u8>(), 0..20),
+        piece in 1..300_usize,
+    ) {
+        let frames = frames.iter().flat_map(|(first, payload)| frame(*first, payload));
+        let bytes: Vec<u8> = frames.chain(tail).collect();
+        prop_assert_eq!(heard(&bytes, piece), heard(&bytes, usize::MAX));
     }
 }

@@ -2,8 +2,10 @@
 
 mod lent;
 mod transport;
+mod tunnel;
 
 pub use lent::Overdue;
+pub use tunnel::Tunnel;
 
 use super::{
     caps::Slot,
@@ -227,6 +229,9 @@ impl AsyncRead for GuardedStream {
             return Poll::Ready(Err(overdue));
         }
         if this.body.is_spent() {
+            if let Some(tunnel) = this.lent.tunnel.get().cloned() {
+                return this.poll_tunnel(&tunnel, cx);
+            }
             if !this.lent.has_switched() {
                 return this.poll_end(cx);
             }
