@@ -61,7 +61,10 @@ enum Via {
 enum To {
     All,
     /// These in turn.
-    Users { first: usize, count: usize },
+    Users {
+        first: usize,
+        count: usize,
+    },
 }
 
 impl To {

@@ -24,7 +24,12 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
 }
 
-pub(crate) async fn connect(open: &Open, stream: usize, meter: &Arc<Meter>, place: OwnedSemaphorePermit) -> Outcome<()> {
+pub(crate) async fn connect(
+    open: &Open,
+    stream: usize,
+    meter: &Arc<Meter>,
+    place: OwnedSemaphorePermit,
+) -> Outcome<()> {
     let mut socket = open.connect().await?;
     socket.write_all(&greeting(open, stream)?).await?;
     let mut device = Device::new(open, meter);
