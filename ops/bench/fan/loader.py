@@ -34,7 +34,7 @@ class Loader:
             self._process.kill()
             self._process.wait()
 
-    def ask(self, what: str, **arguments) -> dict:
+    def ask(self, what: str, /, **arguments) -> dict:
         """Has it carry out a command, and waits for what came of it."""
         self._process.stdin.write(json.dumps({what: arguments} if arguments else what) + "\n")
         self._process.stdin.flush()

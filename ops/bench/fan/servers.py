@@ -110,7 +110,7 @@ def portcullis(
     }
     config = gateways.fill("portcullis-fanout.yaml", settings)
     with daemon([gateways.PORTCULLIS, "run", config], port) as running:
-        await_ready(admin)
+        await_status(admin, "/readyz", 200)
         yield Running(running, "push", admin)
 
 
@@ -137,6 +137,8 @@ def pushpin(loader: Loader) -> Iterator[Running]:
                 "SUBSCRIBE_PORT": free_port(), "COMMAND_PORT": free_port()}  # fmt: skip
     config = gateways.fill("pushpin.conf", settings)
     with daemon([PUSHPIN, f"--config={config}"], port) as running:
+        # Its port is there ahead of its other processes. The backend has no page.
+        await_status(port, "/", 404)
         yield Running(running, {"pushpin": f"127.0.0.1:{control}"})
 
 
@@ -150,13 +152,13 @@ def signer() -> str:
     return f"-----BEGIN PRIVATE KEY-----\n{base64.b64encode(key).decode()}\n-----END PRIVATE KEY-----\n"
 
 
-def await_ready(admin: int) -> None:
+def await_status(port: int, path: str, status: int) -> None:
     deadline = time.monotonic() + READY_SECONDS_MAX
     while time.monotonic() < deadline:
-        if get(admin, "/readyz")[0] == 200:
+        if get(port, path)[0] == status:
             return
         time.sleep(0.02)
-    raise Broken("the gateway has no feed")
+    raise Broken(f"{path} does not come to be {status}")
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -16,7 +16,7 @@ PAYLOAD_BYTES = 128
 STREAMS_PER_CONNECTION = 100
 
 # In `slow`: what is sent ahead to each that does not read, in a queue that holds it with room to spare.
-STUCK_EVENTS, STUCK_PAYLOAD_BYTES = 24, 1024
+STUCK_EVENTS, STUCK_PAYLOAD_BYTES = 12, 4096
 STUCK_QUEUE_EVENTS, STUCK_QUEUE_BYTES = 64, 64 << 10
 STUCK_PER_SECOND = 10_000
 READERS = 100

@@ -9,8 +9,8 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// So many connections are opened at once: what is measured are open streams, not a storm.
-const AT_ONCE: usize = 64;
+/// So many streams are opened at once: what is measured are open streams, not a storm.
+const AT_ONCE: u32 = 64;
 
 /// Which streams, and how.
 #[derive(Clone, Deserialize)]
@@ -80,14 +80,15 @@ impl Open {
 /// Opens streams, and waits until all have begun. They last until they are aborted.
 pub(crate) async fn open(open: &Open, meter: &Arc<Meter>) -> Outcome<Vec<AbortHandle>> {
     let before = meter.open();
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let places = Arc::new(Semaphore::new(AT_ONCE as usize));
     let per_connection = if open.how == How::Grpc { open.per_connection.max(1) } else { 1 };
     let end = open.first + open.streams;
     let connections = (open.first..end).step_by(per_connection).map(|first| {
         let streams = first..end.min(first + per_connection);
         let (open, meter, places) = (open.clone(), Arc::clone(meter), Arc::clone(&places));
         tokio::spawn(async move {
-            let Ok(place) = places.acquire_owned().await else { return };
+            let together = u32::try_from(streams.len()).unwrap_or(AT_ONCE).min(AT_ONCE);
+            let Ok(place) = places.acquire_many_owned(together).await else { return };
             if let Err(error) = connect(open, streams, &meter, place).await {
                 meter.ended(&error.to_string());
             }
