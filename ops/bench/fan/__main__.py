@@ -73,18 +73,19 @@ def main() -> None:
         print(f"Without {server}: {why}", file=sys.stderr)
     chosen = [subject for subject in SUBJECTS if subject.server not in absent]
     rounds = []
-    try:
-        for number in range(given.rounds):
+    given.out.mkdir(parents=True, exist_ok=True)
+    options = " --quick" if given.quick else f" --rounds {given.rounds} --works {' '.join(given.works)}"
+    for number in range(given.rounds):
+        try:
             # Its ports and its sessions are new in each round.
             with Loader() as loader:
                 rounds.append(one_round(number, turns(loader, chosen, given, scale)))
-    except Broken as why:
-        sys.exit(f"This run is invalid: {why}")
-    given.out.mkdir(parents=True, exist_ok=True)
-    options = " --quick" if given.quick else f" --rounds {given.rounds} --works {' '.join(given.works)}"
-    text = report.render(rounds, scale, f"ops/bench/fanout{options}", load_before, absent)
-    (given.out / "FANOUT.md").write_text(text)
-    (given.out / "fanout.svg").write_text(chart.render(rounds))
+        except Broken as why:
+            sys.exit(f"Round {number + 1} is invalid: {why}")
+        # Each time: a run that is cut short has what it came to.
+        text = report.render(rounds, scale, f"ops/bench/fanout{options}", load_before, absent)
+        (given.out / "FANOUT.md").write_text(text)
+        (given.out / "fanout.svg").write_text(chart.render(rounds))
     print(f"\n{text}\nWritten: {given.out}/FANOUT.md and fanout.svg")
     missed = [target.what for target in report.targets(rounds, scale) if not target.met]
     if missed:
