@@ -11,6 +11,7 @@ from rig.processes import Broken
 
 from . import chart, report, servers, works
 from .loader import Loader
+from .report import Circumstances
 from .servers import SUBJECTS, Subject
 from .works import Sample, Scale
 
@@ -66,15 +67,15 @@ def main() -> None:
     given = arguments()
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("This needs two cores: one for the gateway, one for the devices and the backend.")
-    load_before = machine.load_average()
     scale = works.QUICK if given.quick else Scale()
     absent = servers.missing()
     for server, why in absent.items():
         print(f"Without {server}: {why}", file=sys.stderr)
     chosen = [subject for subject in SUBJECTS if subject.server not in absent]
+    options = " --quick" if given.quick else f" --rounds {given.rounds} --works {' '.join(given.works)}"
+    run = Circumstances(f"ops/bench/fanout{options}", machine.load_average(), machine.commit(), absent)
     rounds = []
     given.out.mkdir(parents=True, exist_ok=True)
-    options = " --quick" if given.quick else f" --rounds {given.rounds} --works {' '.join(given.works)}"
     for number in range(given.rounds):
         try:
             # Its ports and its sessions are new in each round.
@@ -83,7 +84,7 @@ def main() -> None:
         except Broken as why:
             sys.exit(f"Round {number + 1} is invalid: {why}")
         # Each time: a run that is cut short has what it came to.
-        text = report.render(rounds, scale, f"ops/bench/fanout{options}", load_before, absent)
+        text = report.render(rounds, scale, run)
         (given.out / "FANOUT.md").write_text(text)
         (given.out / "fanout.svg").write_text(chart.render(rounds))
     print(f"\n{text}\nWritten: {given.out}/FANOUT.md and fanout.svg")

@@ -48,6 +48,17 @@ class Target:
         return self.value.median <= self.most
 
 
+@dataclasses.dataclass(frozen=True)
+class Circumstances:
+    """What holds of a whole run, as it was ahead of it."""
+
+    command: str
+    load: float
+    commit: str
+    absent: dict[str, str]
+    """Which of the other servers are not there, and why."""
+
+
 def of(rounds: Rounds, work: str, name: str, field: str) -> Figure:
     return figures.figure([s.figures[field] for samples in rounds for s in samples if (s.work, s.name) == (work, name)])
 
@@ -92,7 +103,7 @@ def bound_share(rounds: Rounds, scale: Scale) -> Figure:
     return Figure(held.median / bound, held.least / bound, held.most / bound)
 
 
-def render(rounds: Rounds, scale: Scale, command: str, load_before: float, absent: dict[str, str]) -> str:
+def render(rounds: Rounds, scale: Scale, run: Circumstances) -> str:
     method = METHOD.format(rounds=len(rounds), payload=works.PAYLOAD_BYTES, wire="some 180")
     rows = [[t.what, f"{t.value:.2f} {t.unit}", f"{t.most:g} {t.unit}", "yes" if t.met else "**no**"]
             for t in targets(rounds, scale)]  # fmt: skip
@@ -104,7 +115,7 @@ def render(rounds: Rounds, scale: Scale, command: str, load_before: float, absen
         f"each, then {scale.fan_per_second} events/s to all.\n\n{many(rounds)}",
         f"## Revocation\n\n{REVOCATION.format(streams=scale.revoked_streams)}\n{revocation(rounds)}",
         f"## Devices that do not read\n\n{SLOW.format(scale=scale, works=works)}\n{slow(rounds)}",
-        f"## Machine and versions\n\n{circumstances(command, load_before, absent)}",
+        f"## Machine and versions\n\n{circumstances(run)}",
     ]
     return "\n".join(sections)
 
@@ -163,14 +174,14 @@ def slow(rounds: Rounds) -> str:
     return grid(["readers", "KiB held for each of the others", "p50 ms", "p99 ms"], rows)
 
 
-def circumstances(command: str, load_before: float, absent: dict[str, str]) -> str:
-    found = ["portcullis", *(server for server in ("centrifugo", "pushpin") if server not in absent)]
+def circumstances(run: Circumstances) -> str:
+    found = ["portcullis", *(server for server in ("centrifugo", "pushpin") if server not in run.absent)]
     versions = ", ".join(f"{server} {servers.version(server)}" for server in found)
     rows = [
         ["machine", machine.description()],
-        ["load average ahead of the run", f"{load_before:.2f}"],
-        ["versions", f"{versions}; {machine.commit()}"],
-        ["not there", "; ".join(f"{server}: {why}" for server, why in absent.items()) or "none"],
-        ["command", f"`{command}`"],
+        ["load average ahead of the run", f"{run.load:.2f}"],
+        ["versions", f"{versions}; {run.commit}"],
+        ["not there", "; ".join(f"{server}: {why}" for server, why in run.absent.items()) or "none"],
+        ["command", f"`{run.command}`"],
     ]
     return grid(["", ""], rows)
