@@ -21,10 +21,9 @@ pub(crate) fn id(number: usize) -> String {
 pub(crate) fn numbers(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     bytes.windows(MARK_BYTES).filter_map(|window| {
         let digits = window.strip_prefix(MARK.as_bytes())?;
-        let number = digits
+        digits
             .iter()
-            .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + usize::from(digit - b'0')));
-        number
+            .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + usize::from(digit - b'0')))
     })
 }
 

@@ -103,8 +103,8 @@ impl Meter {
         self.counts().closed_at.ok_or_else(|| "nothing has ended".into())
     }
 
-    /// Waits until every event has arrived everywhere, and forgets them. What was measured of them.
-    pub(crate) async fn await_arrivals(&self) -> Outcome<Value> {
+    /// Waits until every event has arrived everywhere, and forgets them. What was measured of them since it began.
+    pub(crate) async fn await_arrivals(&self, begun: Instant) -> Outcome<Value> {
         let result = self.until("events did not arrive", |counts| counts.latencies_us.len() >= counts.due).await;
         let mut counts = self.counts();
         let (got, due) = (counts.latencies_us.len(), counts.due);
@@ -118,7 +118,14 @@ impl Meter {
         counts.events.iter_mut().for_each(|sent| sent.last_us = 0);
         drop(counts);
         let (all, last) = (quantiles(&mut all), quantiles(&mut last));
-        Ok(json!({ "delivered": got, "p50_us": all.0, "p99_us": all.1, "last_p50_us": last.0, "last_p99_us": last.1 }))
+        Ok(json!({
+            "delivered": got,
+            "seconds": begun.elapsed().as_secs_f64(),
+            "p50_us": all.0,
+            "p99_us": all.1,
+            "last_p50_us": last.0,
+            "last_p99_us": last.1,
+        }))
     }
 
     /// Begins to count anew: what is measured is never mixed with what warmed up.

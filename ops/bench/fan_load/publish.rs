@@ -137,9 +137,7 @@ impl Publisher {
                 self.send(publish.via, &messages, publish.bytes).await?;
             }
         }
-        let mut measured = meter.await_arrivals().await?;
-        measured["seconds"] = begun.elapsed().as_secs_f64().into();
-        Ok(measured)
+        meter.await_arrivals(begun).await
     }
 
     async fn send(&mut self, via: Via, messages: &[Message], bytes: usize) -> Outcome<()> {
