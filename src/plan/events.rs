@@ -57,7 +57,7 @@ pub struct FeedOptions {
 pub struct HubLimits {
     /// The most events that wait for one stream.
     pub queue_events_max: usize,
-    /// The most bytes of them. One event is always taken.
+    /// The most memory that they take. One event is always taken.
     pub queue_bytes_max: usize,
     /// The most events that are kept for streams that resume.
     pub history_events_max: usize,

@@ -72,6 +72,16 @@ class Daemon:
         """User and system time so far, of all threads of all its processes."""
         return cpu_seconds(self._process.pid)
 
+    def smaps_kib(self, field: str) -> int:
+        """A field of smaps_rollup, summed over its processes."""
+        total = 0
+        for pid in family(self._process.pid):
+            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                name, _, value = line.partition(":")
+                if name == field:
+                    total += int(value.split()[0])
+        return total
+
     def memory_kib(self) -> dict[str, int]:
         """VmRSS (now) and VmHWM (the most so far), summed over its processes."""
         total = {"VmRSS": 0, "VmHWM": 0}

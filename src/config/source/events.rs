@@ -72,7 +72,7 @@ pub struct EventFeed {
 pub struct EventQueue {
     /// The most events.
     pub events: usize,
-    /// The most bytes of them. One event is always taken, whatever its size.
+    /// The most memory that they take, 640 bytes of each event beside its own. One is always taken, whatever its size.
     pub bytes: Size,
 }
 

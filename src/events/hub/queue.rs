@@ -57,7 +57,7 @@ impl Queue {
     pub(super) fn push(&mut self, encoded: &Arc<Encoded>, events_max: usize, bytes_max: usize) -> Option<Pushed> {
         let handling = encoded.handling;
         let has_replaced = handling.slot.is_some_and(|slot| self.remove(slot));
-        let bytes = self.bytes + encoded.bytes.len();
+        let bytes = self.bytes + encoded.memory();
         // The empty queue takes any event: one that is larger than the queue would otherwise end the stream again
         // after every resume.
         if !self.waiting.is_empty() && (self.waiting.len() >= events_max || bytes > bytes_max) {
@@ -87,7 +87,7 @@ impl Queue {
         let Some(Waiting { encoded, .. }) = self.waiting.pop_front() else { return Popped::Nothing };
         self.tell(None);
         self.free -= 1;
-        self.bytes -= encoded.bytes.len();
+        self.bytes -= encoded.memory();
         if let Some(pace) = encoded.handling.pace {
             self.pacing.get_or_insert_default().went(pace);
         }
@@ -118,7 +118,7 @@ impl Queue {
     fn remove(&mut self, slot: NonZeroU64) -> bool {
         let Some(at) = self.waiting.iter().position(|waiting| waiting.slot == Some(slot)) else { return false };
         if let Some(removed) = self.waiting.remove(at) {
-            self.bytes -= removed.encoded.bytes.len();
+            self.bytes -= removed.encoded.memory();
         }
         if at < self.free {
             self.free -= 1;

@@ -20,6 +20,9 @@ pub(super) const PROTOCOL_VERSION: &str = "v1";
 /// allocations, its places in the history.
 const OVERHEAD: usize = 640;
 
+/// What a sealed event takes beside its protobuf: both structs, and the strings of the one that is not encoded.
+const SEALED_OVERHEAD: usize = 640;
+
 /// An event as streams carry it.
 #[derive(Debug)]
 pub struct Encoded {
@@ -33,8 +36,15 @@ pub struct Encoded {
 
 impl Encoded {
     pub(super) fn new(event: Event, handling: Handling) -> Self {
-        let bytes = event.encode_to_vec().into();
+        let bytes: Bytes = event.encode_to_vec().into();
+        // Payload, hash and signature are then slices of what was encoded: kept beside it, they would double an event.
+        let event = Event::decode(bytes.clone()).unwrap_or(event);
         Self { event, bytes, handling, json: OnceLock::new() }
+    }
+
+    /// What it takes of a queue's bytes: the memory that it holds, unless it is written as JSON somewhere.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + SEALED_OVERHEAD
     }
 
     /// The heartbeat: unsigned, and nothing but its event_type.

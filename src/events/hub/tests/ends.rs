@@ -10,8 +10,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_full_queue_ends_that_stream_alone() {
     for (limits, most) in [
         (HubLimits { queue_events_max: 3, ..limits() }, 3),
-        // An event of these has some 190 bytes.
-        (HubLimits { queue_bytes_max: 500, ..limits() }, 2),
+        // An event of these has some 190 bytes, and takes 640 more.
+        (HubLimits { queue_bytes_max: 1_700, ..limits() }, 2),
     ] {
         let (hub, mut publisher) = hub(limits);
         let (mut slow, mut quick) = (open(&hub, "ann/phone"), open(&hub, "ann/tablet"));
