@@ -112,6 +112,12 @@ impl Subscriber {
         }
     }
 
+    /// Waits until the backend has ended the session, and takes nothing of what waits. A transport looks for it while it
+    /// writes.
+    pub async fn revoked(&self) {
+        poll_fn(|cx| if self.stream.is_revoked(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
     fn take(&mut self, waker: Option<&Waker>) -> Taken {
         let delivery = match self.stream.next(waker, !self.ahead.is_empty()) {
             Next::EndedNow(reason) => {
