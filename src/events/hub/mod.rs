@@ -19,7 +19,7 @@ mod timing;
 pub use event_types::{EventTypes, EventTypesFault};
 pub use publisher::{Publisher, PushFault};
 pub use registry::Full;
-pub use seal::{Encoded, HEARTBEAT};
+pub use seal::{Encoded, HEARTBEAT, SERVER_TIME};
 pub use stream::EndReason;
 pub use subscriber::{Delivery, Subscriber, Subscription};
 
@@ -46,7 +46,6 @@ use stream::Stream;
 use subscriber::Ahead;
 use tokio::time::Instant;
 
-const SERVER_TIME: &str = "gateway.server_time";
 /// So much of the history is looked through under one lock: a few microseconds.
 const READ_AT_ONCE: u64 = 256;
 

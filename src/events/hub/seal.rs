@@ -12,6 +12,8 @@ use std::sync::{
 
 /// The event_type of what a silent stream carries.
 pub const HEARTBEAT: &str = "gateway.heartbeat";
+/// The `event_type` of what every stream begins with.
+pub const SERVER_TIME: &str = "gateway.server_time";
 /// Every event_type that the gateway itself gives begins so, and no backend's may.
 pub(super) const OWN: &str = "gateway.";
 pub(super) const PROTOCOL_VERSION: &str = "v1";

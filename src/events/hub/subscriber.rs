@@ -80,6 +80,12 @@ impl Subscriber {
         self.ahead = ahead;
     }
 
+    /// Whether events that were missed follow the first one, whose position is ahead of theirs.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.ahead.len() > 1
+    }
+
     /// Waits for what is next. Dropped while it waits, nothing is lost.
     pub async fn next(&mut self) -> Delivery {
         poll_fn(|cx| self.poll_next(cx)).await
