@@ -113,7 +113,8 @@ async fn outlive(trouble: Trouble) {
                 let position = format!("c{}", number - 1);
                 let gateway = &instances[moves % instances.len()];
                 let mut is_resumed = false;
-                // An instance whose feed is just broken is behind the other, which is a gap to whoever comes to it.
+                // An instance whose feed is just broken is behind the other, which is a gap where it lasts for longer
+                // than a device waits.
                 while !is_resumed {
                     (moving, is_resumed) = subscribe(gateway, "session-1", &position).await;
                 }
@@ -196,4 +197,24 @@ async fn a_device_is_told_the_latest_value_and_not_each_on_the_way() {
     push.event("user-1", "seat", r#"{"id":1}"#, "held");
     push.event("user-1", "count", "{}", "c1");
     assert_eq!([next(&mut stream).await.position, next(&mut stream).await.position], ["held", "c1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_ahead_of_an_instance_is_waited_for() {
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let gateway = instance(&backend, &push, "gw-1", "").await;
+    push.event("user-1", "count", "{}", "c1");
+    // From an instance that has brought it more.
+    let coming = subscribe(&gateway, "session-1", "c3");
+    let pushing = async {
+        // Once the session was asked for nothing but the position is left to look at.
+        let lookups = || backend.seen_at("/api/v1/internal/sessions/session-1");
+        soon("the lookup", || (!lookups().is_empty()).then_some(())).await;
+        for cursor in ["c2", "c3", "c4"] {
+            push.event("user-1", "count", "{}", cursor);
+        }
+    };
+    let ((mut stream, is_resumed), ()) = tokio::join!(coming, pushing);
+    assert!(is_resumed);
+    assert_eq!(next(&mut stream).await.position, "c4", "what it has seen does not come again");
 }

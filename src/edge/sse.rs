@@ -4,7 +4,7 @@
 use super::{
     deliver::{Heard, Transport, deliver},
     request::SignedRequest,
-    subscribe::{hub, subscribe},
+    subscribe::{events, subscribe},
 };
 use crate::{
     events::hub::{Encoded, SERVER_TIME, Subscriber},
@@ -87,12 +87,12 @@ async fn open(
         Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
     ctx.bytes_in = message.len() as u64;
-    let hub = match hub(gateway, Some(&target.source)) {
-        Ok(hub) => hub,
+    let events = match events(gateway, Some(&target.source)) {
+        Ok(events) => events,
         Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
     let mut request = SignedRequest::new(gateway, session, ctx, route, &target.invalidations);
-    let opened = subscribe(&mut request, &message, codec, hub).await;
+    let opened = subscribe(&mut request, &message, codec, events).await;
     request.into_found().keep(ctx);
     Ok(opened.map_err(Stop::Refused))
 }
