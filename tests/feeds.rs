@@ -97,7 +97,8 @@ async fn outlive(trouble: Trouble) {
                 let position = format!("c{}", number - 1);
                 let gateway = &instances[moves % instances.len()];
                 let mut is_resumed = false;
-                // An instance whose feed is just broken is behind the other, which is a gap to whoever comes to it.
+                // An instance whose feed is just broken is behind the other, which is a gap where it lasts for longer
+                // than a device waits.
                 while !is_resumed {
                     (moving, is_resumed) = subscribe(gateway, "session-1", &position).await;
                 }
@@ -204,4 +205,33 @@ async fn streams_live_on_over_a_reload_where_their_source_is_the_same() {
     let (mut stream, _) = subscribe(&gateway, "session-1", "").await;
     push.event("user-1", "count", "{}", "c2");
     assert_eq!(next(&mut stream).await.position, "c2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_ahead_of_an_instance_is_waited_for() {
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let gateway = instance(&backend, &push, "gw-1", "").await;
+    push.event("user-1", "count", "{}", "c0");
+    // It waits for a second: on a busy machine that may not be enough for once.
+    for round in 0..20 {
+        let cursor = |number: usize| format!("r{round}-{number}");
+        // From an instance that has brought it more.
+        let position = cursor(2);
+        let coming = subscribe(&gateway, "session-1", &position);
+        let pushing = async {
+            // Once the session was asked for nothing but the position is left to look at.
+            let lookups = || backend.seen_at("/api/v1/internal/sessions/session-1").len();
+            soon("the lookup", || (lookups() > round).then_some(())).await;
+            for number in 1..=3 {
+                push.event("user-1", "count", "{}", &cursor(number));
+            }
+        };
+        let ((mut stream, is_resumed), ()) = tokio::join!(coming, pushing);
+        if is_resumed {
+            assert_eq!(next(&mut stream).await.position, cursor(3), "what it has seen does not come again");
+            return;
+        }
+        push.cut();
+    }
+    panic!("nobody waited");
 }

@@ -118,7 +118,9 @@ async fn events_come_with_their_positions_and_resume() {
         drop(source);
         scene.streams(0);
         let mut source = open(&scene, is_http2, codec, "session-1", after(&positions[0])).await;
-        assert!(resumed(&source.event().await.0), "{name}");
+        let (first, id) = source.event().await;
+        assert!(resumed(&first) && first.position == positions[2], "{name}");
+        assert_eq!(id, None, "a client that is cut off here would begin after what it has missed: {name}");
         assert_eq!(source.event().await.0.position, positions[1], "{name}");
         assert_eq!(source.event().await.0.position, positions[2], "{name}");
         drop(source);

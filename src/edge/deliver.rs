@@ -6,12 +6,15 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use filters::api::Reason;
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
+use tokio::time::sleep;
 
 /// So much of what waits is written at once: a write for each event would cost more than the event.
 const WRITE_BYTES: usize = 32 << 10;
+/// How long a client whose session is ended may take to read what is being written.
+const REVOKED: Duration = Duration::from_secs(1);
 
 static HEARTBEAT: LazyLock<Encoded> = LazyLock::new(Encoded::heartbeat);
 
@@ -102,17 +105,36 @@ async fn run<T: Transport>(
         let first = match turn {
             Turn::Delivered(delivery) => delivery,
             Turn::Heard(Heard::Answer(answer)) => {
-                transport.write(session, answer).await?;
+                unless_revoked(subscriber, transport.write(session, answer)).await?;
                 continue;
             }
-            Turn::Heard(Heard::Over(parting)) => return transport.part(session, parting).await,
+            Turn::Heard(Heard::Over(parting)) => {
+                return unless_revoked(subscriber, transport.part(session, parting)).await;
+            }
         };
         let (frames, end) = gather(transport, subscriber, first);
         if !frames.is_empty() {
-            transport.write(session, frames).await?;
+            unless_revoked(subscriber, transport.write(session, frames)).await?;
         }
         if let Some(reason) = end {
-            return transport.end(session, reason).await.map(|()| Some(reason));
+            return unless_revoked(subscriber, transport.end(session, reason)).await.map(|()| Some(reason));
+        }
+    }
+}
+
+/// Gives a write up where the session is ended and the client does not read: the stream would otherwise stay for as long
+/// as a write may take.
+async fn unless_revoked<T>(subscriber: &Subscriber, writing: impl Future<Output = Result<T>>) -> Result<T> {
+    let revoked = async {
+        subscriber.revoked().await;
+        sleep(REVOKED).await;
+    };
+    tokio::select! {
+        biased;
+        written = writing => written,
+        () = revoked => {
+            let unread = "the session is ended, and its client does not read";
+            Error::e_explain(ErrorType::WriteTimedout, unread).map_err(Error::into_down)
         }
     }
 }

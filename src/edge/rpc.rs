@@ -4,10 +4,13 @@ use super::{
     deliver::{Heard, Transport, deliver, encoded},
     execute::execute,
     request::SignedRequest,
-    subscribe::{hub, subscribe},
+    subscribe::{events, subscribe},
 };
 use crate::{
-    events::hub::{Encoded, Hub, Subscriber},
+    events::{
+        Events,
+        hub::{Encoded, Subscriber},
+    },
     plan::{CommandTarget, Route},
     proxy::{Gateway, context::RequestContext, reply},
     rpc::{
@@ -37,8 +40,8 @@ const SUBSCRIBE: &str = "/edge.v1.Gateway/SubscribeEvents";
 struct Received {
     asked: Asked,
     message: Bytes,
-    /// Where a subscription is to be opened; none of a command.
-    hub: Option<Arc<Hub>>,
+    /// What is subscribed to; none of a command.
+    events: Option<Arc<Events>>,
 }
 
 /// What a request has come to.
@@ -115,10 +118,10 @@ async fn receive(
         Err(unread) => return Ok(Err(Stop::Refused(unread.into()))),
     };
     if !is_stream {
-        return Ok(Ok(Received { asked, message, hub: None }));
+        return Ok(Ok(Received { asked, message, events: None }));
     }
-    let hub = hub(gateway, target.events.as_deref());
-    Ok(hub.map(|hub| Received { asked, message, hub: Some(hub) }).map_err(Stop::Refused))
+    let events = events(gateway, target.events.as_deref());
+    Ok(events.map(|events| Received { asked, message, events: Some(events) }).map_err(Stop::Refused))
 }
 
 /// Does what is asked for, as long as the caller waits for it.
@@ -130,8 +133,8 @@ async fn work(
     let (message, codec) = (&received.message, received.asked.caller.codec);
     let due = request.deadline;
     let working = async {
-        match &received.hub {
-            Some(hub) => subscribe(request, message, codec, hub).await.map(Outcome::Opened),
+        match &received.events {
+            Some(events) => subscribe(request, message, codec, events).await.map(Outcome::Opened),
             None => encode(&execute(request, target, message, codec).await?, codec).map(Outcome::Answered),
         }
     };

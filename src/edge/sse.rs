@@ -4,10 +4,10 @@
 use super::{
     deliver::{Heard, Transport, deliver},
     request::SignedRequest,
-    subscribe::{hub, subscribe},
+    subscribe::{events, subscribe},
 };
 use crate::{
-    events::hub::{Encoded, Subscriber},
+    events::hub::{Encoded, SERVER_TIME, Subscriber},
     plan::{Route, subscriptions::EventTarget},
     proxy::{self, Gateway, context::RequestContext, reply},
     rpc::{Codec, gone, message_bytes_max, run_head},
@@ -25,6 +25,7 @@ use http::{
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use proto::edge::v1::Event;
 use std::convert::Infallible;
 
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
@@ -54,7 +55,8 @@ pub async fn serve(
     head.insert_header(X_ACCEL_BUFFERING, "no")?;
     reply::finish(&ctx.facts, &mut head)?;
     reply::begin(session, head).await?;
-    ctx.refused = deliver(session, &mut EventStream, subscriber).await?;
+    let mut stream = EventStream { is_behind: subscriber.is_behind() };
+    ctx.refused = deliver(session, &mut stream, subscriber).await?;
     Ok(())
 }
 
@@ -85,12 +87,12 @@ async fn open(
         Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
     ctx.bytes_in = message.len() as u64;
-    let hub = match hub(gateway, Some(&target.source)) {
-        Ok(hub) => hub,
+    let events = match events(gateway, Some(&target.source)) {
+        Ok(events) => events,
         Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
     let mut request = SignedRequest::new(gateway, session, ctx, route, &target.invalidations);
-    let opened = subscribe(&mut request, &message, codec, &hub).await;
+    let opened = subscribe(&mut request, &message, codec, &events).await;
     request.into_found().keep(ctx);
     Ok(opened.map_err(Stop::Refused))
 }
@@ -110,7 +112,10 @@ fn codec(headers: &HeaderMap) -> Option<Codec> {
 }
 
 /// A stream of server-sent events.
-struct EventStream;
+struct EventStream {
+    /// Whether the position of the first event is ahead of what follows it.
+    is_behind: bool,
+}
 
 impl Transport for EventStream {
     type Parting = Infallible;
@@ -120,9 +125,11 @@ impl Transport for EventStream {
     }
 
     fn put(&self, event: &Encoded, frames: &mut BytesMut) {
-        let position = &event.event.position;
+        let Event { event_type, position, .. } = &event.event;
+        // Clients keep the last id: cut off behind such a first event, they would never get what they missed.
+        let is_ahead = self.is_behind && event_type == SERVER_TIME;
         // It is the backend's. A line break in it would begin a field of its own, and browsers drop an id with a NUL.
-        if !position.is_empty() && !position.contains(['\r', '\n', '\0']) {
+        if !is_ahead && !position.is_empty() && !position.contains(['\r', '\n', '\0']) {
             put_field(frames, b"id", position.as_bytes());
         }
         // JSON has its line breaks escaped, so it is one line.

@@ -2,7 +2,10 @@
 
 use super::request::SignedRequest;
 use crate::{
-    events::hub::{EventTypes, Hub, Subscriber, Subscription},
+    events::{
+        Events,
+        hub::{EventTypes, Subscriber, Subscription},
+    },
     plan::events::EventSource,
     proxy::Gateway,
     rpc::Codec,
@@ -25,13 +28,13 @@ impl MessageTypes for Subscribing {
     }
 }
 
-/// Where a source's streams are.
+/// A source that runs.
 ///
 /// # Errors
 /// `NOT_SERVED` where there is none.
-pub fn hub(gateway: &Gateway, source: Option<&EventSource>) -> Result<Arc<Hub>, Refusal> {
-    let hub = |source: &EventSource| Some(Arc::clone(&gateway.events.load().get(&source.name)?.hub));
-    source.and_then(hub).ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
+pub fn events(gateway: &Gateway, source: Option<&EventSource>) -> Result<Arc<Events>, Refusal> {
+    let events = source.and_then(|source| gateway.events.load().get(&source.name).cloned());
+    events.ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
 }
 
 /// Opens the stream that a request asks for.
@@ -42,12 +45,15 @@ pub async fn subscribe(
     request: &mut SignedRequest<'_>,
     message: &Bytes,
     codec: Codec,
-    hub: &Arc<Hub>,
+    events: &Events,
 ) -> Result<Subscriber, Refusal> {
     let (asked, session) = request.pass(message, codec, &Subscribing).await?;
     let invalid = |what: String| Refusal::because(Reason::PayloadInvalid, what);
     let options = SubscribeOptions::decode(asked.payload_bytes.clone()).map_err(|fault| invalid(fault.to_string()))?;
     let event_types = EventTypes::new(options.event_types).map_err(|fault| invalid(fault.to_string()))?;
+    if !options.resume_after.is_empty() {
+        events.catch_up(&options.resume_after).await;
+    }
     let subscription = Subscription {
         session_id: &session.device_session_id,
         user_id: &session.user_id,
@@ -56,7 +62,7 @@ pub async fn subscribe(
         resume_after: &options.resume_after,
         event_types,
     };
-    let subscriber = hub.subscribe(subscription);
+    let subscriber = events.hub.subscribe(subscription);
     // Ended just now, before the hub could end this stream with the others of its session.
     request.refuse_ended(&session)?;
     let subscriber = subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))?;

@@ -7,11 +7,21 @@ pub mod feed;
 pub mod hub;
 
 use crate::plan::{Origin, events::EventSource};
-use feed::{Feed, FeedStatus};
+use feed::{Feed, FeedStatus, Link};
 use filters::{api::Clock, session::Invalidations};
 use hub::{Hub, Observer};
-use std::{collections::BTreeMap, sync::Arc};
-use tokio::task::AbortHandle;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+
+/// How long a device waits for an instance to reach its position.
+const CATCHING_UP: Duration = Duration::from_secs(1);
+/// A feed that has been there for so long has brought what it missed.
+const STEADY: Duration = Duration::from_secs(5);
+/// Devices look for their position so often: to wake each of them for every event would cost more.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The sources that run, by name.
 pub type Sources = BTreeMap<String, Arc<Events>>;
@@ -54,6 +64,22 @@ impl Events {
     /// Closes the feed for good. Its streams stay open, and get nothing any more.
     pub fn stop_feed(&self) {
         self.feeding.abort();
+    }
+
+    /// Waits a moment for a position that is not held, where the feed was away just now: the device may come from an
+    /// instance that is ahead. It would otherwise be told of a gap, and get again what it has seen there.
+    pub async fn catch_up(&self, position: &str) {
+        let due = Instant::now() + CATCHING_UP;
+        while self.may_be_behind() && !self.hub.holds(position) && Instant::now() < due {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn may_be_behind(&self) -> bool {
+        match self.feed.link() {
+            Link::Up { since } => since.elapsed() < STEADY,
+            Link::Down { .. } => true,
+        }
     }
 }
 

@@ -102,6 +102,27 @@ async fn a_reader_that_is_dead_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_ended_does_not_stay_because_it_is_not_read() {
+    // A write may take 30 s, which is longer than is waited for here; the second one's queue is never full.
+    for (options, is_stuck) in [(", queue: { events: 4 }", 1.0), (", queue: { events: 256, bytes: 128MiB }", 0.0)] {
+        let scene = scene_with(options, |yaml| yaml).await;
+        let dead = subscribed(&scene);
+        // More than the buffers of a connection hold.
+        let payload = "*".repeat(512 << 10);
+        for sent in 0..48 {
+            scene.push.event("user-1", "large", &payload, &format!("c{sent}"));
+        }
+        let pushed = || scene.metric(r#"portcullis_event_hub_total{events="player",what="events"}"#);
+        eventually("the events", || (pushed() == 48.0).then_some(()));
+        let too_slow = scene.metric(r#"portcullis_event_hub_total{events="player",what="too_slow"}"#);
+        assert_eq!(too_slow, is_stuck, "{options}");
+        scene.push.revoke("session-1", "r1");
+        scene.streams(0);
+        drop(dead);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_may_come_in_fragments_of_one_byte() {
     let scene = scene("").await;
     let mut raw = upgraded(scene.gateway.address("edge"), "/events/ws");

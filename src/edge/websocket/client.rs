@@ -49,6 +49,8 @@ pub struct Client {
     bytes_in: u64,
     idle: Duration,
     heard: Instant,
+    /// Whether it was pinged since it was heard.
+    is_pinged: bool,
     /// Whether it was told to close, and has not done so.
     lingers: bool,
 }
@@ -73,6 +75,7 @@ impl Client {
             bytes_in: 0,
             idle,
             heard: Instant::now(),
+            is_pinged: false,
             lingers: false,
         }
     }
@@ -184,6 +187,7 @@ impl Client {
             .await?
         };
         self.heard = Instant::now();
+        self.is_pinged = false;
         self.bytes_in = self.bytes_in.saturating_add(bytes.len() as u64);
         self.socket.feed(bytes);
         Ok(())
@@ -202,18 +206,20 @@ impl Client {
         }
     }
 
-    /// Pings a client that has been silent for half its time; one that has been silent for all of it is given up. Says
-    /// when to look again.
+    /// Pings a client that has been silent for half its time; one that has not answered within the other half is given
+    /// up. It is not looked while something is written, which may take longer than all of it: a client that reads a large
+    /// event slowly is asked first. Says when to look again.
     fn look(&mut self) -> std::result::Result<Instant, Parting> {
-        let silent = self.heard.elapsed();
-        if silent >= self.idle {
+        let half = self.idle / 2;
+        if self.heard.elapsed() < half {
+            return Ok(self.heard + half);
+        }
+        if self.is_pinged {
             return Err(Parting::ByUs(Close::of(Reason::RequestTimeout)));
         }
-        if silent < self.idle / 2 {
-            return Ok(self.heard + self.idle / 2);
-        }
         self.socket.ping();
-        Ok(self.heard + self.idle)
+        self.is_pinged = true;
+        Ok(Instant::now() + half)
     }
 }
 
@@ -271,3 +277,7 @@ impl Transport for Stream<'_> {
         self.client.settle(session).await;
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ mod socket;
 use super::{
     deliver::deliver,
     request::SignedRequest,
-    subscribe::{hub, subscribe},
+    subscribe::{events, subscribe},
 };
 use crate::{
     plan::{Route, subscriptions::WebSocketTarget},
@@ -70,10 +70,10 @@ async fn converse(
         Ok(first) => first,
         Err(parting) => return client.leave(session, parting).await,
     };
-    let opened = match hub(gateway, Some(&target.events.source)) {
-        Ok(hub) => {
+    let opened = match events(gateway, Some(&target.events.source)) {
+        Ok(events) => {
             let mut request = SignedRequest::new(gateway, session, ctx, route, &target.events.invalidations);
-            let opened = subscribe(&mut request, &message, codec, &hub).await;
+            let opened = subscribe(&mut request, &message, codec, &events).await;
             request.into_found().keep(ctx);
             opened
         }

@@ -2,7 +2,7 @@
 
 use super::seal::Entry;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -104,6 +104,17 @@ impl History {
         self.first += 1;
         self.base = item.position;
     }
+}
+
+/// Of events with the same slot the last alone stays.
+pub(super) fn keep_latest(entries: &mut Vec<Arc<Entry>>) {
+    if entries.iter().all(|entry| entry.handling.slot.is_none()) {
+        return;
+    }
+    let mut seen = HashSet::new();
+    entries.reverse();
+    entries.retain(|entry| entry.handling.slot.is_none_or(|slot| seen.insert(slot)));
+    entries.reverse();
 }
 
 #[cfg(test)]

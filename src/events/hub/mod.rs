@@ -19,7 +19,7 @@ mod timing;
 pub use event_types::{EventTypes, EventTypesFault};
 pub use publisher::{Publisher, PushFault};
 pub use registry::Full;
-pub use seal::{Encoded, HEARTBEAT};
+pub use seal::{Encoded, HEARTBEAT, SERVER_TIME};
 pub use stream::EndReason;
 pub use subscriber::{Delivery, Subscriber, Subscription};
 
@@ -28,14 +28,14 @@ use crate::plan::{
     signer::Signer,
 };
 use filters::api::{Clock, Reason};
-use history::History;
+use history::{History, keep_latest};
 use kinds::{Handling, Kinds};
 use proto::edge::v1::Event;
 use registry::Registry;
 use seal::{Entry, Sealer};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -46,7 +46,6 @@ use stream::Stream;
 use subscriber::Ahead;
 use tokio::time::Instant;
 
-const SERVER_TIME: &str = "gateway.server_time";
 /// So much of the history is looked through under one lock: a few microseconds.
 const READ_AT_ONCE: u64 = 256;
 
@@ -271,6 +270,12 @@ impl Hub {
         Arc::clone(self.state().history.newest())
     }
 
+    /// Whether a stream can be resumed from this position.
+    #[must_use]
+    pub fn holds(&self, position: &str) -> bool {
+        self.state().history.after(position).is_some()
+    }
+
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
@@ -291,17 +296,6 @@ impl Hub {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Of events with the same slot the last alone stays.
-fn keep_latest(entries: &mut Vec<Arc<Entry>>) {
-    if entries.iter().all(|entry| entry.handling.slot.is_none()) {
-        return;
-    }
-    let mut seen = HashSet::new();
-    entries.reverse();
-    entries.retain(|entry| entry.handling.slot.is_none_or(|slot| seen.insert(slot)));
-    entries.reverse();
 }
 
 #[cfg(test)]

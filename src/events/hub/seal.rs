@@ -13,12 +13,14 @@ use std::sync::{
 
 /// The event_type of what a silent stream carries.
 pub const HEARTBEAT: &str = "gateway.heartbeat";
+/// The `event_type` of what every stream begins with.
+pub const SERVER_TIME: &str = "gateway.server_time";
 /// Every event_type that the gateway itself gives begins so, and no backend's may.
 pub(super) const OWN: &str = "gateway.";
 pub(super) const PROTOCOL_VERSION: &str = "v1";
 /// What an event costs beside its text, kept as a draft and as what was sealed: both structs, their strings'
-/// allocations, its places in the history.
-const OVERHEAD: usize = 640;
+/// allocations, its places in the history, and in JSON its names, hash and signature.
+const OVERHEAD: usize = 1024;
 
 /// What a sealed event takes beside its protobuf: both structs, and the strings of the one that is not encoded.
 const SEALED_OVERHEAD: usize = 640;
@@ -146,9 +148,11 @@ impl Entry {
         }
     }
 
-    /// What it takes of the history's bytes, sealed or not.
+    /// What it takes of the history's bytes, whatever it was sealed and written as: the draft, its protobuf, and its
+    /// JSON, in base64.
     pub(super) fn bytes(&self) -> usize {
-        2 * self.draft.encoded_len() + self.device_session_id.len() + OVERHEAD
+        let text = self.draft.encoded_len();
+        2 * text + text.div_ceil(3) * 4 + self.device_session_id.len() + OVERHEAD
     }
 
     /// Sealed, for a stream of `user_id` that is among its audience. Where it names a device only, that device's

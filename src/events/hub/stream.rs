@@ -140,8 +140,13 @@ impl Stream {
     /// Ends it. True where it was not ended before.
     pub(super) fn end(&self, reason: EndReason, revocation: Option<&Arc<Revocation>>) -> bool {
         let mut inbox = self.inbox();
-        // A revocation overrides an end that would still deliver what waits.
-        if inbox.end.is_some_and(|end| end != EndReason::ShuttingDown || reason == end) {
+        let is_overridden = match inbox.end {
+            None => true,
+            // Neither would end a stream at once whose client does not read.
+            Some(EndReason::ShuttingDown | EndReason::ConsumerTooSlow) => reason == EndReason::SessionRevoked,
+            Some(EndReason::SessionRevoked) => false,
+        };
+        if !is_overridden {
             return false;
         }
         match reason {
@@ -186,12 +191,20 @@ impl Stream {
                 (None, false) => Next::Nothing,
             },
         };
-        if let Some(waker) = waker
-            && !inbox.waker.as_ref().is_some_and(|known| known.will_wake(waker))
-        {
-            inbox.waker = Some(waker.clone());
+        if let Some(waker) = waker {
+            inbox.wait(waker);
         }
         next
+    }
+
+    /// Whether its session was ended. Where it was not, `waker` is woken when that or anything else comes.
+    pub(super) fn is_revoked(&self, waker: &Waker) -> bool {
+        let mut inbox = self.inbox();
+        let is_revoked = inbox.end == Some(EndReason::SessionRevoked);
+        if !is_revoked {
+            inbox.wait(waker);
+        }
+        is_revoked
     }
 
     pub(super) fn sent(&self, tick: u32) {
@@ -208,6 +221,12 @@ impl Inbox {
     fn end_now(&mut self, reason: EndReason) {
         self.end = Some(reason);
         self.queue = Queue::default();
+    }
+
+    fn wait(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
     }
 }
 

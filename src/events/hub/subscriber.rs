@@ -80,6 +80,12 @@ impl Subscriber {
         self.ahead = ahead;
     }
 
+    /// Whether events that were missed follow the first one, whose position is ahead of theirs.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.ahead.len() > 1
+    }
+
     /// Waits for what is next. Dropped while it waits, nothing is lost.
     pub async fn next(&mut self) -> Delivery {
         poll_fn(|cx| self.poll_next(cx)).await
@@ -110,6 +116,12 @@ impl Subscriber {
             Taken::Delivery(delivery) => Some(delivery),
             Taken::Held(_) | Taken::Nothing => None,
         }
+    }
+
+    /// Waits until the backend has ended the session, and takes nothing of what waits. A transport looks for it while it
+    /// writes.
+    pub async fn revoked(&self) {
+        poll_fn(|cx| if self.stream.is_revoked(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     fn take(&mut self, waker: Option<&Waker>) -> Taken {

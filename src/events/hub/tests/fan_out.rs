@@ -162,3 +162,17 @@ fn an_idle_stream_is_small() {
     let sizes = [size_of::<Stream>(), size_of::<Subscriber>()];
     assert!(sizes[0] <= 184 && sizes[1] <= 56, "{sizes:?}");
 }
+
+#[test]
+fn what_is_kept_of_an_event_is_counted_in_all_its_forms() {
+    let (hub, _publisher) = hub(limits());
+    for bytes in [0, 100, 10_000, 1_000_000] {
+        let payload = vec![b'*'; bytes].into();
+        let (user_id, kind, event_id) = ("ann".to_owned(), "count".to_owned(), "event-1".to_owned());
+        let pushed = ClientEvent { user_id, kind, event_id, payload, ..ClientEvent::default() };
+        let entry = Entry::of_client(pushed, "position", 1, Handling::default());
+        let encoded = entry.sealed(&hub.sealer, "ann");
+        let kept = bytes + encoded.bytes.len() + encoded.json().len();
+        assert!(kept <= entry.bytes(), "{kept} of {}", entry.bytes());
+    }
+}
