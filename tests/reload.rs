@@ -249,3 +249,15 @@ async fn a_certificate_is_replaced_with_its_key_or_not_at_all() {
         assert!(Instant::now() < give_up, "the other certificate is not used");
     }
 }
+
+#[test]
+fn whoever_asks_a_gateway_that_stops_is_told_so() {
+    let backend = backend();
+    let gateway = Gateway::start(&yaml(&backend, "one").replace("reload:", "drain: { delay: 20s }\nreload:"));
+    // Somebody is there, who keeps it from ending at once.
+    let mut kept = Raw::connect(gateway.address("public"));
+    assert_eq!(kept.send("GET /one/a HTTP/1.1\r\nHost: a\r\n\r\n").answer().status, 200);
+    gateway.signal("TERM");
+    eventually("the drain", || (get(&gateway, "admin", "/readyz").status == 503).then_some(()));
+    assert_eq!(post_reload(&gateway, "").status, 501);
+}

@@ -7,6 +7,7 @@ mod reload;
 use crate::{
     events::feed::Link,
     life::Outcome,
+    plan::SharedStore,
     proxy::{self, Gateway, context::RequestContext, reply},
     store::redis::Status,
 };
@@ -119,7 +120,7 @@ fn readiness<'a>(gateway: &Gateway, ctx: &'a RequestContext) -> Ready<'a> {
             reasons.push(format!("events `{name}` have no feed: {why}"));
         }
     }
-    for store in ctx.plan.shared_stores() {
+    for store in ctx.plan.shared_stores().map(SharedStore::store) {
         let status = store.status();
         if matches!(status, Status::Unfit { .. }) {
             reasons.push(format!("store `{}` is {status}", store.name()));

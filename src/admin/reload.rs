@@ -11,7 +11,8 @@ pub(super) async fn reload(gateway: &Gateway, headers: &HeaderMap) -> Result<Pag
     let if_match = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
     // Any revision is one.
     let if_match = if_match.filter(|tag| *tag != "*").map(|tag| tag.trim_matches('"').to_owned());
-    let nobody = || Refusal::because(Reason::NotServed, "there is no file to read again, or others are waiting for it");
+    let nobody =
+        || Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same");
     let outcome = gateway.reloads.ask(if_match).await.ok_or_else(nobody)?;
     let (status, revision) = match &outcome {
         Outcome::Reloaded { revision } | Outcome::Unchanged { revision } => (200, revision),

@@ -1,7 +1,7 @@
 //! Events: one feed in, every device out.
 //!
 //! The [`feed`] holds the backend's stream, the [`hub`] hands what it brings to the open streams of devices. Both
-//! live as long as the process, whatever plans it runs.
+//! live on from plan to plan where their source is configured the same.
 
 pub mod feed;
 pub mod hub;

@@ -10,7 +10,6 @@ mod reload;
 mod reloads;
 mod signals;
 mod start;
-mod stores;
 mod watch;
 
 pub use activity::Activity;

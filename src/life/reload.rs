@@ -1,22 +1,20 @@
 //! A running gateway takes up another configuration.
 
-use super::{Outcome, Running, Signals, events, fixed, signals::Told, watch::Watch};
+use super::{
+    Outcome, Running, Signals, events, fixed,
+    signals::Told,
+    start::{SHARE_OF_STREAMS, connect},
+    watch::Watch,
+};
 use crate::{
     config::{self, Env, Loaded, Report},
     events::{Events, Sources},
     listener::TlsProblem,
-    plan::{self, BuildProblem, Outside, Plan},
+    plan::{self, BuildProblem, Outside},
 };
 use futures_util::future::join_all;
-use std::{
-    path::PathBuf,
-    sync::{Arc, Weak},
-    time::Duration,
-};
-use tokio::{task::block_in_place, time::sleep};
-
-/// How often it is looked whether the last request of an old plan has ended.
-const RETIRE_POLL: Duration = Duration::from_millis(500);
+use std::{path::PathBuf, sync::Arc};
+use tokio::task::block_in_place;
 
 /// Why a configuration was not taken up. Everything is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +50,7 @@ impl Running {
     /// Takes up what the file holds whenever somebody asks, by SIGHUP or on the admin listener, and, where
     /// `reload.watch` says so, when it or a file that it names has changed. Returns when the process is to stop.
     pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) {
-        let mut asked = self.asked.lock().await;
+        let mut asked = self.reloads.open();
         let mut watch = Watch::new(self.files(file));
         loop {
             let is_watched = self.plan.load().loaded.config.reload.watch;
@@ -141,7 +139,7 @@ impl Running {
         if plan.revision == before.revision {
             return Ok(());
         }
-        self.stores.connect(&plan).await;
+        connect(&plan).await;
 
         let running = self.events.load_full();
         let sources = events::take_over(&running, &plan, &self.clock, &self.invalidations, &self.metrics);
@@ -156,25 +154,16 @@ impl Running {
         for (tls, new) in certificates {
             tls.replace(&new);
         }
-        self.retire(Arc::downgrade(&before), others(&running, &sources));
+        self.retire(others(&running, &sources));
         Ok(())
     }
 
-    /// Ends what only the plan before had.
-    fn retire(&self, before: Weak<Plan>, sources: Vec<Arc<Events>>) {
-        let window = self.plan.load().loaded.config.drain.deadline.get() / super::start::SHARE_OF_STREAMS;
+    /// Ends the sources that only the plan before had.
+    fn retire(&self, sources: Vec<Arc<Events>>) {
+        let window = self.plan.load().loaded.config.drain.deadline.get() / SHARE_OF_STREAMS;
+        sources.iter().for_each(|events| events.stop_feed());
         tokio::spawn(async move {
-            sources.iter().for_each(|events| events.stop_feed());
             join_all(sources.iter().map(|events| events.hub.shut_down(window))).await;
-        });
-        let (stores, plan) = (Arc::clone(&self.stores), Arc::downgrade(&self.plan));
-        tokio::spawn(async move {
-            while before.strong_count() > 0 {
-                sleep(RETIRE_POLL).await;
-            }
-            if let Some(plan) = plan.upgrade() {
-                stores.leave_others(&plan.load());
-            }
         });
     }
 }

@@ -43,23 +43,29 @@ pub struct Asked {
     pub answer: oneshot::Sender<Outcome>,
 }
 
-/// The way to whoever runs the gateway.
+/// The way to whoever follows the configuration's file.
+#[derive(Default)]
 pub struct Reloads {
-    asked: mpsc::Sender<Asked>,
+    asked: Mutex<Option<mpsc::Sender<Asked>>>,
     last: Mutex<Option<Outcome>>,
 }
 
 impl Reloads {
-    /// The way, and where those who ask come out.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Asked>) {
+    /// Where those who ask come out, from here until it is dropped.
+    pub(super) fn open(&self) -> mpsc::Receiver<Asked> {
         let (asked, receiver) = mpsc::channel(WAITING_MAX);
-        (Self { asked, last: Mutex::default() }, receiver)
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        receiver
     }
 
-    /// Has the configuration read again. None where nobody can: it did not come from a file.
+    /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or
+    /// others wait for the same.
     pub async fn ask(&self, if_match: Option<String>) -> Option<Outcome> {
         let (answer, told) = oneshot::channel();
-        self.asked.try_send(Asked { if_match, answer }).ok()?;
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        asked.try_send(Asked { if_match, answer }).ok()?;
+        // Held on to, it would keep a way open that leads nowhere.
+        drop(asked);
         told.await.ok()
     }
 

@@ -1,8 +1,6 @@
 //! From a checked configuration to a gateway that serves.
 
-use super::{
-    Activity, LastCall, Readiness, Reloads, door::Door, reload::ReloadProblem, reloads::Asked, stores::Stores,
-};
+use super::{Activity, LastCall, Readiness, Reloads, door::Door, reload::ReloadProblem};
 use crate::{
     config::{
         Env, Loaded,
@@ -10,7 +8,7 @@ use crate::{
     },
     events::Sources,
     listener::{self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem},
-    plan::{self, BuildProblem, Outside, Plan},
+    plan::{self, BuildProblem, Outside, Plan, SharedStore},
     proxy::Gateway,
     telemetry::{access_log::AccessLog, metrics::Metrics},
 };
@@ -27,7 +25,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -77,12 +75,10 @@ pub struct Running {
     pub invalidations: Arc<Invalidations>,
     readiness: Arc<Readiness>,
     pub(super) events: Arc<ArcSwap<Sources>>,
-    pub(super) stores: Arc<Stores>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) reloading: Mutex<()>,
     pub(super) reloads: Arc<Reloads>,
-    pub(super) asked: Mutex<mpsc::Receiver<Asked>>,
     bindings: Arc<Bindings>,
     activity: Arc<Activity>,
     last_call: Arc<LastCall>,
@@ -121,8 +117,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let sources = super::events::take_over(&Sources::new(), &plan.load(), &clock, &invalidations, &metrics);
     let events = Arc::new(ArcSwap::from_pointee(sources));
     super::events::show(&events, &metrics)?;
-    let (reloads, asked) = Reloads::new();
-    let reloads = Arc::new(reloads);
+    let reloads = Arc::new(Reloads::default());
     let last_call = Arc::new(LastCall::default());
     let gateway = Gateway {
         reloads: Arc::clone(&reloads),
@@ -142,8 +137,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let fds = listener::take_over(bound);
     let (stop, stopped) = watch::channel(false);
     // Connections that come before this wait with the kernel.
-    let stores = Arc::new(Stores::default());
-    stores.connect(&plan.load()).await;
+    connect(&plan.load()).await;
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     Ok(Running {
         plan,
@@ -151,19 +145,28 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         invalidations,
         readiness,
         events,
-        stores,
         clock,
         last_call,
         metrics,
         reloading: Mutex::default(),
         reloads,
-        asked: Mutex::new(asked),
         bindings,
         activity,
         access_log,
         stop,
         service: Mutex::new(service),
     })
+}
+
+/// Connects the shared stores of a plan that are not connected yet, and waits until each was tried once: the first
+/// command would find no store. One that is out of reach keeps nobody waiting longer.
+pub(super) async fn connect(plan: &Plan) {
+    for shared in plan.shared_stores() {
+        if let Some(left) = shared.begin() {
+            tokio::spawn(Arc::clone(shared.store()).run(left));
+        }
+    }
+    join_all(plan.shared_stores().map(|shared| shared.store().tried())).await;
 }
 
 /// Pingora's proxy around the gateway.
@@ -271,7 +274,7 @@ impl Running {
     /// Leaves the stores, and writes what is left of the access log, within `wait`.
     pub fn close(&self, wait: Duration) {
         // Requests in flight needed their stores, so these end last.
-        self.stores.leave();
+        self.plan.load().shared_stores().for_each(SharedStore::leave);
         self.access_log.close(wait);
     }
 }

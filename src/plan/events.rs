@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 /// What a field of an event's payload is written with; `kind` alone says that the whole kind has one value.
 const PAYLOAD: &str = "payload.";
 
-/// A source of events as a plan has it. Hub and feed are made from it once, and live as long as the process.
+/// A source of events as a plan has it. Hub and feed are made from it, and live on with plans that have the same.
 pub struct EventSource {
     /// The name in the configuration.
     pub name: String,

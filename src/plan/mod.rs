@@ -22,10 +22,7 @@ pub use build::{Outside, build, head_limits};
 pub use kept::{KeptParts, Origin};
 pub use problem::BuildProblem;
 
-use crate::{
-    config::Loaded, listener::head::HeadLimits, store::redis::RedisStore, telemetry::metrics::RouteMetrics,
-    upstream::Upstream,
-};
+use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
 use commands::Commands;
 use events::EventSource;
 use filters::{
@@ -43,7 +40,7 @@ use route::{Matcher, RouteTable};
 use services::RpcTarget;
 use signer::Signer;
 use std::{collections::BTreeMap, sync::Arc};
-pub use stores::PlannedStore;
+pub use stores::{PlannedStore, SharedStore};
 use subscriptions::{EventTarget, WebSocketTarget};
 
 /// Everything that a request is decided by.
@@ -158,9 +155,9 @@ impl Route {
 
 impl Plan {
     /// The stores that have to be kept connected while the plan is in force.
-    pub fn shared_stores(&self) -> impl Iterator<Item = &Arc<RedisStore>> {
+    pub fn shared_stores(&self) -> impl Iterator<Item = &SharedStore> {
         self.stores.values().filter_map(|kept| match kept.part.as_ref() {
-            PlannedStore::Shared(store) => Some(store),
+            PlannedStore::Shared(shared) => Some(shared),
             PlannedStore::Memory(_) => None,
         })
     }

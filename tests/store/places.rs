@@ -153,7 +153,7 @@ stores:
     let outside = plan::Outside { clock, metrics: &metrics, env: &env, invalidations: &invalidations };
     let plan = plan::build(loaded(), &outside, None).unwrap();
     let source::Store::Redis(written) = &plan.loaded.config.stores["main"] else { panic!("a store in Redis") };
-    let store = Arc::clone(plan.shared_stores().next().unwrap());
+    let store = Arc::clone(plan.shared_stores().next().unwrap().store());
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(Arc::clone(&store).run(stopped));
     until("that the store is up", async || (store.status() == Status::Up).then_some(())).await;
