@@ -70,16 +70,7 @@ impl Device {
             return Err(Unverified::ProtocolVersion(event.protocol_version.clone()));
         }
         let signed = Signed::of(&event.payload_bytes, &event.payload_hash, &event.key_id, &event.signature);
-        let fields = EventFields {
-            protocol_version: &event.protocol_version,
-            event_id: &event.event_id,
-            event_type: &event.event_type,
-            timestamp_ms: event.timestamp_ms,
-            request_id: &event.request_id,
-            subject: &event.subject,
-            position: &event.position,
-            payload_hash: &event.payload_hash,
-        };
+        let fields = EventFields::from(event);
         signed.verify(&self.gateway_keys, &fields.input(&self.markers.event))
     }
 }

@@ -3,6 +3,7 @@
 //! The [`feed`] holds the backend's stream, the [`hub`] hands what it brings to the open streams of devices. Both
 //! live on from plan to plan where their source is configured the same.
 
+pub mod backoff;
 pub mod feed;
 pub mod hub;
 

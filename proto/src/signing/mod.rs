@@ -5,6 +5,8 @@
 //! injective: two different field lists never give the same input. Verifiers build the input from decoded
 //! fields; nothing here parses one.
 
+use crate::edge::v1::Event;
+
 /// The domain markers. An estate whose clients sign with other markers configures its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Markers {
@@ -108,6 +110,21 @@ impl ResponseFields<'_> {
         input.bytes(self.result_code.as_bytes());
         input.bytes(self.payload_hash);
         input.0
+    }
+}
+
+impl<'a> From<&'a Event> for EventFields<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            protocol_version: &event.protocol_version,
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            timestamp_ms: event.timestamp_ms,
+            request_id: &event.request_id,
+            subject: &event.subject,
+            position: &event.position,
+            payload_hash: &event.payload_hash,
+        }
     }
 }
 

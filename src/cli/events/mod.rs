@@ -1,6 +1,5 @@
 //! `portcullis events`.
 
-mod backoff;
 mod remedy;
 mod tail;
 

@@ -2,10 +2,12 @@
 
 use super::{
     super::caller::{Caller, CallerArgs, Outcome, show_payload},
-    backoff::Backoff,
     remedy::remedy,
 };
-use crate::client::{CallError, Subscription};
+use crate::{
+    client::{CallError, Subscription},
+    events::backoff::Backoff,
+};
 use filters::api::units::Duration;
 use proto::edge::v1::{Event, SubscribeOptions};
 use serde_json::{Value, json};
@@ -77,14 +79,14 @@ async fn tail(args: &TailArgs, out: &mut impl Write, err: &mut impl Write) -> io
         Err((outcome, why)) => return writeln!(err, "{why}").map(|()| outcome),
     };
     let position = args.resume_after.clone();
-    let mut tail = Tail { args, caller, position, left: args.count, backoff: Backoff::new() };
+    let mut tail = Tail { args, caller, position, left: args.count, backoff: Backoff::new(fastrand::Rng::new()) };
     loop {
         let end = tail.stream(out).await?;
         match verdict(&end, args.once) {
             Verdict::Over(outcome, None) => return Ok(outcome),
             Verdict::Over(outcome, Some(why)) => return writeln!(err, "{why}").map(|()| outcome),
             Verdict::Again { why, not_before } => {
-                let wait = tail.backoff.wait(fastrand::f64()).max(not_before);
+                let wait = tail.backoff.wait().max(not_before);
                 let told = json!({ "why": why, "in_ms": wait.as_millis(), "resume_after": tail.position });
                 writeln!(err, "{}", json!({ "reconnecting": told }))?;
                 sleep(wait).await;
@@ -144,7 +146,7 @@ impl Tail<'_> {
             }
         };
         if begun.elapsed() >= GOOD {
-            self.backoff = Backoff::new();
+            self.backoff.reset();
         }
         Ok(end)
     }
@@ -155,7 +157,7 @@ impl Tail<'_> {
         stream.position().clone_into(&mut self.position);
         if !event.event_type.starts_with(OWN) {
             self.left = self.left.map(|left| left.saturating_sub(1));
-            self.backoff = Backoff::new();
+            self.backoff.reset();
         }
         Ok(())
     }

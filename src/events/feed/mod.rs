@@ -5,7 +5,6 @@
 //! A stream that ends is opened again from the last cursor. Without one, as before the first event, the backend
 //! begins with what comes then: everybody is told of the gap.
 
-mod backoff;
 mod dial;
 mod end;
 mod rival;
@@ -14,9 +13,11 @@ mod status;
 
 pub use status::{FeedCounts, FeedStatus, Link};
 
-use super::hub::{Publisher, PushFault};
+use super::{
+    backoff::Backoff,
+    hub::{Publisher, PushFault},
+};
 use crate::plan::events::FeedOptions;
-use backoff::Backoff;
 use dial::{Dial, Tcp};
 use end::{End, shown};
 use filters::session::{self, Invalidations};

@@ -82,16 +82,7 @@ impl Sealer {
     /// Fills in version, hash, signature and key_id.
     pub(super) fn seal(&self, mut event: Event, handling: Handling) -> Arc<Encoded> {
         PROTOCOL_VERSION.clone_into(&mut event.protocol_version);
-        let fields = EventFields {
-            protocol_version: &event.protocol_version,
-            event_id: &event.event_id,
-            event_type: &event.event_type,
-            timestamp_ms: event.timestamp_ms,
-            request_id: &event.request_id,
-            subject: &event.subject,
-            position: &event.position,
-            payload_hash: &[],
-        };
+        let fields = EventFields::from(&event);
         let signer = self.signer.load();
         let (payload_hash, signature) = signer.sign_event(fields, &event.payload_bytes);
         event.payload_hash = Bytes::copy_from_slice(&payload_hash);

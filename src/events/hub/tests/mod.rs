@@ -127,16 +127,7 @@ fn verify(encoded: &Encoded) {
     let event = &encoded.event;
     assert_eq!(Event::decode(encoded.bytes.clone()).unwrap(), *event);
     assert_eq!(event.payload_hash, Sha256::digest(&event.payload_bytes).to_vec());
-    let fields = EventFields {
-        protocol_version: &event.protocol_version,
-        event_id: &event.event_id,
-        event_type: &event.event_type,
-        timestamp_ms: event.timestamp_ms,
-        request_id: &event.request_id,
-        subject: &event.subject,
-        position: &event.position,
-        payload_hash: &event.payload_hash,
-    };
+    let fields = EventFields::from(event);
     let key: VerifyingKey = key().verifying_key();
     key.verify_strict(&fields.input("edge-event-v1"), &Signature::from_slice(&event.signature).unwrap()).unwrap();
     assert_eq!((event.protocol_version.as_str(), event.key_id.as_str()), ("v1", "main"));

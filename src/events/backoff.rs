@@ -1,30 +1,32 @@
-//! How long to wait before the backend is called again.
+//! How long to wait before a stream is opened again.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_secs(10);
 
-/// Doubles with each failure, with full jitter: after a backend's restart its gateways come back spread out.
-pub(super) struct Backoff {
+/// Doubles with each failure, with full jitter: after a restart those who lost a stream come back spread out.
+pub struct Backoff {
     ceiling: Duration,
     random: fastrand::Rng,
 }
 
 impl Backoff {
-    pub(super) fn new(random: fastrand::Rng) -> Self {
+    /// The shortest waits first.
+    #[must_use]
+    pub fn new(random: fastrand::Rng) -> Self {
         Self { ceiling: FIRST, random }
     }
 
     /// The next wait: anything up to the ceiling, which doubles.
-    pub(super) fn wait(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let ceiling = self.ceiling;
         self.ceiling = (ceiling * 2).min(MOST);
         ceiling.mul_f64(self.random.f64())
     }
 
     /// All is well again.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.ceiling = FIRST;
     }
 }
