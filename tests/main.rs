@@ -30,6 +30,7 @@ mod protocols;
 mod public_auth;
 mod reload;
 mod revocations;
+mod rollback;
 mod services;
 mod session_keys;
 mod shared;

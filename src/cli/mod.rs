@@ -6,6 +6,7 @@ pub mod check;
 mod demo;
 pub mod events;
 mod reload;
+mod rollback;
 mod routes;
 mod run;
 pub mod schema;
@@ -28,6 +29,8 @@ enum Command {
     Run(run::RunArgs),
     /// Has a running gateway take up its configuration as it is now.
     Reload(reload::ReloadArgs),
+    /// Puts a configuration back that was in force before, and has the gateway take it up.
+    Rollback(rollback::RollbackArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
     /// Prints the JSON Schema of the configuration.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
+        Command::Rollback(args) => on_runtime(1, rollback::rollback(args)),
         Command::Check(args) => check::check(&args),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),

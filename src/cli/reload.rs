@@ -18,10 +18,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(super) struct ReloadArgs {
     /// The configuration that it runs: it says where the admin listener is.
     #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// The admin listener, such as http://127.0.0.1:9901; the configuration is not looked at then.
     #[arg(long)]
-    admin: Option<Endpoint>,
+    pub(super) admin: Option<Endpoint>,
 }
 
 /// What the gateway says of it.

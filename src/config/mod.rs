@@ -32,7 +32,7 @@ use check::Outside;
 use serde_json::Value as Json;
 use std::{
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 use tree::{Node, join};
 
@@ -45,6 +45,8 @@ pub struct Loaded {
     pub warnings: Report,
     /// The folder that relative paths in it are taken from.
     pub base_dir: PathBuf,
+    /// The text that it was read from.
+    pub text: Arc<str>,
     variables: Vec<(String, String)>,
 }
 
@@ -123,7 +125,8 @@ fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Repo
     if report.has_errors() {
         return Err(report);
     }
-    Ok(Loaded { config, warnings: report, base_dir: outside.base_dir.to_owned(), variables: tree.variables() })
+    let (base_dir, variables) = (outside.base_dir.to_owned(), tree.variables());
+    Ok(Loaded { config, warnings: report, base_dir, text: text.into(), variables })
 }
 
 fn typed(tree: &Node) -> Result<Config, Box<Problem>> {

@@ -6,8 +6,8 @@ use super::{
 };
 use std::path::Path;
 
-/// A configuration of a thousand routes has a tenth of this.
-const TEXT_MAX: usize = 1 << 20;
+/// A configuration of ten thousand routes has a fourth of this.
+const TEXT_MAX: usize = 4 << 20;
 
 /// Reads a file, at most a little more than a configuration may have. On failure with the text to show, as far
 /// as there is one.

@@ -4,6 +4,7 @@ mod activity;
 mod door;
 mod events;
 mod fixed;
+pub mod history;
 mod last_call;
 mod readiness;
 mod reload;
@@ -13,6 +14,7 @@ mod start;
 mod watch;
 
 pub use activity::Activity;
+pub use history::History;
 pub use last_call::LastCall;
 pub use readiness::Readiness;
 pub use reload::{ConfigFile, ReloadProblem};
@@ -29,6 +31,8 @@ pub async fn run_until_told(running: &Running, signals: &mut Signals, file: Opti
     match file {
         Some(file) => running.follow(file, signals).await,
         None => {
+            // Nobody is to wait for what never comes.
+            drop(running.reloads.open());
             while signals.next().await == Told::Reload {
                 tracing::info!("SIGHUP is ignored: the configuration did not come from a file");
             }

@@ -1,7 +1,7 @@
 //! A running gateway takes up another configuration.
 
 use super::{
-    Outcome, Running, Signals, events, fixed,
+    History, Outcome, Running, Signals, events, fixed,
     signals::Told,
     start::{SHARE_OF_STREAMS, connect},
     watch::Watch,
@@ -50,7 +50,8 @@ impl Running {
     /// Takes up what the file holds whenever somebody asks, by SIGHUP or on the admin listener, and, where
     /// `reload.watch` says so, when it or a file that it names has changed. Returns when the process is to stop.
     pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) {
-        let mut asked = self.reloads.open();
+        let Some(mut asked) = self.reloads.open() else { return };
+        self.remember(file);
         let mut watch = Watch::new(self.files(file));
         loop {
             let is_watched = self.plan.load().loaded.config.reload.watch;
@@ -69,6 +70,7 @@ impl Running {
             };
             if matches!(outcome, Outcome::Reloaded { .. }) {
                 watch.follow(self.files(file));
+                self.remember(file);
             }
             // Whoever asked may have gone.
             asked.map(|asked| asked.answer.send(outcome));
@@ -79,6 +81,25 @@ impl Running {
         let plan = self.plan.load();
         let named = plan.loaded.files().into_iter().map(|path| plan.loaded.resolve(&path));
         std::iter::once(file.path.clone()).chain(named).collect()
+    }
+
+    /// Keeps what is in force for whoever wants it back. A gateway does not need it, and may have nowhere to write.
+    fn remember(&self, file: &ConfigFile<'_>) {
+        let plan = self.plan.load();
+        let keep = plan.loaded.config.reload.history;
+        if keep == 0 {
+            return;
+        }
+        let now_ms = self.clock.unix_ms();
+        let kept = block_in_place(|| {
+            let places = History::places(&file.path, file.env)?;
+            let record =
+                |history: &History| history.record(now_ms, &plan.revision.to_string(), &plan.loaded.text, keep);
+            places.first().map_or(Ok(()), record)
+        });
+        if let Err(error) = kept {
+            tracing::warn!(%error, "this configuration is not kept for a rollback");
+        }
     }
 
     async fn take_up(&self, file: &ConfigFile<'_>, if_match: Option<String>, by: &str) -> Outcome {

@@ -44,28 +44,31 @@ pub struct Asked {
 }
 
 /// The way to whoever follows the configuration's file.
-#[derive(Default)]
 pub struct Reloads {
-    asked: Mutex<Option<mpsc::Sender<Asked>>>,
+    asked: mpsc::Sender<Asked>,
+    /// Until somebody follows. Who asks before that waits: a gateway is ready a moment earlier.
+    waiting: Mutex<Option<mpsc::Receiver<Asked>>>,
     last: Mutex<Option<Outcome>>,
 }
 
+impl Default for Reloads {
+    fn default() -> Self {
+        let (asked, waiting) = mpsc::channel(WAITING_MAX);
+        Self { asked, waiting: Mutex::new(Some(waiting)), last: Mutex::default() }
+    }
+}
+
 impl Reloads {
-    /// Where those who ask come out, from here until it is dropped.
-    pub(super) fn open(&self) -> mpsc::Receiver<Asked> {
-        let (asked, receiver) = mpsc::channel(WAITING_MAX);
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
-        receiver
+    /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
+    pub(super) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or
     /// others wait for the same.
     pub async fn ask(&self, if_match: Option<String>) -> Option<Outcome> {
         let (answer, told) = oneshot::channel();
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        asked.try_send(Asked { if_match, answer }).ok()?;
-        // Held on to, it would keep a way open that leads nowhere.
-        drop(asked);
+        self.asked.try_send(Asked { if_match, answer }).ok()?;
         told.await.ok()
     }
 

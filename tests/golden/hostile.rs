@@ -77,8 +77,8 @@ fn what_is_no_text_is_refused() {
     refused(b"version: 1\nnode: { id: \"g\xff\" }", "gateway.yaml:2:15: byte 0xff is not UTF-8");
     refused(b"\xff\xfev\0e\0", "gateway.yaml:1:1: byte 0xff is not UTF-8");
     refused(b"version: 1\nlist\0eners: {}", "gateway.yaml:2:5: a control character, which YAML does not allow");
-    refused(&vec![b'#'; 10 << 20], "gateway.yaml:1:1: the file is larger than 1024 KiB");
-    refused("ä".repeat(1 << 20).as_bytes(), "gateway.yaml:1:1: the file is larger than 1024 KiB");
+    refused(&vec![b'#'; 10 << 20], "gateway.yaml:1:1: the file is larger than 4096 KiB");
+    refused("ä".repeat(4 << 20).as_bytes(), "gateway.yaml:1:1: the file is larger than 4096 KiB");
 }
 
 #[test]

@@ -63,6 +63,8 @@ impl Gateway {
             .arg("run")
             .arg(&config)
             .env("TEST_SIGNER", SIGNER_PEM)
+            .env("XDG_STATE_HOME", folder.path().join("state"))
+            .env_remove("STATE_DIRECTORY")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -96,6 +98,11 @@ impl Gateway {
     /// The file that it was started from.
     pub fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// Where it keeps what outlives it.
+    pub fn state(&self) -> PathBuf {
+        self.config.with_file_name("state")
     }
 
     /// The address that a listener was bound to.

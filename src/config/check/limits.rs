@@ -39,6 +39,7 @@ impl Checks<'_> {
                 self.within(&format!("{pointer}/unknown_for"), unknown_for, INSTANT, MINUTE);
             }
         }
+        self.within("/reload/history", config.reload.history, 0, 1_000);
         self.within("/drain/delay", config.drain.delay, Duration::from_millis(0), HOUR);
         self.within("/drain/deadline", config.drain.deadline, Duration::from_millis(0), DAY);
     }

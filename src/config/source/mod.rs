@@ -113,11 +113,13 @@ impl Default for Node {
 pub struct Reload {
     /// Whether it does so when this file, or a file that it names, has changed; else only when it is told to.
     pub watch: bool,
+    /// How many configurations that were in force are kept for `portcullis rollback`; 0 keeps none.
+    pub history: usize,
 }
 
 impl Default for Reload {
     fn default() -> Self {
-        Self { watch: true }
+        Self { watch: true, history: 10 }
     }
 }
 
