@@ -68,6 +68,9 @@ class Daemon:
         tail = self.log.read_text(errors="replace")[-1500:]
         raise Broken(f"`{' '.join(self.command)}` did not start listening:\n{tail}")
 
+    def signal(self, name: str) -> None:
+        self._process.send_signal(signal.Signals[f"SIG{name}"])
+
     def cpu_seconds(self) -> float:
         """User and system time so far, of all threads of all its processes."""
         return cpu_seconds(self._process.pid)

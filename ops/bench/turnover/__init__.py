@@ -1,0 +1,1 @@
+"""Figures of reloads. ops/bench/reloads starts it."""
