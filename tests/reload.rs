@@ -254,8 +254,20 @@ async fn a_certificate_is_replaced_with_its_key_or_not_at_all() {
     gateway.log_line("the configuration is not taken up");
     assert!(trusted(&first).await, "a certificate without its key is none");
     fs::copy(&second.key, &first.key).unwrap();
+    used(&trusted, &second).await;
+
+    let (third, text) = (Vouched::new("127.0.0.1"), fs::read_to_string(gateway.config()).unwrap());
+    fs::write(gateway.config(), format!("{text}nonsense: true\n")).unwrap();
+    gateway.log_line("unknown key `nonsense`");
+    fs::copy(&third.certificate, &first.certificate).unwrap();
+    fs::copy(&third.key, &first.key).unwrap();
+    used(&trusted, &third).await;
+}
+
+/// Waits until a gateway is trusted that shows this certificate.
+async fn used(trusted: &impl AsyncFn(&Vouched) -> bool, vouched: &Vouched) {
     let give_up = Instant::now() + PATIENCE;
-    while !trusted(&second).await {
+    while !trusted(vouched).await {
         assert!(Instant::now() < give_up, "the other certificate is not used");
     }
 }

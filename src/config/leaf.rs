@@ -24,7 +24,8 @@ pub(super) fn alternatives<'a>(root: &'a Json, schema: &'a Json, found: &mut Vec
 }
 
 fn referred<'a>(root: &'a Json, schema: &Json) -> Option<&'a Json> {
-    root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
+    // All that schemars makes. The way of a JSON pointer was a tenth of the time that a large configuration takes.
+    root.get("$defs")?.get(schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?)
 }
 
 /// Whether a schema takes values of this kind.

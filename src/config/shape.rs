@@ -62,7 +62,7 @@ impl Shape<'_> {
         }
         let known = self.problems.len();
         self.judge(place, schema);
-        if leaf::is_secret(self.root, schema) {
+        if self.problems.len() > known && leaf::is_secret(self.root, schema) {
             self.problems.iter_mut().skip(known).for_each(|problem| problem.shows_line = false);
         }
     }

@@ -117,7 +117,10 @@ impl Running {
         let outcome = match reloaded {
             Ok(()) if revision == before => Outcome::Unchanged { revision },
             Ok(()) => Outcome::Reloaded { revision },
-            Err(problem) => Outcome::Refused { revision, why: problem.to_string() },
+            Err(problem) => {
+                self.renew_certificates();
+                Outcome::Refused { revision, why: problem.to_string() }
+            }
         };
         match &outcome {
             Outcome::Refused { why, .. } => tracing::error!(by, "the configuration is not taken up: {why}"),
@@ -131,6 +134,15 @@ impl Running {
             self.reloads.ended(outcome.clone());
         }
         outcome
+    }
+
+    /// Uses the certificates that are in their files now, for the configuration that is in force. One would run out
+    /// while another configuration waits to be mended.
+    fn renew_certificates(&self) {
+        match block_in_place(|| self.certificates(&self.plan.load().loaded)) {
+            Ok(certificates) => certificates.iter().for_each(|(tls, new)| tls.replace(new)),
+            Err(problem) => tracing::error!("the certificates stay as they are: {problem}"),
+        }
     }
 
     /// Takes up another configuration, as a whole or not at all. Requests in flight end on the plan that they began
