@@ -9,6 +9,7 @@ mod reload;
 mod routes;
 mod run;
 pub mod schema;
+mod upgrade;
 
 use crate::config::{self, Loaded};
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum Command {
     Run(run::RunArgs),
     /// Has a running gateway take up its configuration as it is now.
     Reload(reload::ReloadArgs),
+    /// Has a new process take the place of a running gateway, without losing a request.
+    Upgrade(upgrade::UpgradeArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
     /// Prints the JSON Schema of the configuration.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
+        Command::Upgrade(args) => on_runtime(1, upgrade::upgrade(args)),
         Command::Check(args) => check::check(&args),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),
