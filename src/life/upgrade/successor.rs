@@ -2,7 +2,7 @@
 
 use super::{
     Invocation,
-    link::{Link, Message},
+    link::{Link, Message, is_end},
     predecessor::VARIABLE,
 };
 use crate::listener::Bound;
@@ -70,7 +70,7 @@ impl Successor {
         let mut successor = Self { child: Some(child), link };
         match successor.link.send_sockets(bound).await {
             // It has ended already, and may have said why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(error) if is_end(&error) => {
                 let last = successor.link.next().await?;
                 Err(successor.no(last).await)
             }
