@@ -20,7 +20,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -36,6 +36,8 @@ struct Load {
     folder: tempfile::TempDir,
     instances: Arc<Instances>,
     served: Arc<[AtomicUsize; WAYS.len()]>,
+    /// Milliseconds until an answer was there, at most.
+    longest_ms: Arc<AtomicU64>,
     lost: Arc<Mutex<Vec<String>>>,
     is_over: Arc<AtomicBool>,
 }
@@ -50,6 +52,7 @@ impl Load {
             folder,
             instances: Arc::default(),
             served: Arc::default(),
+            longest_ms: Arc::default(),
             lost: Arc::default(),
             is_over: Arc::default(),
         }
@@ -93,11 +96,14 @@ reload: {{ watch: false }}
         for (place, way) in WAYS.into_iter().enumerate() {
             for number in 0..CALLERS {
                 let mut caller = Caller::new(way, &self.instances, &self.vouched);
-                let (served, lost, is_over) =
-                    (Arc::clone(&self.served), Arc::clone(&self.lost), Arc::clone(&self.is_over));
+                let (served, longest_ms) = (Arc::clone(&self.served), Arc::clone(&self.longest_ms));
+                let (lost, is_over) = (Arc::clone(&self.lost), Arc::clone(&self.is_over));
                 tokio::spawn(async move {
                     while !is_over.load(Relaxed) {
-                        match caller.call().await {
+                        let asked = Instant::now();
+                        let outcome = caller.call().await;
+                        longest_ms.fetch_max(asked.elapsed().as_millis() as u64, Relaxed);
+                        match outcome {
                             Ok(()) => drop(served[place].fetch_add(1, Relaxed)),
                             Err(how) => return lost.lock().unwrap().push(format!("{way:?}: {how}")),
                         }
@@ -122,22 +128,32 @@ reload: {{ watch: false }}
         });
     }
 
-    fn end(&self, what: &str, since: Instant) {
+    /// Answers with how many were served.
+    fn end(&self) -> Outcome {
         self.goes_on();
         self.is_over.store(true, Relaxed);
         let served = WAYS.into_iter().zip(self.served()).map(|(way, served)| format!("{way:?} {served}"));
-        let served: Vec<_> = served.collect();
-        let total: usize = self.served().iter().sum();
-        println!("{what}: 0 of {total} requests lost in {:?} ({})", since.elapsed(), served.join(", "));
+        Outcome {
+            total: self.served().iter().sum(),
+            by_way: served.collect::<Vec<_>>().join(", "),
+            longest_ms: self.longest_ms.load(Relaxed),
+        }
     }
 }
 
+/// What was served, none of it lost.
+pub struct Outcome {
+    pub total: usize,
+    pub by_way: String,
+    pub longest_ms: u64,
+}
+
 /// One process that is replaced again and again.
-async fn upgrades(times: usize) {
-    let (load, since) = (Load::new().await, Instant::now());
+pub async fn upgrades(times: usize) -> Outcome {
+    let load = Load::new().await;
     let gateway = load.start();
     load.begin();
-    block_in_place(|| {
+    let outcome = block_in_place(|| {
         for _ in 0..times {
             load.goes_on();
             let old = *gateway.pids().last().unwrap();
@@ -145,14 +161,15 @@ async fn upgrades(times: usize) {
             load.goes_on();
             eventually("the end of the old process", || has_ended(old).then_some(()));
         }
-        load.end(&format!("{times} upgrades"), since);
+        load.end()
     });
     assert!(!gateway.has_panicked() && !gateway.has_logged("the drain deadline is over"));
+    outcome
 }
 
-/// Two instances or more behind a balancer that asks them whether they are ready: one comes, and one is stopped.
-async fn stops(times: usize) {
-    let (load, since) = (Load::new().await, Instant::now());
+/// Two instances behind a balancer that asks them whether they are ready: another comes, and the older one is stopped.
+pub async fn stops(times: usize) -> Outcome {
+    let load = Load::new().await;
     let mut oldest = load.start();
     load.begin();
     block_in_place(|| {
@@ -167,8 +184,8 @@ async fn stops(times: usize) {
             load.goes_on();
             oldest = newest;
         }
-        load.end(&format!("{times} stops"), since);
-    });
+        load.end()
+    })
 }
 
 fn is_ready(gateway: &Gateway) -> bool {
@@ -183,12 +200,4 @@ async fn nothing_is_lost_over_upgrades() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_over_stops() {
     stops(3).await;
-}
-
-/// The figures: minutes of a machine that has nothing else to do.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "long; ops/bench/upgrades runs it"]
-async fn nothing_is_lost_over_50_upgrades_and_100_stops() {
-    upgrades(50).await;
-    stops(100).await;
 }
