@@ -1,6 +1,7 @@
 //! Another process takes the place of a running one, and nobody who calls notices; where it cannot, the old one serves on
 //! as if nothing had been.
 
+mod commands;
 mod figures;
 mod supervised;
 mod under_load;

@@ -43,6 +43,14 @@ pub struct Asked {
     pub answer: oneshot::Sender<Outcome>,
 }
 
+impl Asked {
+    /// Nothing is read now.
+    pub(super) fn refuse(self, revision: String, why: &str) {
+        // Whoever asked may have gone.
+        drop(self.answer.send(Outcome::Refused { revision, why: why.to_owned() }));
+    }
+}
+
 /// The way to whoever follows the configuration's file.
 #[derive(Default)]
 pub struct Reloads {

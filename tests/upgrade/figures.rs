@@ -24,13 +24,13 @@ fn table(what: &str, outcome: &Outcome) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes"]
 async fn fifty_upgrades() {
-    table("50 upgrades", &upgrades(50).await);
+    table("50 upgrades", &upgrades(50, 100).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes"]
 async fn a_hundred_stops() {
-    table("100 stops", &stops(100).await);
+    table("100 stops", &stops(100, 100).await);
 }
 
 #[test]

@@ -118,19 +118,19 @@ reload: {{ watch: false }}
         self.served.each_ref().map(|served| served.load(Relaxed))
     }
 
-    /// Waits until each way was served once more.
-    fn goes_on(&self) {
+    /// Waits until each way was served so often.
+    fn goes_on(&self, times: usize) {
         let before = self.served();
-        eventually("an answer in each way", || {
+        eventually("answers in each way", || {
             let lost = self.lost.lock().unwrap().clone();
             assert!(lost.is_empty(), "{lost:#?}");
-            self.served().iter().zip(before).all(|(now, before)| *now > before).then_some(())
+            self.served().iter().zip(before).all(|(now, before)| *now >= before + times).then_some(())
         });
     }
 
     /// Answers with how many were served.
     fn end(&self) -> Outcome {
-        self.goes_on();
+        self.goes_on(1);
         self.is_over.store(true, Relaxed);
         let served = WAYS.into_iter().zip(self.served()).map(|(way, served)| format!("{way:?} {served}"));
         Outcome {
@@ -148,17 +148,17 @@ pub struct Outcome {
     pub longest_ms: u64,
 }
 
-/// One process that is replaced again and again.
-pub async fn upgrades(times: usize) -> Outcome {
+/// One process that is replaced again and again, with so many answers in each way before.
+pub async fn upgrades(times: usize, answers: usize) -> Outcome {
     let load = Load::new().await;
     let gateway = load.start();
     load.begin();
     let outcome = block_in_place(|| {
         for _ in 0..times {
-            load.goes_on();
+            load.goes_on(answers);
             let old = *gateway.pids().last().unwrap();
             is_upgraded(&gateway);
-            load.goes_on();
+            load.goes_on(1);
             eventually("the end of the old process", || has_ended(old).then_some(()));
         }
         load.end()
@@ -167,21 +167,22 @@ pub async fn upgrades(times: usize) -> Outcome {
     outcome
 }
 
-/// Two instances behind a balancer that asks them whether they are ready: another comes, and the older one is stopped.
-pub async fn stops(times: usize) -> Outcome {
+/// Two instances behind a balancer that asks them whether they are ready: another comes, and, after so many answers in each
+/// way, the older one is stopped.
+pub async fn stops(times: usize, answers: usize) -> Outcome {
     let load = Load::new().await;
     let mut oldest = load.start();
     load.begin();
     block_in_place(|| {
         for _ in 0..times {
             let newest = load.start();
-            load.goes_on();
+            load.goes_on(answers);
             signal(oldest.pid(), "TERM");
             eventually("that it is not ready", || (!is_ready(&oldest)).then_some(()));
             load.instances.remove((oldest.address("plain"), oldest.address("tls")));
             assert_eq!(oldest.ended().code(), Some(0));
             assert!(!oldest.has_panicked() && !oldest.has_logged("the drain deadline is over"));
-            load.goes_on();
+            load.goes_on(1);
             oldest = newest;
         }
         load.end()
@@ -194,10 +195,10 @@ fn is_ready(gateway: &Gateway) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_over_upgrades() {
-    upgrades(4).await;
+    upgrades(4, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_over_stops() {
-    stops(3).await;
+    stops(3, 1).await;
 }

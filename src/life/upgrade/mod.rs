@@ -17,7 +17,7 @@ pub use predecessor::{Inherited, Predecessor};
 pub use successor::UpgradeProblem;
 
 use super::{
-    ConfigFile, Outcome, Parting, Running, Signals,
+    ConfigFile, Parting, Running, Signals,
     reloads::Asked,
     signals::Told,
     supervisor::{self, State},
@@ -49,13 +49,8 @@ impl Running {
                     Told::Stop => break Err(UpgradeProblem::Stopped),
                     Told::Reload | Told::Upgrade => tracing::warn!(?told, "ignored: {UNDER_WAY}"),
                 },
-                Some(asked) = reloads.recv() => {
-                    let revision = self.plan.load().revision.to_string();
-                    drop(asked.answer.send(Outcome::Refused { revision, why: UNDER_WAY.to_owned() }));
-                }
-                Some(asked) = upgrades.recv() => {
-                    drop(asked.send(Upgrade::Refused { why: UNDER_WAY.to_owned() }));
-                }
+                Some(asked) = reloads.recv() => asked.refuse(self.plan.load().revision.to_string(), UNDER_WAY),
+                Some(asked) = upgrades.recv() => drop(asked.send(Upgrade::Refused { why: UNDER_WAY.to_owned() })),
             }
         };
         // From here on it is a matter of moments, and whoever stops one of the two does not mean the other.
