@@ -30,6 +30,13 @@ enum Command {
     /// Has a running gateway take up its configuration as it is now.
     Reload(reload::ReloadArgs),
     /// Has a new process take the place of a running gateway, without losing a request.
+    ///
+    /// The gateway starts the file that it was started from, as it is there now, with the same arguments, and hands over its
+    /// listening sockets. The new process reads the configuration anew, so that listeners and threads can change. The old
+    /// one finishes what it has begun, within `drain.deadline`, and ends.
+    ///
+    /// Where the new process cannot be started, fails or is not ready within `upgrade.deadline`, the old one serves on, and
+    /// the exit code is 2. The signal SIGUSR2 asks for the same.
     Upgrade(upgrade::UpgradeArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),

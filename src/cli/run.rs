@@ -29,7 +29,9 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
             let report = report.to_string();
             say(io::stderr(), &report);
             // The process whose place this was to take says why, too.
-            inherited.map(|inherited| inherited.fail(&report));
+            if let Some(inherited) = inherited {
+                inherited.fail(&report);
+            }
             return ExitCode::from(EXIT_USAGE);
         }
     };

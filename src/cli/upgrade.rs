@@ -10,12 +10,7 @@ use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 /// Longer than any `upgrade.deadline` that somebody would wait for.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// Which gateway is to be replaced. It starts the file that it was started from, as it is there now, with the arguments
-/// that it was started with, and hands over its listening sockets. The new process reads the configuration anew, so that
-/// listeners and threads can be changed too. The old one finishes what it has begun, within `drain.deadline`, and ends.
-///
-/// Where the new process cannot be started, fails or is not ready within `upgrade.deadline`, the old one serves on. The
-/// signal SIGUSR2 does the same.
+/// Which gateway is to be replaced.
 #[derive(Debug, clap::Args)]
 pub(super) struct UpgradeArgs {
     /// The configuration that it runs: it says where the admin listener is.
