@@ -83,6 +83,26 @@ fn an_idle_http2_connection_is_told() {
     assert!(!gateway.has_logged("the drain deadline is over"));
 }
 
+#[test]
+fn a_kept_connection_is_answered_once_more_and_told() {
+    let backend = backend();
+    let mut gateway = Gateway::start(&yaml(&backend));
+    let (mut kept, mut idle) = (Raw::connect(gateway.address("public")), Raw::connect(gateway.address("public")));
+    let connection = |raw: &mut Raw| {
+        let answer = raw.send("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n").answer();
+        assert_eq!(answer.status, 200);
+        answer.header("connection")
+    };
+    for raw in [&mut kept, &mut idle] {
+        assert_eq!(connection(raw).as_deref(), Some("keep-alive"));
+    }
+    gateway.signal("TERM");
+    eventually("the last answer", || connection(&mut kept).filter(|connection| connection == "close"));
+    assert_eq!((kept.rest(), idle.rest()), (Vec::new(), Vec::new()));
+    assert_eq!(gateway.ended().code(), Some(0));
+    assert!(!gateway.has_logged("the drain deadline is over"));
+}
+
 /// What the client does not take at once waits in the gateway and in the kernel, long after the request is served.
 #[test]
 fn a_slow_reader_gets_all_of_its_answer() {

@@ -127,12 +127,28 @@ async fn five_hundred_breaks_and_fifty_moves_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_sends_devices_elsewhere_with_nothing_lost() {
-    const DEVICES: usize = 20;
     let (backend, push) = (backend(), PushBackend::start().await);
     let [leaving, staying] = [instance(&backend, &push, "gw-1", "").await, instance(&backend, &push, "gw-2", "").await];
+    devices_move(&push, &leaving, "TERM", &staying).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_sends_devices_to_the_new_process_with_nothing_lost() {
+    let (backend, push) = (backend(), PushBackend::start().await);
+    let gateway = instance(&backend, &push, "gw-1", "").await;
+    devices_move(&push, &gateway, "USR2", &gateway).await;
+    assert!(gateway.pids().len() == 2 && !gateway.has_logged("another instance seems to use"));
+    let asked = push.asked();
+    assert!(asked.iter().all(|asked| asked.gateway_client_id == "gw-1"));
+    assert!(asked[1].cursor.starts_with('c'), "the new process goes on where the old one was: {asked:?}");
+}
+
+/// Events go on while a signal has an instance leave, and every device goes on where it was.
+async fn devices_move(push: &PushBackend, leaving: &Gateway, signal: &str, staying: &Gateway) {
+    const DEVICES: usize = 20;
     let mut streams = Vec::new();
     for index in 0..DEVICES {
-        streams.push(subscribe(&leaving, &format!("session-{index}"), "").await.0);
+        streams.push(subscribe(leaving, &format!("session-{index}"), "").await.0);
     }
     push.event("user-1", "count", "{}", "c0");
     let moved = streams.into_iter().enumerate().map(async |(index, mut stream)| {
@@ -146,7 +162,7 @@ async fn a_stop_sends_devices_elsewhere_with_nothing_lost() {
             }
         };
         assert_eq!(ended.code(), Code::Unavailable, "{ended:?}");
-        let (mut stream, is_resumed) = subscribe(&staying, &format!("session-{index}"), &last).await;
+        let (mut stream, is_resumed) = subscribe(staying, &format!("session-{index}"), &last).await;
         assert!(is_resumed, "from {last}");
         let next_number = last.strip_prefix('c').unwrap().parse::<usize>().unwrap() + 1;
         for number in next_number..=200 {
@@ -154,7 +170,7 @@ async fn a_stop_sends_devices_elsewhere_with_nothing_lost() {
         }
     });
     let publishing = async {
-        leaving.signal("TERM");
+        leaving.signal(signal);
         for number in 1..=200 {
             push.event("user-1", "count", "{}", &format!("c{number}"));
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -78,6 +78,24 @@ fn draining_says_no_serves_on_and_finishes() {
 }
 
 #[test]
+fn who_is_told_twice_to_stop_cuts_what_is_left_and_says_so() {
+    let backend = Backend::start(|_| Reply::json(200, "{}").after(Duration::from_secs(60)));
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT"), ("INT", "INT")] {
+        let mut gateway = Gateway::start(&yaml(&backend, "127.0.0.1:0").replace("deadline: 10s", "deadline: 60s"));
+        let mut slow = Raw::connect(gateway.address("public"));
+        let before = backend.seen().len();
+        slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("the slow request", || (backend.seen().len() > before).then_some(()));
+        gateway.signal(first);
+        gateway.log_line("draining");
+        gateway.signal(second);
+        assert_eq!(gateway.ended().code(), Some(1), "{first} {second}");
+        gateway.log_line("told to stop twice");
+        assert_eq!(slow.rest(), b"");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_said_and_nothing_is_announced() {
     let backend = Backend::start(|_| Reply::json(200, "{}"));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

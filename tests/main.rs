@@ -40,6 +40,7 @@ mod subscriptions;
 mod tail;
 mod traces;
 mod unread;
+mod upgrade;
 mod uploads;
 mod vectors;
 mod websocket;

@@ -3,6 +3,7 @@
 
 mod budgets;
 mod reload;
+mod upgrade;
 
 use crate::{
     events::feed::Link,
@@ -43,6 +44,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
     let path = header.uri.path().to_owned();
     let page = match (&header.method, path.strip_prefix("/budgets/")) {
         (&Method::POST, _) if path == "/reload" => reload::reload(gateway, &header.headers).await,
+        (&Method::POST, _) if path == "/upgrade" => upgrade::upgrade(gateway).await,
         (&Method::GET | &Method::HEAD, _) => page(gateway, ctx, &path),
         (&Method::PATCH, Some(_)) if !is_json(&header.headers) => {
             Err(Refusal::because(Reason::MediaTypeUnsupported, "send application/json"))
@@ -51,7 +53,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
         (_, budget) => {
             let allow = match budget {
                 Some(_) => "GET, HEAD, PATCH",
-                None if path == "/reload" => "POST",
+                None if matches!(path.as_str(), "/reload" | "/upgrade") => "POST",
                 None => "GET, HEAD",
             };
             Err(Refusal { allow: Some(allow.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) })
@@ -72,7 +74,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
 
 fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Result<Page, Refusal> {
     Ok(match path {
-        "/reload" => {
+        "/reload" | "/upgrade" => {
             return Err(Refusal { allow: Some("POST".to_owned()), ..Refusal::new(Reason::MethodNotAllowed) });
         }
         "/livez" => plain(&serde_json::json!({ "alive": true })),

@@ -10,6 +10,7 @@ mod rollback;
 mod routes;
 mod run;
 pub mod schema;
+mod upgrade;
 
 use crate::config::{self, Loaded};
 use clap::{Parser, Subcommand};
@@ -31,6 +32,15 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Puts a configuration back that was in force before, and has the gateway take it up.
     Rollback(rollback::RollbackArgs),
+    /// Has a new process take the place of a running gateway, without losing a request.
+    ///
+    /// The gateway starts the file that it was started from, as it is there now, with the same arguments, and hands over its
+    /// listening sockets. The new process reads the configuration anew, so that listeners and threads can change. The old
+    /// one finishes what it has begun, within `drain.deadline`, and ends.
+    ///
+    /// Where the new process cannot be started, fails or is not ready within `upgrade.deadline`, the old one serves on, and
+    /// the exit code is 2. The signal SIGUSR2 asks for the same.
+    Upgrade(upgrade::UpgradeArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
     /// Prints the JSON Schema of the configuration.
@@ -59,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
         Command::Rollback(args) => on_runtime(1, rollback::rollback(args)),
+        Command::Upgrade(args) => on_runtime(1, upgrade::upgrade(args)),
         Command::Check(args) => check::check(&args),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),

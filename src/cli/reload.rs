@@ -63,7 +63,7 @@ pub(super) async fn reload(args: ReloadArgs) -> ExitCode {
     }
 }
 
-fn admin_of(loaded: &Loaded) -> Option<Endpoint> {
+pub(super) fn admin_of(loaded: &Loaded) -> Option<Endpoint> {
     let listener = loaded.config.listeners.values().find(|listener| listener.admin)?;
     format!("http://{}", listener.bind).parse().ok()
 }

@@ -1,12 +1,12 @@
 //! `portcullis run`.
 
-use super::{LOG_WAIT, fail, load, on_runtime, variable};
+use super::{EXIT_USAGE, LOG_WAIT, fail, on_runtime, say, variable};
 use crate::{
-    config::Loaded,
-    life::{self, ConfigFile, Signals},
+    config::{self, Loaded},
+    life::{self, ConfigFile, Inherited, Invocation, Left, Signals},
     telemetry::log,
 };
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{error::Error, io, path::PathBuf, process::ExitCode};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -16,20 +16,33 @@ pub(super) struct RunArgs {
     config: PathBuf,
 }
 
-/// Runs the gateway until it is told to stop. Exit codes: 0 after SIGTERM, 1 where it could not start, 2 where
-/// the configuration has problems.
+/// Runs the gateway until it is told to stop or another process has taken its place. Exit codes: 0 then, 1 where it
+/// could not start or was told twice, 2 where the configuration has problems.
 pub(super) fn run(args: &RunArgs) -> ExitCode {
-    let loaded = match load(&args.config) {
+    let (invocation, inherited) = match Invocation::of_this_process().and_then(|this| Ok((this, Inherited::find()?))) {
+        Ok(both) => both,
+        Err(error) => return fail(&format!("portcullis: {error}")),
+    };
+    let loaded = match config::load(&args.config, &variable) {
         Ok(loaded) => loaded,
-        Err(code) => return code,
+        Err(report) => {
+            let report = report.to_string();
+            say(io::stderr(), &report);
+            // The process whose place this was to take says why, too.
+            if let Some(inherited) = inherited {
+                inherited.fail(&report);
+            }
+            return ExitCode::from(EXIT_USAGE);
+        }
     };
     if let Err(error) = log::start(loaded.config.observe.log.level) {
         return fail(&format!("portcullis: no log: {error}"));
     }
     let path = args.config.clone();
     let code = on_runtime(loaded.config.node.threads, async move {
-        match serve(loaded, &ConfigFile { path, env: &variable }).await {
-            Ok(()) => ExitCode::SUCCESS,
+        match serve(loaded, &ConfigFile { path, env: &variable, invocation }, inherited).await {
+            Ok(Left::Drained) => ExitCode::SUCCESS,
+            Ok(Left::AtOnce) => fail("portcullis: what was left was cut, as the process was told to stop twice"),
             Err(problem) => fail(&format!("portcullis: {problem}")),
         }
     });
@@ -37,11 +50,22 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     code
 }
 
-async fn serve(loaded: Loaded, file: &ConfigFile<'_>) -> Result<(), Box<dyn Error>> {
+async fn serve(loaded: Loaded, file: &ConfigFile<'_>, inherited: Option<Inherited>) -> Result<Left, Box<dyn Error>> {
     // Ahead of the announcement: whoever has read it may send a signal at once.
     let mut signals = Signals::listen()?;
-    let running = life::start(loaded, file.env).await?;
+    let mut predecessor = match inherited {
+        Some(inherited) => Some(inherited.open().await?),
+        None => None,
+    };
+    let running = match life::start_after(loaded, file.env, &mut predecessor).await {
+        Ok(running) => running,
+        Err(problem) => {
+            if let Some(predecessor) = &predecessor {
+                predecessor.fail(&problem.to_string()).await;
+            }
+            return Err(problem.into());
+        }
+    };
     running.announce();
-    life::run_until_told(&running, &mut signals, Some(file)).await;
-    Ok(())
+    Ok(life::run_until_told(&running, &mut signals, Some(file)).await)
 }

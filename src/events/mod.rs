@@ -21,6 +21,8 @@ use tokio::{
 const CATCHING_UP: Duration = Duration::from_secs(1);
 /// A feed that has been there for so long has brought what it missed.
 const STEADY: Duration = Duration::from_secs(5);
+/// What a feed takes to notice that it is stopped, which it does when it waits.
+const ENDING: Duration = Duration::from_millis(1);
 /// Devices look for their position so often: to wake each of them for every event would cost more.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -40,31 +42,43 @@ pub struct Events {
 }
 
 impl Events {
-    /// Starts the feed and the hub's timer on the current runtime. The feed is not up yet when this returns.
+    /// Starts the feed and the hub's timer on the current runtime. The feed is not up yet when this returns: it waits for
+    /// `cursor`, and goes on after that, or begins with what comes then.
     #[must_use]
     pub fn start(
         source: &EventSource,
+        cursor: impl Future<Output = Option<String>> + Send + 'static,
         clock: &Arc<dyn Clock>,
         invalidations: &Arc<Invalidations>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let signer = Arc::clone(&source.signer);
         let (hub, publisher) = Hub::new(source.limits.clone(), &source.kinds, signer, Arc::clone(clock), observer);
-        let feed = Feed::new(source.feed.clone(), publisher, invalidations);
+        let mut feed = Feed::new(source.feed.clone(), publisher, invalidations);
         let status = feed.status();
+        let feeding = async move {
+            if let Some(cursor) = cursor.await {
+                feed.go_on_after(cursor);
+            }
+            feed.run().await;
+        };
         let timer = tokio::spawn(Arc::clone(&hub).keep_time()).abort_handle();
-        Self {
-            origin: source.origin,
-            hub,
-            feed: status,
-            feeding: tokio::spawn(feed.run()).abort_handle(),
-            timing: timer,
-        }
+        Self { origin: source.origin, hub, feed: status, feeding: tokio::spawn(feeding).abort_handle(), timing: timer }
     }
 
     /// Closes the feed for good. Its streams stay open, and get nothing any more.
     pub fn stop_feed(&self) {
         self.feeding.abort();
+    }
+
+    /// Closes the feed for good, so that another process can hold it. Answers with the cursor after which nothing was
+    /// seen, where there is one.
+    pub async fn end_feed(&self) -> Option<String> {
+        self.stop_feed();
+        while !self.feeding.is_finished() {
+            sleep(ENDING).await;
+        }
+        self.hub.cursor().map(|cursor| cursor.as_ref().to_owned())
     }
 
     /// Waits a moment for a position that is not held, where the feed was away just now: the device may come from an

@@ -8,7 +8,8 @@ use crate::{
 use arc_swap::ArcSwap;
 use filters::{api::Clock, session::Invalidations};
 use prometheus::Histogram;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 struct Revoked(Histogram);
 
@@ -18,10 +19,37 @@ impl Observer for Revoked {
     }
 }
 
+/// What each feed goes on after: known once no other process holds it any more.
+pub(super) struct Cursors(watch::Receiver<Option<BTreeMap<String, String>>>);
+
+impl Cursors {
+    /// For feeds that nobody held.
+    pub(super) fn none() -> Self {
+        let (tell, cursors) = Self::told();
+        tell.send_replace(Some(BTreeMap::new()));
+        cursors
+    }
+
+    /// Told later. Where the other end is dropped, they begin anew.
+    pub(super) fn told() -> (watch::Sender<Option<BTreeMap<String, String>>>, Self) {
+        let (tell, cursors) = watch::channel(None);
+        (tell, Self(cursors))
+    }
+
+    fn of(&self, name: &str) -> impl Future<Output = Option<String>> + Send + use<> {
+        let (mut cursors, name) = (self.0.clone(), name.to_owned());
+        async move {
+            let cursors = cursors.wait_for(Option::is_some).await.ok()?;
+            cursors.as_ref()?.get(&name).cloned()
+        }
+    }
+}
+
 /// The sources of a plan: those that run already and are the same, with the plan's key, and new ones.
 pub(super) fn take_over(
     running: &Sources,
     plan: &Plan,
+    cursors: &Cursors,
     clock: &Arc<dyn Clock>,
     invalidations: &Arc<Invalidations>,
     metrics: &Metrics,
@@ -34,7 +62,7 @@ pub(super) fn take_over(
                 events.stop_feed();
             }
             let observer = Arc::new(Revoked(metrics.revocations(name)));
-            Arc::new(Events::start(source, clock, invalidations, observer))
+            Arc::new(Events::start(source, cursors.of(name), clock, invalidations, observer))
         };
         (name.clone(), same.cloned().unwrap_or_else(start))
     };

@@ -1,16 +1,20 @@
-//! The life of the process: start, ready, reload, drain, end.
+//! The life of the process: start, ready, reload, upgrade, drain, end.
 
 mod activity;
 mod door;
+mod drain;
 mod events;
 mod fixed;
 pub mod history;
+mod inbox;
 mod last_call;
 mod readiness;
 mod reload;
 mod reloads;
 mod signals;
 mod start;
+mod supervisor;
+mod upgrade;
 mod watch;
 
 pub use activity::Activity;
@@ -20,29 +24,70 @@ pub use readiness::Readiness;
 pub use reload::{ConfigFile, ReloadProblem};
 pub use reloads::{Outcome, Reloads};
 pub use signals::Signals;
-pub use start::{Running, StartProblem, start};
+pub use start::{Running, StartProblem, start, start_after};
+pub use upgrade::{Inherited, Invocation, Predecessor, Upgrade, UpgradeProblem, Upgrades};
 
 use signals::Told;
 use std::time::Duration;
+use supervisor::State;
 
-/// Runs a gateway until it is told to stop, then drains it. Meanwhile it takes up what `file` holds, where there is
-/// one, whenever it is told to or the file has changed.
-pub async fn run_until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) {
-    match file {
+/// Why a gateway leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// It was told to.
+    Stop,
+    /// Another process has taken its place.
+    Upgrade,
+}
+
+/// How a gateway has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// What it had begun is finished, or has used up its time.
+    Drained,
+    /// It was told once more, and has cut what was left.
+    AtOnce,
+}
+
+/// Runs a gateway until it is told to stop or another process has taken its place, then drains it. Meanwhile it takes
+/// up what `file` holds, where there is one, whenever it is told to or the file has changed.
+pub async fn run_until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) -> Left {
+    supervisor::tell(&[State::Ready, State::Status(supervisor::SERVING)]);
+    let parting = match file {
         Some(file) => running.follow(file, signals).await,
         None => {
             // Nobody is to wait for what never comes.
-            drop(running.reloads.open());
-            while signals.next().await == Told::Reload {
-                tracing::info!("SIGHUP is ignored: the configuration did not come from a file");
+            drop((running.reloads.open(), running.upgrades.open()));
+            loop {
+                match signals.next().await {
+                    Told::Stop => break Parting::Stop,
+                    told => tracing::info!(?told, "ignored: the configuration did not come from a file"),
+                }
             }
         }
-    }
+    };
     tracing::info!("draining");
-    // A second signal means now.
-    tokio::select! {
-        () = running.drain() => {}
-        () = signals.stop() => {}
-    }
+    let left = match parting {
+        Parting::Stop => {
+            supervisor::tell(&[State::Stopping, State::Status("draining")]);
+            // Whoever tells it again means now.
+            tokio::select! {
+                () = running.drain() => Left::Drained,
+                () = signals.stop() => Left::AtOnce,
+            }
+        }
+        Parting::Upgrade => {
+            // A supervisor that stops the service tells all of its processes, and this one leaves already.
+            let twice = async {
+                signals.stop().await;
+                signals.stop().await;
+            };
+            tokio::select! {
+                () = running.step_down() => Left::Drained,
+                () = twice => Left::AtOnce,
+            }
+        }
+    };
     running.close(Duration::from_millis(500));
+    left
 }

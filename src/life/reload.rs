@@ -1,9 +1,14 @@
 //! A running gateway takes up another configuration.
 
 use super::{
-    History, Outcome, Running, Signals, events, fixed,
+    History, Invocation, Outcome, Parting, Running, Signals, Upgrade,
+    drain::SHARE_OF_STREAMS,
+    events::{self, Cursors},
+    fixed,
+    reloads::Asked,
     signals::Told,
-    start::{SHARE_OF_STREAMS, connect},
+    start::connect,
+    supervisor::{self, State},
     watch::Watch,
 };
 use crate::{
@@ -14,7 +19,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use std::{path::PathBuf, sync::Arc};
-use tokio::task::block_in_place;
+use tokio::{sync::oneshot, task::block_in_place};
 
 /// Why a configuration was not taken up. Everything is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -38,36 +43,58 @@ pub enum ReloadProblem {
     },
 }
 
-/// The file that a gateway was started from.
+/// What a gateway was started from.
 pub struct ConfigFile<'a> {
     /// Where it is.
     pub path: PathBuf,
     /// The process environment.
     pub env: &'a Env<'a>,
+    /// How another process is started in the place of this one.
+    pub invocation: Invocation,
+}
+
+/// What is to be done, and who is told what came of it.
+enum Wanted {
+    Reload(&'static str, Option<Asked>),
+    Upgrade(Option<oneshot::Sender<Upgrade>>),
 }
 
 impl Running {
     /// Takes up what the file holds whenever somebody asks, by SIGHUP or on the admin listener, and, where
-    /// `reload.watch` says so, when it or a file that it names has changed. Returns when the process is to stop.
-    pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) {
-        let Some(mut asked) = self.reloads.open() else { return };
+    /// `reload.watch` says so, when it or a file that it names has changed. Has another process take the place of this
+    /// one when that is asked for. Returns when this one is to leave.
+    pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) -> Parting {
+        let (Some(mut reloads), Some(mut upgrades)) = (self.reloads.open(), self.upgrades.open()) else {
+            return Parting::Stop;
+        };
         self.remember(file);
         let mut watch = Watch::new(self.files(file));
         loop {
             let is_watched = self.plan.load().loaded.config.reload.watch;
-            let (by, asked) = tokio::select! {
+            let wanted = tokio::select! {
                 told = signals.next() => match told {
-                    Told::Stop => return,
-                    Told::Reload => ("SIGHUP", None),
+                    Told::Stop => return Parting::Stop,
+                    Told::Reload => Wanted::Reload("SIGHUP", None),
+                    Told::Upgrade => Wanted::Upgrade(None),
                 },
-                Some(asked) = asked.recv() => ("the admin listener", Some(asked)),
-                () = watch.changed(), if is_watched => ("a change of its files", None),
+                Some(asked) = reloads.recv() => Wanted::Reload("the admin listener", Some(asked)),
+                Some(asked) = upgrades.recv() => Wanted::Upgrade(Some(asked)),
+                () = watch.changed(), if is_watched => Wanted::Reload("a change of its files", None),
+            };
+            let (by, asked) = match wanted {
+                Wanted::Reload(by, asked) => (by, asked),
+                Wanted::Upgrade(asked) => match self.upgrade(file, asked, signals, &mut reloads, &mut upgrades).await {
+                    Some(parting) => return parting,
+                    None => continue,
+                },
             };
             let if_match = asked.as_ref().and_then(|asked| asked.if_match.clone());
+            supervisor::tell(&[State::Reloading]);
             let outcome = tokio::select! {
                 outcome = self.take_up(file, if_match, by) => outcome,
-                () = signals.stop() => return,
+                () = signals.stop() => return Parting::Stop,
             };
+            supervisor::tell(&[State::Ready]);
             if matches!(outcome, Outcome::Reloaded { .. }) {
                 watch.follow(self.files(file));
                 self.remember(file);
@@ -175,7 +202,8 @@ impl Running {
         connect(&plan).await;
 
         let running = self.events.load_full();
-        let sources = events::take_over(&running, &plan, &self.clock, &self.invalidations, &self.metrics);
+        let begins = Cursors::none();
+        let sources = events::take_over(&running, &plan, &begins, &self.clock, &self.invalidations, &self.metrics);
         for (name, source) in &plan.events {
             if let Some(events) = sources.get(name) {
                 events.hub.sign_with(Arc::clone(&source.signer));

@@ -1,11 +1,9 @@
 //! Who may ask for a reload, and what came of the last one.
 
+use super::inbox::Inbox;
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
-
-/// More than one that is at work and one that takes up what it may have missed has no use.
-const WAITING_MAX: usize = 4;
 
 /// What came of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,32 +41,32 @@ pub struct Asked {
     pub answer: oneshot::Sender<Outcome>,
 }
 
-/// The way to whoever follows the configuration's file.
-pub struct Reloads {
-    asked: mpsc::Sender<Asked>,
-    /// Until somebody follows. Who asks before that waits: a gateway is ready a moment earlier.
-    waiting: Mutex<Option<mpsc::Receiver<Asked>>>,
-    last: Mutex<Option<Outcome>>,
+impl Asked {
+    /// Nothing is read now.
+    pub(super) fn refuse(self, revision: String, why: &str) {
+        // Whoever asked may have gone.
+        drop(self.answer.send(Outcome::Refused { revision, why: why.to_owned() }));
+    }
 }
 
-impl Default for Reloads {
-    fn default() -> Self {
-        let (asked, waiting) = mpsc::channel(WAITING_MAX);
-        Self { asked, waiting: Mutex::new(Some(waiting)), last: Mutex::default() }
-    }
+/// The way to whoever follows the configuration's file.
+#[derive(Default)]
+pub struct Reloads {
+    asked: Inbox<Asked>,
+    last: Mutex<Option<Outcome>>,
 }
 
 impl Reloads {
     /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
     pub(super) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.asked.open()
     }
 
     /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or
     /// others wait for the same.
     pub async fn ask(&self, if_match: Option<String>) -> Option<Outcome> {
         let (answer, told) = oneshot::channel();
-        self.asked.try_send(Asked { if_match, answer }).ok()?;
+        self.asked.put(Asked { if_match, answer })?;
         told.await.ok()
     }
 

@@ -10,6 +10,8 @@ pub(super) enum Told {
     Stop,
     /// SIGHUP.
     Reload,
+    /// SIGUSR2.
+    Upgrade,
 }
 
 /// The signals that a gateway acts upon. From here on none of them ends the process by itself.
@@ -17,6 +19,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -29,6 +32,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -38,11 +42,12 @@ impl Signals {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,
             _ = self.hangup.recv() => Told::Reload,
+            _ = self.user2.recv() => Told::Upgrade,
         }
     }
 
     /// Until the process is to stop. Whoever stops takes up no configuration any more.
     pub(super) async fn stop(&mut self) {
-        while self.next().await == Told::Reload {}
+        while self.next().await != Told::Stop {}
     }
 }

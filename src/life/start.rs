@@ -1,13 +1,17 @@
 //! From a checked configuration to a gateway that serves.
 
-use super::{Activity, LastCall, Readiness, Reloads, door::Door, reload::ReloadProblem};
+use super::{
+    Activity, LastCall, Predecessor, Readiness, Reloads, Upgrades, door::Door, events::Cursors, reload::ReloadProblem,
+};
 use crate::{
     config::{
         Env, Loaded,
         source::{self, Protocol},
     },
     events::Sources,
-    listener::{self, BindProblem, Bindings, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem},
+    listener::{
+        self, BindProblem, Bindings, Bound, Caps, ConnectionRules, Endpoint, Guard, ListenerRules, Tls, TlsProblem,
+    },
     plan::{self, BuildProblem, Outside, Plan, SharedStore},
     proxy::Gateway,
     telemetry::{access_log::AccessLog, metrics::Metrics},
@@ -19,24 +23,20 @@ use pingora_core::{server::configuration::ServerConf, services::Service as _};
 use pingora_proxy::{HttpProxy, http_proxy};
 use serde_json::{Map, Value, json};
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     net::SocketAddr,
-    sync::Arc,
+    process,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
 };
 
 /// The most idle connections to backends that are kept, over all upstreams.
 const UPSTREAM_POOL: usize = 512;
-const DRAINING: &str = "draining";
-/// Over this part of the drain's deadline event streams end.
-pub(super) const SHARE_OF_STREAMS: u32 = 4;
-/// How often it is looked whether anybody is calling still.
-const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long an unread rest of a body is read and thrown away, so that the connection can be used again.
 const BODY_DRAIN: Duration = Duration::from_secs(2);
 
@@ -63,6 +63,12 @@ pub enum StartProblem {
     /// Two metrics have one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The listening sockets cannot be kept for another process.
+    #[error("the listening sockets cannot be kept: {0}")]
+    Sockets(io::Error),
+    /// The process whose place this one was to take serves on, or has ended.
+    #[error("the old process has let go: {0}")]
+    Predecessor(io::Error),
 }
 
 /// A gateway that serves.
@@ -73,18 +79,21 @@ pub struct Running {
     pub addresses: Vec<(String, SocketAddr)>,
     /// The sessions that were ended: whoever hears of one says so here.
     pub invalidations: Arc<Invalidations>,
-    readiness: Arc<Readiness>,
+    pub(super) readiness: Arc<Readiness>,
     pub(super) events: Arc<ArcSwap<Sources>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) reloading: Mutex<()>,
     pub(super) reloads: Arc<Reloads>,
+    pub(super) upgrades: Arc<Upgrades>,
+    /// For another process. While they are there, connections are queued.
+    pub(super) sockets: std::sync::Mutex<Vec<Bound>>,
     bindings: Arc<Bindings>,
-    activity: Arc<Activity>,
-    last_call: Arc<LastCall>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) last_call: Arc<LastCall>,
     access_log: Arc<AccessLog>,
-    stop: watch::Sender<bool>,
-    service: Mutex<JoinHandle<()>>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) service: Mutex<JoinHandle<()>>,
 }
 
 /// Starts a gateway on the current runtime. When this returns, every listener takes connections.
@@ -92,6 +101,20 @@ pub struct Running {
 /// # Errors
 /// Where an address, a certificate, a key or a file cannot be used.
 pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProblem> {
+    start_after(loaded, env, &mut None).await
+}
+
+/// The same, in the place of a process that serves: with its sockets, where they are still wanted, and without a moment
+/// in which nobody serves. That one goes on until all is prepared here, and leaves the predecessor there where it is to
+/// be told why this one does not.
+///
+/// # Errors
+/// As [`start`], and where the other process has let go.
+pub async fn start_after(
+    loaded: Loaded,
+    env: &Env<'_>,
+    predecessor: &mut Option<Predecessor>,
+) -> Result<Running, StartProblem> {
     let metrics = Arc::new(Metrics::new()?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let invalidations = Arc::new(Invalidations::new(Arc::clone(&clock)));
@@ -103,7 +126,9 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let asked: Vec<_> = loaded.config.listeners.iter().map(|(name, listener)| (name.clone(), listener.bind)).collect();
     let connections = loaded.config.connections.clone();
     let plan = Arc::new(ArcSwap::from_pointee(plan::build(loaded, &outside, None)?));
-    let bound = listener::bind_all(&asked)?;
+    let inherited = predecessor.as_mut().map(Predecessor::sockets).unwrap_or_default();
+    let bound = listener::bind_all(&asked, inherited)?;
+    let sockets = bound.iter().map(Bound::again).collect::<Result<_, _>>().map_err(StartProblem::Sockets)?;
     let addresses: Vec<_> = bound.iter().map(|bound| (bound.name.clone(), bound.address)).collect();
     let endpoints = addresses.iter().zip(rules).map(|((_, address), rules)| Endpoint { address: *address, rules });
     let bindings = Arc::new(Bindings::new(endpoints.collect()));
@@ -114,13 +139,15 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let in_force = Arc::clone(&plan);
     metrics.watch_budgets(Box::new(move || in_force.load().budgets.values().cloned().collect()))?;
     let activity = Arc::new(Activity::new(Arc::clone(&caps)));
-    let sources = super::events::take_over(&Sources::new(), &plan.load(), &clock, &invalidations, &metrics);
+    let (tell_cursors, cursors) = Cursors::told();
+    let sources = super::events::take_over(&Sources::new(), &plan.load(), &cursors, &clock, &invalidations, &metrics);
     let events = Arc::new(ArcSwap::from_pointee(sources));
     super::events::show(&events, &metrics)?;
-    let reloads = Arc::new(Reloads::default());
+    let (reloads, upgrades) = (Arc::<Reloads>::default(), Arc::<Upgrades>::default());
     let last_call = Arc::new(LastCall::default());
     let gateway = Gateway {
         reloads: Arc::clone(&reloads),
+        upgrades: Arc::clone(&upgrades),
         plan: Arc::clone(&plan),
         bindings: Arc::clone(&bindings),
         metrics: Arc::clone(&metrics),
@@ -138,7 +165,15 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     let (stop, stopped) = watch::channel(false);
     // Connections that come before this wait with the kernel.
     connect(&plan.load()).await;
+    if let Some(predecessor) = predecessor {
+        predecessor.ready().await.map_err(StartProblem::Predecessor)?;
+    }
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
+    let positions = match predecessor.take() {
+        Some(predecessor) => predecessor.feeds().await,
+        None => BTreeMap::new(),
+    };
+    tell_cursors.send_replace(Some(positions));
     Ok(Running {
         plan,
         addresses,
@@ -150,6 +185,8 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         metrics,
         reloading: Mutex::default(),
         reloads,
+        upgrades,
+        sockets: std::sync::Mutex::new(sockets),
         bindings,
         activity,
         access_log,
@@ -231,44 +268,20 @@ impl Running {
     pub fn announce(&self) {
         let listeners: Map<String, Value> =
             self.addresses.iter().map(|(name, address)| (name.clone(), Value::String(address.to_string()))).collect();
-        let line = json!({ "event": "ready", "listeners": listeners });
+        let line = json!({ "event": "ready", "pid": process::id(), "listeners": listeners });
         // Whoever started the process without a reader for its output does not want the line.
         drop(writeln!(io::stdout(), "{line}"));
+    }
+
+    /// The listening sockets once more, for another process.
+    pub(super) fn sockets(&self) -> io::Result<Vec<Bound>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Bound::again).collect()
     }
 
     /// The address of a listener.
     #[must_use]
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
         self.addresses.iter().find(|(name, _)| name == listener).map(|(_, address)| *address)
-    }
-
-    /// Not ready at once; keeps serving for `drain.delay` so that load balancers notice; then takes no more
-    /// connections and waits for those that are open, at most `drain.deadline`. Where nobody has called for as
-    /// long as the delay, and no connection is open, there is nobody who has to notice.
-    pub async fn drain(&self) {
-        self.readiness.block(DRAINING);
-        let drain = self.plan.load().loaded.config.drain.clone();
-        let until = Instant::now() + drain.delay.get();
-        while Instant::now() < until && !self.activity.is_idle_for(drain.delay.get()) {
-            sleep(DRAIN_POLL).await;
-        }
-        // Each client finds another instance before this one takes no more, and not all at once.
-        let window = drain.deadline.get() / SHARE_OF_STREAMS;
-        let sources = self.events.load_full();
-        join_all(sources.values().map(|events| events.hub.shut_down(window))).await;
-        self.stop.send_replace(true);
-        self.last_call.announce(drain.deadline.get());
-        let ended = async {
-            // Every connection holds the other end of this. When its last request is served, there may still be much
-            // that the client has not taken.
-            self.stop.closed().await;
-            if let Err(error) = (&mut *self.service.lock().await).await {
-                tracing::error!(%error, "the proxy service failed");
-            }
-        };
-        if timeout(drain.deadline.get(), ended).await.is_err() {
-            tracing::warn!(in_flight = self.metrics.in_flight.get(), "the drain deadline is over");
-        }
     }
 
     /// Leaves the stores, and writes what is left of the access log, within `wait`.

@@ -5,6 +5,7 @@ use super::{
     parting::Parting,
     rules::{ConnectionRules, ListenerRules},
     stream::GuardedStream,
+    wait::stopped,
 };
 use pingora_core::{
     apps::HttpServerApp,
@@ -112,10 +113,12 @@ pub(super) async fn serve<P>(
     let active = Arc::new(Active::default());
     let mut malformed = 0;
     let mut stops = shutdown.clone();
+    // Clients take a GOAWAY well between two requests; some fail where it comes ahead of the first (hyper-util 0.1).
+    let mut first_awaited = Some(Instant::now());
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stops.wait_for(|stops| *stops), if !parting.has_begun() => {
+            () = stopped(&mut stops, first_awaited), if !parting.has_begun() => {
                 h2.graceful_shutdown();
                 parting.begin();
                 continue;
@@ -136,6 +139,7 @@ pub(super) async fn serve<P>(
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
                 parting.put_off();
+                first_awaited = None;
                 spawn(guard, ServerSession::new_http2(session), active.begin(), shutdown);
             }
             Ok(Some(H2Accept::Rejected)) => {

@@ -19,7 +19,7 @@ pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{
     events::Sources,
-    life::{Activity, LastCall, Readiness, Reloads},
+    life::{Activity, LastCall, Readiness, Reloads, Upgrades},
     listener::Bindings,
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
@@ -55,6 +55,8 @@ pub struct Gateway {
     pub events: Arc<ArcSwap<Sources>>,
     /// Who reads the configuration again.
     pub reloads: Arc<Reloads>,
+    /// Who starts another process.
+    pub upgrades: Arc<Upgrades>,
     /// Whether anybody is calling.
     pub activity: Arc<Activity>,
     /// When calls that go on are told of a stop.

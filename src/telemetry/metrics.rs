@@ -23,6 +23,8 @@ pub struct Metrics {
     revocations: Revocations,
     sessions: SessionCounters,
     reloads: IntCounterVec,
+    /// Processes that did not take this one's place.
+    pub upgrades_failed: IntCounter,
     /// Requests that are being served.
     pub in_flight: IntGauge,
     /// Access lines that could not be written, or not fast enough.
@@ -83,6 +85,10 @@ impl Metrics {
             access_lines_dropped: counter(
                 "portcullis_access_lines_dropped_total",
                 "Access lines that could not be written.",
+            )?,
+            upgrades_failed: counter(
+                "portcullis_upgrades_failed_total",
+                "Processes that were to take the place of this one, and did not.",
             )?,
             reloads: counters(
                 "portcullis_reloads_total",

@@ -16,7 +16,7 @@ use std::{
 /// The private key that every test gateway signs with.
 pub const SIGNER_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
 
-/// A gateway that serves. Killed when dropped.
+/// A gateway that serves. Killed when dropped, with the processes that have taken its place.
 pub struct Gateway {
     child: Child,
     listeners: HashMap<String, SocketAddr>,
@@ -47,19 +47,25 @@ impl Gateway {
 
     /// Starts a gateway whose output nobody reads once it is ready; the pipes stay open.
     pub fn start_unread(yaml: &str) -> Self {
-        Self::spawn(yaml, Output::Unread).unwrap_or_else(|not| panic!("the gateway did not start: {not:?}"))
+        Self::spawn(portcullis(), yaml, Output::Unread)
+            .unwrap_or_else(|not| panic!("the gateway did not start: {not:?}"))
     }
 
     /// Starts a gateway, or says how it failed.
     pub fn try_start(yaml: &str) -> Result<Self, NotStarted> {
-        Self::spawn(yaml, Output::Read)
+        Self::spawn(portcullis(), yaml, Output::Read)
     }
 
-    fn spawn(yaml: &str, output: Output) -> Result<Self, NotStarted> {
+    /// Starts a gateway by a command without arguments.
+    pub fn start_by(command: Command, yaml: &str) -> Self {
+        Self::spawn(command, yaml, Output::Read).unwrap_or_else(|not| panic!("the gateway did not start: {not:?}"))
+    }
+
+    fn spawn(mut command: Command, yaml: &str, output: Output) -> Result<Self, NotStarted> {
         let folder = tempfile::tempdir().expect("a folder for the configuration");
         let config: PathBuf = folder.path().join("gateway.yaml");
         fs::write(&config, yaml).expect("the configuration is written");
-        let mut child = portcullis()
+        let mut child = command
             .arg("run")
             .arg(&config)
             .env("TEST_SIGNER", SIGNER_PEM)
@@ -110,9 +116,23 @@ impl Gateway {
         self.listeners[listener]
     }
 
-    /// The process id.
+    /// The id of the process that was started first.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The ids of all processes that were ready, the first of them first.
+    pub fn pids(&self) -> Vec<u32> {
+        let pid = |line: &String| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            (line["event"] == "ready").then(|| line["pid"].as_u64())?.map(|pid| pid as u32)
+        };
+        self.stdout.lock().unwrap().iter().filter_map(pid).collect()
+    }
+
+    /// The addresses of the listeners of the process that was ready last.
+    pub fn addresses_now(&self) -> HashMap<String, SocketAddr> {
+        self.stdout.lock().unwrap().iter().rev().find_map(|line| ready(line)).expect("it was ready")
     }
 
     /// The first access line that `is` it.
@@ -138,10 +158,9 @@ impl Gateway {
         self.stderr.lock().unwrap().iter().any(|line| line.contains(text))
     }
 
-    /// Sends a signal by its name, such as `TERM`.
+    /// Sends a signal by its name, such as `TERM`, to the process that was started first.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
-        assert!(sent.expect("kill runs").success());
+        signal(self.pid(), name);
     }
 
     /// Waits for the process to end by itself.
@@ -150,8 +169,24 @@ impl Gateway {
     }
 }
 
+/// Sends a signal by its name to a process that is there.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Whether a process has ended, even if nobody has asked for its exit code.
+pub fn has_ended(pid: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    // Its name, in parentheses, may have any letters.
+    state.is_none_or(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
+        for pid in self.pids().into_iter().filter(|pid| *pid != self.child.id() && !has_ended(*pid)) {
+            signal(pid, "KILL");
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -7,6 +7,7 @@ pub mod backend;
 pub mod device;
 pub mod events;
 pub mod fault_proxy;
+pub mod figures;
 pub mod frames;
 pub mod gateway;
 pub mod grpc;

@@ -78,6 +78,9 @@ pub struct Config {
     /// How a running gateway takes up another configuration.
     #[serde(default)]
     pub reload: Reload,
+    /// How another process takes the place of a running one.
+    #[serde(default)]
+    pub upgrade: Upgrade,
     /// How the process stops.
     #[serde(default)]
     pub drain: Drain,
@@ -120,6 +123,20 @@ pub struct Reload {
 impl Default for Reload {
     fn default() -> Self {
         Self { watch: true, history: 10 }
+    }
+}
+
+/// How another process takes the place of a running one.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upgrade {
+    /// How long the new process may take until it is ready.
+    pub deadline: Duration,
+}
+
+impl Default for Upgrade {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(60) }
     }
 }
 

@@ -93,6 +93,12 @@ impl Feed {
         Arc::clone(&self.status)
     }
 
+    /// Begins after this cursor, which was the last that another process has seen.
+    pub fn go_on_after(&mut self, cursor: String) {
+        self.publisher.go_on_after(&cursor);
+        self.cursor = cursor;
+    }
+
     /// Holds the stream until it is dropped.
     pub async fn run(mut self) {
         loop {

@@ -270,6 +270,12 @@ impl Hub {
         Arc::clone(self.state().history.newest())
     }
 
+    /// The newest position, where it is the backend's.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Arc<str>> {
+        Some(self.position()).filter(|position| !position.starts_with(&self.instance))
+    }
+
     /// Whether a stream can be resumed from this position.
     #[must_use]
     pub fn holds(&self, position: &str) -> bool {

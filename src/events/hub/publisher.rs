@@ -47,6 +47,11 @@ impl Publisher {
         &self.hub
     }
 
+    /// What comes next comes after this cursor: devices that have seen all up to it, elsewhere, miss nothing.
+    pub fn go_on_after(&mut self, cursor: &str) {
+        self.hub.state().history.restart(cursor.into());
+    }
+
     /// Hands an event to every stream that it is for. The cost is one signature, where there is such a stream, and
     /// a queue's place for each.
     ///

@@ -160,7 +160,7 @@ fn open_before<P>(app: P, seen: Arc<Seen>, rules: ListenerRules, connections: Co
 where
     P: HttpServerApp + Send + Sync + 'static,
 {
-    let bound = bind_all(&[(rules.name.to_string(), "127.0.0.1:0".parse().unwrap())]).unwrap();
+    let bound = bind_all(&[(rules.name.to_string(), "127.0.0.1:0".parse().unwrap())], Vec::new()).unwrap();
     let address = bound[0].address;
     let bindings = Arc::new(Bindings::new(vec![Endpoint { address, rules }]));
     let ledger = Arc::<Ledger>::default();

@@ -1,0 +1,288 @@
+//! Another process takes the place of a running one, and nobody who calls notices; where it cannot, the old one serves on
+//! as if nothing had been.
+
+mod commands;
+mod figures;
+mod supervised;
+mod under_load;
+
+use crate::kit::{
+    backend::{Backend, Reply},
+    eventually,
+    gateway::{Gateway, has_ended, portcullis, signal},
+    raw::{Raw, RawAnswer},
+};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::PathBuf,
+    process::{Command, Output},
+    thread,
+    time::Duration,
+};
+
+fn backend() -> Backend {
+    Backend::start(|seen| Reply::json(200, "{}").after(Duration::from_secs(if seen.target == "/slow" { 1 } else { 0 })))
+}
+
+fn yaml(backend: &Backend) -> String {
+    format!(
+        r#"
+version: 1
+listeners:
+  public: {{ bind: "127.0.0.1:0" }}
+  admin: {{ bind: "127.0.0.1:0", admin: true }}
+upstreams: {{ backend: {{ endpoints: ["http://{}"] }} }}
+routes: [ {{ name: api, match: {{ path: "/*" }}, chain: request_id, forward: backend }} ]
+drain: {{ delay: 0s, deadline: 20s }}
+reload: {{ watch: false }}
+"#,
+        backend.address
+    )
+}
+
+/// A gateway, and the file that it was started from.
+struct Installed {
+    gateway: Gateway,
+    folder: tempfile::TempDir,
+}
+
+impl Installed {
+    fn start(yaml: &str) -> Self {
+        Self::start_by(yaml, |command| command)
+    }
+
+    fn start_by(yaml: &str, set_up: impl Fn(Command) -> Command) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("portcullis");
+        symlink(env!("CARGO_BIN_EXE_portcullis"), &program).unwrap();
+        Self { gateway: Gateway::start_by(set_up(Command::new(program)), yaml), folder }
+    }
+
+    fn program(&self) -> PathBuf {
+        self.folder.path().join("portcullis")
+    }
+
+    /// Puts a shell script there instead.
+    fn replace(&self, script: &str) {
+        let new = self.folder.path().join("new");
+        fs::write(&new, script).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(new, self.program()).unwrap();
+    }
+
+    fn restore(&self) {
+        fs::remove_file(self.program()).unwrap();
+        symlink(env!("CARGO_BIN_EXE_portcullis"), self.program()).unwrap();
+    }
+}
+
+fn get(gateway: &Gateway, listener: &str, path: &str) -> RawAnswer {
+    Raw::connect(gateway.address(listener)).send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).answer()
+}
+
+fn post(gateway: &Gateway, path: &str) -> RawAnswer {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    Raw::connect(gateway.address("admin")).send(head).answer()
+}
+
+/// What `portcullis upgrade` says.
+fn upgrade(gateway: &Gateway) -> Output {
+    let admin = format!("http://{}", gateway.address("admin"));
+    portcullis().args(["upgrade", "--admin", &admin]).output().unwrap()
+}
+
+fn is_upgraded(gateway: &Gateway) {
+    let before = gateway.pids().len();
+    let output = upgrade(gateway);
+    assert!(output.status.success(), "{output:?}");
+    eventually("another process", || (gateway.pids().len() > before).then_some(()));
+}
+
+fn is_not_upgraded(gateway: &Gateway, expected: &str) {
+    let output = upgrade(gateway);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains(expected), "{expected} is not in {output:?}");
+    assert!(said.contains("the old process serves on"), "{said}");
+    gateway.log_line("this process serves on");
+    assert_eq!((get(gateway, "public", "/a").status, gateway.pids()), (200, vec![gateway.pid()]));
+}
+
+#[test]
+fn another_process_serves_and_what_had_begun_is_finished() {
+    let backend = backend();
+    let mut gateway = Gateway::start(&yaml(&backend));
+    let (mut kept, mut slow) = (Raw::connect(gateway.address("public")), Raw::connect(gateway.address("public")));
+    let mut silent = Raw::connect(gateway.address("public"));
+    assert_eq!(kept.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").answer().status, 200);
+    slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the slow request", || (!backend.seen_at("/slow").is_empty()).then_some(()));
+    is_upgraded(&gateway);
+    assert_eq!(get(&gateway, "public", "/a").status, 200);
+    assert_eq!(get(&gateway, "admin", "/readyz").status, 200);
+    assert_eq!(slow.answer().status, 200, "what was in flight is answered by the old process");
+    assert_eq!(silent.rest(), b"", "nobody waits for who says nothing");
+    assert_eq!(gateway.ended().code(), Some(0));
+    assert_ne!(gateway.pids()[1], gateway.pid());
+    assert_eq!(gateway.addresses_now()["public"], gateway.address("public"));
+    assert_eq!(get(&gateway, "public", "/a").status, 200);
+}
+
+#[test]
+fn a_connection_that_is_used_is_closed_with_its_next_answer_only() {
+    let backend = backend();
+    let gateway = Gateway::start(&yaml(&backend));
+    let mut kept = Raw::connect(gateway.address("public"));
+    signal(gateway.pid(), "USR2");
+    eventually("an answer that says so", || {
+        let answer = kept.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").answer();
+        assert_eq!(answer.status, 200);
+        answer.header("connection").filter(|connection| connection == "close")
+    });
+    assert_eq!(kept.rest(), b"");
+}
+
+#[test]
+fn what_a_running_process_cannot_change_is_changed() {
+    let backend = backend();
+    let gateway = Gateway::start(&yaml(&backend));
+    let other = yaml(&backend)
+        .replace("  public:", "  more: { bind: \"127.0.0.1:0\" }\n  public:")
+        .replace("version: 1", "version: 1\nnode: { threads: 1 }");
+    fs::write(gateway.config(), &other).unwrap();
+    is_upgraded(&gateway);
+    let more = gateway.addresses_now()["more"];
+    assert_eq!(Raw::connect(more).send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").answer().status, 200);
+    assert_eq!(gateway.addresses_now()["public"], gateway.address("public"));
+    fs::write(gateway.config(), yaml(&backend)).unwrap();
+    is_upgraded(&gateway);
+    assert!(!gateway.addresses_now().contains_key("more"));
+    eventually("a listener that is gone", || std::net::TcpStream::connect(more).is_err().then_some(()));
+    assert_eq!(get(&gateway, "public", "/a").status, 200);
+}
+
+#[test]
+fn the_file_that_is_there_now_is_started() {
+    let installed = Installed::start(&yaml(&backend()));
+    let mark = installed.folder.path().join("mark");
+    let binary = env!("CARGO_BIN_EXE_portcullis");
+    installed.replace(&format!("#!/bin/sh\necho \"$@\" > {}\nexec {binary} \"$@\"\n", mark.display()));
+    is_upgraded(&installed.gateway);
+    let args = fs::read_to_string(mark).unwrap();
+    assert_eq!(args.trim(), format!("run {}", installed.gateway.config().display()));
+}
+
+#[test]
+fn a_binary_that_fails_leaves_the_old_process_serving() {
+    let backend = backend();
+    let installed = Installed::start(&yaml(&backend).replace("reload:", "upgrade: { deadline: 2s }\nreload:"));
+    let gateway = &installed.gateway;
+    let mut failed = 0;
+    for (script, expected) in [
+        ("#!/bin/sh\nexit 3\n", "exit status: 3"),
+        ("#!/bin/sh\nkill -SEGV $$\n", "signal: 11"),
+        ("#!/bin/sh\nexec sleep 600\n", "was not ready within 2 s"),
+        ("#!/bin/sh\necho ready >&0\nexec sleep 600\n", "none that takes over"),
+        ("#!/bin/nowhere\n", "No such file"),
+        ("\u{7f}ELF but not really", "cannot be started"),
+    ] {
+        installed.replace(script);
+        is_not_upgraded(gateway, expected);
+        failed += 1;
+    }
+    fs::set_permissions(installed.program(), fs::Permissions::from_mode(0o644)).unwrap();
+    is_not_upgraded(gateway, "Permission denied");
+    fs::remove_file(installed.program()).unwrap();
+    is_not_upgraded(gateway, "cannot be started");
+    let metrics = String::from_utf8(get(gateway, "admin", "/metrics").body).unwrap();
+    let expected = format!("portcullis_upgrades_failed_total {}", failed + 2);
+    assert!(metrics.contains(&expected), "{expected} is not in {metrics}");
+    fs::write(installed.program(), "").unwrap();
+    installed.restore();
+    is_upgraded(gateway);
+}
+
+#[test]
+fn a_configuration_that_fails_leaves_the_old_process_serving() {
+    let (backend, taken) = (backend(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let gateway = Gateway::start(&yaml(&backend));
+    let more = format!("  more: {{ bind: \"{}\" }}\n  public:", taken.local_addr().unwrap());
+    for (broken, expected) in [
+        (String::new(), "gateway.yaml:1:1"),
+        (yaml(&backend).replace("forward: backend", "forward: backnd"), "did you mean `backend`"),
+        (yaml(&backend).replace("  public:", &more), "another listener or process has this port"),
+        (
+            yaml(&backend).replace("version: 1", "version: 1\nobserve: { access_log: { to: { file: /nowhere/log } } }"),
+            "access log",
+        ),
+    ] {
+        fs::write(gateway.config(), broken).unwrap();
+        is_not_upgraded(&gateway, expected);
+    }
+    fs::remove_file(gateway.config()).unwrap();
+    is_not_upgraded(&gateway, "gateway.yaml");
+    fs::write(gateway.config(), yaml(&backend)).unwrap();
+    is_upgraded(&gateway);
+}
+
+/// A gateway that starts a process which is never ready, and that process.
+fn under_way(backend: &Backend) -> (Installed, u32) {
+    let installed = Installed::start(&yaml(backend));
+    let pid = installed.folder.path().join("pid");
+    installed.replace(&format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", pid.display()));
+    installed.gateway.signal("USR2");
+    let started = eventually("the new process", || fs::read_to_string(&pid).ok()?.trim().parse().ok());
+    (installed, started)
+}
+
+#[test]
+fn there_is_one_upgrade_at_a_time_and_no_reload_beside_it() {
+    let backend = backend();
+    let (installed, new) = under_way(&backend);
+    let gateway = &installed.gateway;
+    for path in ["/upgrade", "/reload"] {
+        let answer = post(gateway, path);
+        assert_eq!((answer.status, answer.json()["why"].as_str()), (422, Some("an upgrade is under way")));
+    }
+    for name in ["USR2", "HUP"] {
+        gateway.signal(name);
+    }
+    gateway.log_line("ignored: an upgrade is under way");
+    assert_eq!(get(gateway, "public", "/a").status, 200);
+    signal(new, "KILL");
+    gateway.log_line("signal: 9");
+    assert_eq!(post(gateway, "/reload").json()["outcome"], "unchanged");
+}
+
+#[test]
+fn a_stop_ends_both() {
+    let (Installed { mut gateway, folder: _folder }, new) = under_way(&backend());
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().code(), Some(0));
+    eventually("the end of the new process", || has_ended(new).then_some(()));
+}
+
+#[test]
+fn who_asks_is_told_that_it_stops() {
+    let installed = Installed::start(&yaml(&backend()));
+    let started = installed.folder.path().join("started");
+    installed.replace(&format!("#!/bin/sh\ntouch {}\nexec sleep 600\n", started.display()));
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| upgrade(&installed.gateway));
+        eventually("the new process", || started.exists().then_some(()));
+        installed.gateway.signal("INT");
+        let output = asked.join().unwrap();
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the gateway stops"), "{output:?}");
+    });
+}
+
+#[test]
+fn a_process_that_was_started_for_an_upgrade_that_is_none_does_not_start() {
+    let mut command = portcullis();
+    command.env("PORTCULLIS_UPGRADE", "1").arg("run").stdin(std::process::Stdio::null());
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("gateway.yaml"), yaml(&backend())).unwrap();
+    let output = command.current_dir(&folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+}
