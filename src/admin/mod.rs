@@ -42,7 +42,8 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
     let header = session.req_header();
     let path = header.uri.path().to_owned();
     let page = match (&header.method, path.strip_prefix("/budgets/")) {
-        (&Method::POST, _) if path == "/reload" => reload::reload(gateway, &header.headers).await,
+        (&Method::POST, _) if path == "/reload" => reload::reload(gateway, header.uri.query(), &header.headers).await,
+        (&Method::GET | &Method::HEAD, _) if path == "/reload" => reload::foresee(gateway).await,
         (&Method::GET | &Method::HEAD, _) => page(gateway, ctx, &path),
         (&Method::PATCH, Some(_)) if !is_json(&header.headers) => {
             Err(Refusal::because(Reason::MediaTypeUnsupported, "send application/json"))
@@ -51,7 +52,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
         (_, budget) => {
             let allow = match budget {
                 Some(_) => "GET, HEAD, PATCH",
-                None if path == "/reload" => "POST",
+                None if path == "/reload" => "GET, HEAD, POST",
                 None => "GET, HEAD",
             };
             Err(Refusal { allow: Some(allow.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) })
@@ -72,9 +73,6 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
 
 fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Result<Page, Refusal> {
     Ok(match path {
-        "/reload" => {
-            return Err(Refusal { allow: Some("POST".to_owned()), ..Refusal::new(Reason::MethodNotAllowed) });
-        }
         "/livez" => plain(&serde_json::json!({ "alive": true })),
         "/readyz" => {
             let readiness = readiness(gateway, ctx);

@@ -4,6 +4,7 @@ pub mod call;
 mod caller;
 pub mod check;
 mod demo;
+pub mod diff;
 pub mod events;
 mod reload;
 mod routes;
@@ -26,8 +27,10 @@ struct Args {
 enum Command {
     /// Runs the gateway.
     Run(run::RunArgs),
-    /// Has a running gateway take up its configuration as it is now.
+    /// Has a running gateway take up its configuration as it is now, or say what that would do.
     Reload(reload::ReloadArgs),
+    /// Says what differs between two configurations, and what that means to a gateway that runs the first.
+    Diff(diff::DiffArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
     /// Prints the JSON Schema of the configuration.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
+        Command::Diff(args) => diff::diff(&args),
         Command::Check(args) => check::check(&args),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),

@@ -3,20 +3,22 @@
 mod activity;
 mod door;
 mod events;
-mod fixed;
+mod foreseen;
 mod last_call;
 mod readiness;
 mod reload;
 mod reloads;
 mod signals;
 mod start;
+pub mod streams;
 mod watch;
 
 pub use activity::Activity;
+pub use foreseen::Foreseen;
 pub use last_call::LastCall;
 pub use readiness::Readiness;
 pub use reload::{ConfigFile, ReloadProblem};
-pub use reloads::{Outcome, Reloads};
+pub use reloads::{Outcome, Reloads, Terms};
 pub use signals::Signals;
 pub use start::{Running, StartProblem, start};
 

@@ -1,5 +1,6 @@
 //! Who may ask for a reload, and what came of the last one.
 
+use super::Foreseen;
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -32,15 +33,27 @@ pub enum Outcome {
         revision: String,
         /// Why not.
         why: String,
+        /// What it would have done, where it is refused for that.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        foreseen: Option<Box<Foreseen>>,
     },
 }
 
-/// Somebody wants a reload.
-pub struct Asked {
+/// Under which conditions a configuration is taken up.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
     /// The revision that must be in force, where there is one.
     pub if_match: Option<String>,
-    /// Who is told what came of it.
-    pub answer: oneshot::Sender<Outcome>,
+    /// Whether it may end any number of streams.
+    pub is_forced: bool,
+}
+
+/// Somebody wants something of the configuration.
+pub(super) enum Asked {
+    /// That it is taken up, and to be told what came of it.
+    Reload(Terms, oneshot::Sender<Outcome>),
+    /// To be told what that would do; or, as an outcome, why it would not be taken up.
+    Foresee(oneshot::Sender<Result<Foreseen, Outcome>>),
 }
 
 /// The way to whoever follows the configuration's file.
@@ -60,13 +73,21 @@ impl Reloads {
 
     /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or
     /// others wait for the same.
-    pub async fn ask(&self, if_match: Option<String>) -> Option<Outcome> {
+    pub async fn ask(&self, terms: Terms) -> Option<Outcome> {
         let (answer, told) = oneshot::channel();
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        asked.try_send(Asked { if_match, answer }).ok()?;
-        // Held on to, it would keep a way open that leads nowhere.
-        drop(asked);
+        self.send(Asked::Reload(terms, answer))?;
         told.await.ok()
+    }
+
+    /// What a reload would do now. None where nobody would do it.
+    pub async fn foresee(&self) -> Option<Result<Foreseen, Outcome>> {
+        let (answer, told) = oneshot::channel();
+        self.send(Asked::Foresee(answer))?;
+        told.await.ok()
+    }
+
+    fn send(&self, asked: Asked) -> Option<()> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.try_send(asked).ok()
     }
 
     /// What came of the last reload.

@@ -1,6 +1,9 @@
 //! From a checked configuration to a gateway that serves.
 
-use super::{Activity, LastCall, Readiness, Reloads, door::Door, reload::ReloadProblem};
+use super::{
+    Activity, LastCall, Readiness, Reloads, door::Door, foreseen::SHARE_OF_STREAMS, reload::ReloadProblem,
+    streams::Streams,
+};
 use crate::{
     config::{
         Env, Loaded,
@@ -33,8 +36,6 @@ use tokio::{
 /// The most idle connections to backends that are kept, over all upstreams.
 const UPSTREAM_POOL: usize = 512;
 const DRAINING: &str = "draining";
-/// Over this part of the drain's deadline event streams end.
-pub(super) const SHARE_OF_STREAMS: u32 = 4;
 /// How often it is looked whether anybody is calling still.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long an unread rest of a body is read and thrown away, so that the connection can be used again.
@@ -79,6 +80,7 @@ pub struct Running {
     pub(super) metrics: Arc<Metrics>,
     pub(super) reloading: Mutex<()>,
     pub(super) reloads: Arc<Reloads>,
+    pub(super) streams: Arc<Streams>,
     bindings: Arc<Bindings>,
     activity: Arc<Activity>,
     last_call: Arc<LastCall>,
@@ -119,7 +121,9 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     super::events::show(&events, &metrics)?;
     let reloads = Arc::new(Reloads::default());
     let last_call = Arc::new(LastCall::default());
+    let streams = Arc::new(Streams::new(Arc::clone(&plan)));
     let gateway = Gateway {
+        streams: Arc::clone(&streams),
         reloads: Arc::clone(&reloads),
         plan: Arc::clone(&plan),
         bindings: Arc::clone(&bindings),
@@ -150,6 +154,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         metrics,
         reloading: Mutex::default(),
         reloads,
+        streams,
         bindings,
         activity,
         access_log,

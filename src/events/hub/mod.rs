@@ -21,7 +21,8 @@ pub use publisher::{Publisher, PushFault};
 pub use registry::Full;
 pub use seal::{Encoded, HEARTBEAT, SERVER_TIME};
 pub use stream::EndReason;
-pub use subscriber::{Delivery, Subscriber, Subscription};
+pub use subscriber::{Delivery, Ending, Subscriber, Subscription};
+pub use timing::spread;
 
 use crate::plan::{
     events::{HubLimits, KindOptions},
