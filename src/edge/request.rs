@@ -130,7 +130,7 @@ impl<'a> SignedRequest<'a> {
     }
 
     /// Has the stream noted as one that hangs on the route.
-    pub fn hang(&self, subscriber: &mut Subscriber, session: &SessionRecord) {
+    pub fn hang(&self, subscriber: &mut Subscriber, session: &Session) {
         if let Some(opening) = &self.opening {
             let opening = Opening { session: Some(session), ..*opening };
             subscriber.hold(self.streams.open(&opening, Exit::Hub(subscriber.ending())));

@@ -84,9 +84,9 @@ impl From<Arc<Route>> for OnRoute {
 }
 
 impl Deref for OnRoute {
-    type Target = Route;
+    type Target = Arc<Route>;
 
-    fn deref(&self) -> &Route {
+    fn deref(&self) -> &Arc<Route> {
         &self.0
     }
 }
@@ -159,7 +159,7 @@ impl RequestContext {
             host: host(&head.uri, &head.headers),
             path: self.path.as_ref()?,
             head,
-            session: self.facts.session.as_deref(),
+            session: self.facts.session.as_ref(),
         })
     }
 

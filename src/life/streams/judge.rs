@@ -1,10 +1,15 @@
 //! What becomes of a stream under another plan.
 
-use super::{Open, Streams};
+use super::{Open, Request, Streams};
 use crate::{
     config::source::ReloadStreams,
-    plan::{Origin, Plan, Route, Target, changes::Hanging, route::Found},
+    plan::{
+        Origin, Plan, Route, Target,
+        changes::Hanging,
+        route::{Asked, Found},
+    },
 };
+use http::HeaderMap;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -44,7 +49,7 @@ impl<'a> Judge<'a> {
 
     pub(super) fn fate(&self, open: &Open) -> Fate<'a> {
         let is_shut = self.plan.shut.covers(&open.request.path);
-        if let Some(route) = self.same.get(&open.origin).filter(|_| !is_shut) {
+        if let Some(route) = self.same.get(&open.route.origin).filter(|_| !is_shut) {
             return Fate::Untouched(route);
         }
         match self.policy {
@@ -56,17 +61,20 @@ impl<'a> Judge<'a> {
 
     /// The route that the stream's request would find now, where that carries the same.
     fn found(&self, open: &Open) -> Option<&'a Arc<Route>> {
-        let listener = self.plan.listeners.iter().find(|listener| listener.name == open.request.listener)?;
-        let Found::Route(index) = listener.table.find(open.request.asked()) else { return None };
+        let Request { listener, host, path, method, headers } = &open.request;
+        let headers: HeaderMap = headers.iter().cloned().collect();
+        let listener = self.plan.listeners.iter().find(|known| *known.name == **listener)?;
+        let asked = Asked { host, path: path.as_str(), method, headers: &headers };
+        let Found::Route(index) = listener.table.find(asked) else { return None };
         let route = self.plan.routes.get(index)?;
-        let is_same_source =
-            || route.events().map(|source| (&source.name, source.origin)) == open.source.as_ref().map(|(n, o)| (n, *o));
+        let source = |route: &Route| route.events().map(|source| source.origin);
+        let is_same = route.carries() == open.route.carries() && source(route) == source(&open.route);
         let is_served = match &route.target {
-            Target::Rpc(target) => target.services.find(open.request.path.as_str()).is_some(),
-            Target::WebSocket(target) => target.origins.allow(&open.request.headers, &open.request.host),
+            Target::Rpc(target) => target.services.find(path.as_str()).is_some(),
+            Target::WebSocket(target) => target.origins.allow(&headers, host),
             _ => true,
         };
-        (route.carries() == open.carries && is_same_source() && is_served).then_some(route)
+        (is_same && is_served).then_some(route)
     }
 }
 
@@ -80,10 +88,10 @@ impl Streams {
         for ids in ids.chunks(AT_ONCE) {
             let all = self.all();
             for open in ids.iter().filter_map(|id| all.get(id)).filter(|open| !open.is_ending) {
-                if !census.contains_key(&open.route) {
-                    census.insert(open.route.clone(), Hanging::default());
+                if !census.contains_key(&open.route.name) {
+                    census.insert(open.route.name.clone(), Hanging::default());
                 }
-                let Some(hanging) = census.get_mut(&open.route) else { continue };
+                let Some(hanging) = census.get_mut(&open.route.name) else { continue };
                 match judge.fate(open) {
                     Fate::Untouched(_) => hanging.untouched += 1,
                     Fate::Kept(_) => hanging.kept += 1,

@@ -10,12 +10,11 @@ pub use judge::Census;
 use crate::{
     events::hub::{EndReason, Ending},
     listener::Dismissal,
-    plan::{Origin, Plan, Route, path::CanonicalPath, route::Asked},
+    plan::{Plan, Route, path::CanonicalPath},
 };
 use arc_swap::ArcSwap;
-use filters::{api::SessionRecord, session::Directory};
-use http::{HeaderMap, Method, header::ORIGIN, request};
-use prometheus::IntGauge;
+use filters::api::Session;
+use http::{HeaderName, HeaderValue, Method, header::ORIGIN, request};
 use std::{
     collections::HashMap,
     sync::{
@@ -48,7 +47,7 @@ pub struct Opening<'a> {
     /// The plan that its request has pinned.
     pub plan: &'a Arc<Plan>,
     /// The route.
-    pub route: &'a Route,
+    pub route: &'a Arc<Route>,
     /// The listener's index in the plan.
     pub listener: usize,
     /// The host, port and all.
@@ -58,60 +57,55 @@ pub struct Opening<'a> {
     /// The head of the request.
     pub head: &'a request::Parts,
     /// Whose stream it is, where a session was looked up.
-    pub session: Option<&'a SessionRecord>,
+    pub session: Option<&'a Session>,
 }
 
 /// A stream that is open.
 struct Open {
-    origin: Origin,
-    route: String,
-    /// The word and name of [`Route::carries`].
-    carries: Option<String>,
-    source: Option<(String, Origin)>,
-    sessions: Option<Arc<Directory>>,
+    /// The route that it hangs on: the plan in force has it, or one that is the same to the stream.
+    route: Arc<Route>,
     request: Request,
-    session: Option<Holder>,
+    session: Option<Session>,
     exit: Exit,
     is_ending: bool,
-    gauge: IntGauge,
 }
 
 /// What finds a route again. Of the headers only those that routes were found by, and the page's origin.
 struct Request {
-    listener: String,
-    host: String,
+    listener: Box<str>,
+    host: Box<str>,
     path: CanonicalPath,
     method: Method,
-    headers: HeaderMap,
+    headers: Box<[(HeaderName, HeaderValue)]>,
 }
 
-/// Whose stream it is.
-#[derive(Clone, PartialEq, Eq)]
-struct Holder {
-    device_session_id: String,
-    user_id: String,
-}
-
-impl Request {
-    fn new(opening: &Opening<'_>) -> Self {
-        let Opening { plan, listener, host, path, head, .. } = opening;
-        let mut headers = HeaderMap::new();
-        for name in plan.matched_headers.iter().chain([&ORIGIN]) {
-            for value in head.headers.get_all(name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        Self {
-            listener: plan.listeners.get(*listener).map(|listener| listener.name.clone()).unwrap_or_default(),
-            host: (*host).to_owned(),
-            path: (*path).clone(),
+impl Open {
+    fn new(opening: &Opening<'_>, exit: Exit) -> Self {
+        let Opening { plan, route, listener, host, path, head, session } = *opening;
+        let names = plan.matched_headers.iter().chain([&ORIGIN]);
+        let values =
+            |name| head.headers.get_all(name).iter().map(move |value| (HeaderName::clone(name), value.clone()));
+        let request = Request {
+            listener: plan.listeners.get(listener).map(|listener| listener.name.as_str().into()).unwrap_or_default(),
+            host: host.into(),
+            path: path.clone(),
             method: head.method.clone(),
-            headers,
-        }
+            headers: names.flat_map(values).collect(),
+        };
+        route.metrics.streams.inc();
+        Self { route: Arc::clone(route), request, session: session.cloned(), exit, is_ending: false }
     }
 
-    fn asked(&self) -> Asked<'_> {
-        Asked { host: &self.host, path: self.path.as_str(), method: &self.method, headers: &self.headers }
+    fn hang_on(&mut self, route: &Arc<Route>) {
+        self.route.metrics.streams.dec();
+        route.metrics.streams.inc();
+        self.route = Arc::clone(route);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.route.metrics.streams.dec();
     }
 }
 
@@ -138,26 +132,8 @@ impl Streams {
     /// Notes a stream. Where another plan is in force than its request has pinned, it is held against that at once.
     #[must_use]
     pub fn open(self: &Arc<Self>, opening: &Opening<'_>, exit: Exit) -> OpenStream {
-        let route = opening.route;
-        let holder = |session: &SessionRecord| Holder {
-            device_session_id: session.device_session_id.clone(),
-            user_id: session.user_id.clone(),
-        };
-        let open = Open {
-            origin: route.origin,
-            route: route.name.clone(),
-            carries: route.carries(),
-            source: route.events().map(|source| (source.name.clone(), source.origin)),
-            sessions: route.sessions.clone(),
-            request: Request::new(opening),
-            session: opening.session.map(holder),
-            exit,
-            is_ending: false,
-            gauge: route.metrics.streams.clone(),
-        };
-        open.gauge.inc();
         let id = self.next.fetch_add(1, Relaxed);
-        self.all().insert(id, open);
+        self.all().insert(id, Open::new(opening, exit));
         // A reload that came in between has either seen it among all, or is seen here.
         let in_force = self.in_force.load_full();
         if !Arc::ptr_eq(&in_force, opening.plan) {
@@ -174,9 +150,8 @@ impl Streams {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
+        // What is let go with it needs no lock.
         let closed = self.streams.all().remove(&self.id);
-        if let Some(open) = closed {
-            open.gauge.dec();
-        }
+        drop(closed);
     }
 }

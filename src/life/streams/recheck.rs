@@ -1,8 +1,11 @@
 //! Sessions of streams that were kept, asked for where they are looked up in another way now.
 
-use super::{Exit, Holder, Open};
+use super::{Exit, Open};
 use crate::events::hub::EndReason;
-use filters::session::{Directory, Standing};
+use filters::{
+    api::Session,
+    session::{Directory, Standing},
+};
 use futures_util::{StreamExt as _, stream};
 use std::sync::Arc;
 
@@ -11,7 +14,7 @@ const AT_ONCE: usize = 16;
 
 /// A stream whose session has to be asked for.
 pub(super) struct Doubtful {
-    holder: Holder,
+    session: Session,
     sessions: Arc<Directory>,
     exit: Exit,
 }
@@ -19,8 +22,8 @@ pub(super) struct Doubtful {
 impl Doubtful {
     /// None of a stream without a session, or on a route that looks none up.
     pub(super) fn new(open: &Open) -> Option<Self> {
-        let (holder, sessions) = (open.session.clone()?, open.sessions.clone()?);
-        Some(Self { holder, sessions, exit: open.exit.clone() })
+        let (session, sessions) = (open.session.clone()?, open.route.sessions.clone()?);
+        Some(Self { session, sessions, exit: open.exit.clone() })
     }
 
     /// Asks for all of them.
@@ -29,8 +32,8 @@ impl Doubtful {
     }
 
     async fn ask(self) {
-        let is_good = match self.sessions.standing(&self.holder.device_session_id).await {
-            Ok(Standing::Active(session, _)) => session.user_id == self.holder.user_id,
+        let is_good = match self.sessions.standing(&self.session.device_session_id).await {
+            Ok(Standing::Active(session, _)) => session.user_id == self.session.user_id,
             Ok(Standing::Revoked | Standing::Unknown) => false,
             // Out of reach says nothing against it: a new stream would be refused, but none is ended for that.
             Err(_) => true,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     events::hub::{EndReason, spread},
-    plan::{Plan, Route},
+    plan::Plan,
 };
 use futures_util::future::join;
 use std::{sync::Arc, time::Duration};
@@ -66,7 +66,7 @@ impl Open {
         match judge.fate(self) {
             Fate::Untouched(route) => self.hang_on(route),
             Fate::Kept(route) => {
-                let is_known = match (&self.sessions, &route.sessions) {
+                let is_known = match (&self.route.sessions, &route.sessions) {
                     (Some(before), Some(now)) => Arc::ptr_eq(before, now),
                     (_, now) => now.is_none(),
                 };
@@ -80,14 +80,5 @@ impl Open {
                 settled.ending.push(self.exit.clone());
             }
         }
-    }
-
-    fn hang_on(&mut self, route: &Route) {
-        self.gauge.dec();
-        self.gauge = route.metrics.streams.clone();
-        self.gauge.inc();
-        self.origin = route.origin;
-        self.route.clone_from(&route.name);
-        self.sessions.clone_from(&route.sessions);
     }
 }
