@@ -2,16 +2,29 @@
 
 use super::{Page, plain};
 use crate::{
-    life::{Outcome, Terms},
+    life::{Foreseen, Outcome, Terms},
     proxy::Gateway,
 };
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, header::IF_MATCH};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Next {
+    #[serde(flatten)]
+    foreseen: Foreseen,
+    /// What came of the last reload that did something, or was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Outcome>,
+}
 
 /// What a reload would do now: 200, or 422 where the configuration cannot be used.
 pub(super) async fn foresee(gateway: &Gateway) -> Result<Page, Refusal> {
     Ok(match gateway.reloads.foresee().await.ok_or_else(nobody)? {
-        Ok(foreseen) => Page { status: 200, revision: Some(foreseen.revision.clone()), ..plain(&foreseen) },
+        Ok(foreseen) => {
+            let revision = Some(foreseen.revision.clone());
+            Page { status: 200, revision, ..plain(&Next { foreseen, last: gateway.reloads.last() }) }
+        }
         Err(outcome) => Page { status: 422, ..plain(&outcome) },
     })
 }

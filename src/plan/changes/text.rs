@@ -40,7 +40,10 @@ fn write(f: &mut Formatter<'_>, change: &Change, width: usize) -> fmt::Result {
     writeln!(f, "{sign} {:<width$}  {}", change.part, change.takes)?;
     let keys = change.keys.iter().map(|key| key.key.chars().count()).max().unwrap_or_default();
     for key in &change.keys {
-        writeln!(f, "    {:<keys$}  {}", key.key, Difference(key))?;
+        match key.key.as_str() {
+            "" => writeln!(f, "    {}", Difference(key))?,
+            name => writeln!(f, "    {name:<keys$}  {}", Difference(key))?,
+        }
     }
     if !change.built_on.is_empty() {
         writeln!(f, "    because of {}", change.built_on.join(", "))?;
