@@ -151,12 +151,20 @@ async fn a_source_that_is_gone_or_another_takes_its_streams_along() {
     let mut grpc = scene.open(GRPC, "session-1", SubscribeOptions::default()).await;
     assert!(resumed(&grpc.event().await));
     let mut socket = socket(&scene, "session-2").await;
-    change(&scene.gateway, "events: { player: {", "events: { player: { heartbeat: 9s,");
+    scene.push.event("user-1", "k", "{}", "p1");
+    assert_eq!(socket.event().await.position, "p1");
+    change(&scene.gateway, "events: { player: { feed: {", "events: { player: { heartbeat: 9s, feed: {");
+    scene.push.event("user-1", "k", "{}", "p2");
     is_closed(&mut socket, CHANGED).await;
     let end = grpc.end().await;
-    assert!(end.contains("ROUTE_CHANGED") || end.contains("\"14\""), "{end}");
-    let mut again = scene.open(GRPC, "session-1", SubscribeOptions::default()).await;
-    assert!(resumed(&again.event().await));
+    assert!(end.contains("\"14\""), "{end}");
+    let mut again = scene.open(GRPC, "session-1", after("p1")).await;
+    assert!(resumed(&again.event().await), "what the one before has held is held on");
+    assert_eq!(again.event().await.position, "p2");
+    change(&scene.gateway, "heartbeat: 9s, feed: {", "heartbeat: 9s, feed: { gateway_client_id: another,");
+    assert!(again.end().await.contains("\"14\""));
+    let mut gap = scene.open(GRPC, "session-1", after("p1")).await;
+    assert!(!resumed(&gap.event().await), "what another feed has brought is another thing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

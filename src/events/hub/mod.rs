@@ -277,6 +277,18 @@ impl Hub {
         self.state().history.after(position).is_some()
     }
 
+    /// Holds what another hub of the same feed has pushed lately, and gives the position to go on from. None, and nothing is
+    /// held, where nothing came from its backend.
+    pub fn take_over(&self, other: &Self) -> Option<String> {
+        let held = other.state();
+        let newest = held.history.newest();
+        if newest.starts_with(&other.instance) {
+            return None;
+        }
+        self.state().history.take_over(&held.history);
+        Some(newest.to_string())
+    }
+
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> HubCounts {

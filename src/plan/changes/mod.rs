@@ -176,10 +176,15 @@ fn takes(part: &Part, what: What, keys: &[KeyChange], is_rebuilt: bool, fixed: &
     let is_within =
         |place: &String| place.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     let spends_anew = |key: &KeyChange| !matches!(key.key.as_str(), "mode" | "on_store_error");
+    let is_another_feed = |key: &KeyChange| {
+        let key = key.key.strip_prefix("feed.").unwrap_or_default();
+        key == "grpc" || key == "gateway_client_id" || key.starts_with("tls")
+    };
     match (what, part.section()) {
         _ if fixed.iter().any(is_within) => Takes::NeedsUpgrade,
         (What::Added, _) => Takes::AtOnce,
         (What::Removed, _) => Takes::Ends,
+        (What::Changed, "events") if !keys.iter().any(is_another_feed) => Takes::KeepsState,
         (What::Changed, "upstreams" | "stores" | "sessions" | "events") => Takes::BeginsAnew,
         (What::Changed, "budgets") if keys.iter().any(spends_anew) || is_rebuilt => Takes::BeginsAnew,
         (What::Changed, "budgets") => Takes::KeepsState,

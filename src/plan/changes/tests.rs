@@ -107,7 +107,12 @@ fn every_part_is_told_with_what_its_change_means() {
         (
             "8083\" }",
             "8083\" }, heartbeat: 1s",
-            &["Changed events.player [heartbeat]: BeginsAnew", "Changed routes.edge [] < events.player: AtOnce"],
+            &["Changed events.player [heartbeat]: KeepsState", "Changed routes.edge [] < events.player: AtOnce"],
+        ),
+        (
+            "8083\"",
+            "8084\"",
+            &["Changed events.player [feed.grpc]: BeginsAnew", "Changed routes.edge [] < events.player: AtOnce"],
         ),
         ("name: held", "name: kept", &["Removed routes.held []: Ends", "Added routes.kept []: AtOnce"]),
         ("path: /held", "path: /kept", &["Changed routes.held [match.path]: AtOnce"]),
