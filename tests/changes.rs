@@ -16,6 +16,7 @@ use crate::kit::{
 use portcullis::client::{Codec, Protocol};
 use proto::edge::v1::SubscribeOptions;
 use std::{fs, process::Output};
+use tokio::sync::watch;
 
 const GRPC: (Protocol, Codec) = (Protocol::Grpc, Codec::Proto);
 
@@ -165,6 +166,21 @@ async fn a_source_that_is_gone_or_another_takes_its_streams_along() {
     assert!(again.end().await.contains("\"14\""));
     let mut gap = scene.open(GRPC, "session-1", after("p1")).await;
     assert!(!resumed(&gap.event().await), "what another feed has brought is another thing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_opens_behind_a_reload_is_held_against_it() {
+    let scene = scene(", streams: cut").await;
+    let (gate, is_open) = watch::channel(false);
+    let slow = Backend::start(move |seen| answer(seen).when(&is_open));
+    let other = format!("upstreams:\n  slow: {{ endpoints: [\"http://{}\"] }}\n  backend:", slow.address);
+    write(&scene.gateway, "upstreams:\n  backend:", &other);
+    change(&scene.gateway, "devices: { upstream: backend", "devices: { timeout: 1m, upstream: slow");
+    let mut socket = Socket::subscribe(&scene, Codec::Proto, "session-1", SubscribeOptions::default()).await;
+    soon("the look-up", || (slow.seen_at("/api/v1/internal/sessions/session-1").len() == 1).then_some(())).await;
+    change(&scene.gateway, "100000/10s", "100001/10s");
+    gate.send_replace(true);
+    is_closed(&mut socket, CHANGED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

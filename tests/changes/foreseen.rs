@@ -4,6 +4,7 @@ use super::{CHANGED, GRPC, change, is_closed, on_route, reload_with, scene, sock
 use crate::kit::{
     events::{Scene, resumed},
     raw::Raw,
+    soon,
 };
 use proto::edge::v1::SubscribeOptions;
 use serde_json::{Value as Json, json};
@@ -77,6 +78,26 @@ async fn a_plan_counts_what_hangs_on_each_part_and_changes_nothing() {
         assert_eq!(socket.event().await.position, "p1");
     }
     assert_eq!(grpc.event().await.position, "p1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_in_flight_are_counted_on_every_part_that_they_use() {
+    let scene = scene("").await;
+    write(&scene.gateway, "/api/v1/public/*", "/api/v2/public/*");
+    write(&scene.gateway, "read: 1s", "read: 2s");
+    let mut raw = Raw::connect(scene.gateway.address("public"));
+    raw.send("POST /api/v1/public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
+    let foreseen = soon("the request", || {
+        let (_, foreseen) = get(&scene, "/reload");
+        (foreseen["streams"]["requests"] == 1).then_some(foreseen)
+    })
+    .await;
+    for part in ["routes.public", "upstreams.backend"] {
+        assert_eq!(of(&foreseen, part)["hanging"]["requests"], 1, "{part}");
+    }
+    assert_eq!(of(&foreseen, "routes.edge")["hanging"]["requests"], 0);
+    assert_eq!(raw.send("a").answer().status, 200);
+    soon("its end", || (get(&scene, "/reload").1["streams"]["requests"] == 0).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
