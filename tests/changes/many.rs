@@ -10,12 +10,9 @@ use crate::kit::{
 use http::Request;
 use portcullis::client::Codec;
 use proto::edge::v1::SubscribeOptions;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 const STREAMS_ON_A_CONNECTION: usize = 100;
@@ -36,7 +33,7 @@ async fn subscribe(caller: &Caller, session: &str, seen: &Arc<Seen>) {
         .header("te", "trailers");
     let mut pending = caller.send(dialect, request.body(()).unwrap(), false).await;
     let message = encode(&subscription(session, &SubscribeOptions::default()), Codec::Proto);
-    pending.request.send_data(frame(0, &message).into(), true).unwrap();
+    pending.request.send_data(frame(0, &message), true).unwrap();
     let response = pending.response.await.unwrap();
     assert_eq!(response.status(), 200);
     let (mut body, seen) = (response.into_body(), Arc::clone(seen));
@@ -69,23 +66,18 @@ async fn none_is_cut(streams: usize, reloads: usize) {
             + "reload: { watch: false, streams: cut, max_streams_cut: 0 }\n"
     })
     .await;
-    let begun = Instant::now();
     let (_callers, seen) = open(&scene, streams).await;
     assert_eq!(on_route(&scene, "edge"), streams);
-    println!("{streams} streams are open after {:?}", begun.elapsed());
-    let begun = Instant::now();
     let mut path = "/api/v1/public/*".to_owned();
     for round in 0..reloads {
         let other = format!("/api/v{round}/other/*");
         change(&scene.gateway, &path, &other);
         path = other;
     }
-    println!("{reloads} reloads took {:?}", begun.elapsed());
     assert_eq!(scene.metric(r#"portcullis_reloads_total{outcome="reloaded"}"#), reloads as f64);
     scene.push.event("user-1", "k", "{}", "the-last");
     soon("the event on every stream", || (seen.last.load(Relaxed) == streams).then_some(())).await;
     assert_eq!((seen.ended.load(Relaxed), on_route(&scene, "edge")), (0, streams));
-    println!("{} of {streams} streams ended", seen.ended.load(Relaxed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +85,7 @@ async fn of_some_hundred_streams_none_is_cut() {
     none_is_cut(300, 10).await;
 }
 
-/// The figure: `cargo test --test main changes::many -- --ignored --nocapture`.
+/// The figure: `cargo test --test main changes::many -- --ignored`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn of_ten_thousand_streams_none_is_cut() {

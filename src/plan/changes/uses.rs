@@ -103,7 +103,7 @@ impl Collected<'_> {
         for entry in entries {
             match entry {
                 ChainEntry::Filter(filter) => {
-                    filter.references().iter().for_each(|reference| self.reference(reference))
+                    filter.references().iter().for_each(|reference| self.reference(reference));
                 }
                 ChainEntry::Name(name) if FilterConfig::bare(name).is_none() && depth < DEPTH_MAX => {
                     if let Some(entries) = self.config.chains.get(name) {
