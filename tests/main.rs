@@ -14,6 +14,7 @@ mod access_log;
 mod addresses;
 mod answers;
 mod budgets;
+mod changes;
 mod cli;
 mod commands;
 mod drain;

@@ -42,7 +42,7 @@ async fn start() -> (Gateway, GrpcUpstream, Caller) {
     start_with(|yaml| yaml).await
 }
 
-async fn start_with(change: impl Fn(String) -> String) -> (Gateway, GrpcUpstream, Caller) {
+pub(crate) async fn start_with(change: impl Fn(String) -> String) -> (Gateway, GrpcUpstream, Caller) {
     let upstream = GrpcUpstream::start();
     let gateway = Gateway::start(&change(yaml(&upstream)));
     let caller = Caller::connect(gateway.address("edge")).await;

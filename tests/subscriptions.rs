@@ -16,7 +16,7 @@ use portcullis::client::{Codec, Dialect, Protocol};
 use proto::edge::v1::{Event, SubscribeOptions};
 
 /// An open stream, read event by event.
-struct Opened {
+pub(crate) struct Opened {
     body: Incoming,
     ahead: Vec<u8>,
     dialect: (Protocol, Codec),
@@ -32,7 +32,7 @@ enum Came {
 }
 
 impl Scene {
-    async fn open(&self, dialect: (Protocol, Codec), session: &str, options: SubscribeOptions) -> Opened {
+    pub(crate) async fn open(&self, dialect: (Protocol, Codec), session: &str, options: SubscribeOptions) -> Opened {
         let (protocol, codec) = dialect;
         let message = encode(&subscription(session, &options), codec);
         let framed = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat();
@@ -87,7 +87,7 @@ impl Opened {
     }
 
     /// The next event that is no heartbeat, its signature verified.
-    async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
         loop {
             match self.next().await {
                 Came::Heartbeat => {}
@@ -97,7 +97,7 @@ impl Opened {
         }
     }
 
-    async fn end(&mut self) -> String {
+    pub(crate) async fn end(&mut self) -> String {
         loop {
             match self.next().await {
                 Came::Event(_) | Came::Heartbeat => {}

@@ -43,8 +43,9 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
     let header = session.req_header();
     let path = header.uri.path().to_owned();
     let page = match (&header.method, path.strip_prefix("/budgets/")) {
-        (&Method::POST, _) if path == "/reload" => reload::reload(gateway, &header.headers).await,
         (&Method::POST, _) if path == "/upgrade" => upgrade::upgrade(gateway).await,
+        (&Method::POST, _) if path == "/reload" => reload::reload(gateway, header.uri.query(), &header.headers).await,
+        (&Method::GET | &Method::HEAD, _) if path == "/reload" => reload::foresee(gateway).await,
         (&Method::GET | &Method::HEAD, _) => page(gateway, ctx, &path),
         (&Method::PATCH, Some(_)) if !is_json(&header.headers) => {
             Err(Refusal::because(Reason::MediaTypeUnsupported, "send application/json"))
@@ -53,7 +54,8 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
         (_, budget) => {
             let allow = match budget {
                 Some(_) => "GET, HEAD, PATCH",
-                None if matches!(path.as_str(), "/reload" | "/upgrade") => "POST",
+                None if path == "/reload" => "GET, HEAD, POST",
+                None if path == "/upgrade" => "POST",
                 None => "GET, HEAD",
             };
             Err(Refusal { allow: Some(allow.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) })
@@ -74,7 +76,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
 
 fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Result<Page, Refusal> {
     Ok(match path {
-        "/reload" | "/upgrade" => {
+        "/upgrade" => {
             return Err(Refusal { allow: Some("POST".to_owned()), ..Refusal::new(Reason::MethodNotAllowed) });
         }
         "/livez" => plain(&serde_json::json!({ "alive": true })),

@@ -1,23 +1,55 @@
 //! Takes up the configuration as it is in its file now.
 
 use super::{Page, plain};
-use crate::{life::Outcome, proxy::Gateway};
+use crate::{
+    life::{Foreseen, Outcome, Terms},
+    proxy::Gateway,
+};
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, header::IF_MATCH};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Next {
+    #[serde(flatten)]
+    foreseen: Foreseen,
+    /// What came of the last reload that did something, or was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Outcome>,
+}
+
+/// What a reload would do now: 200, or 422 where the configuration cannot be used.
+pub(super) async fn foresee(gateway: &Gateway) -> Result<Page, Refusal> {
+    Ok(match gateway.reloads.foresee().await.ok_or_else(nobody)? {
+        Ok(foreseen) => {
+            let revision = Some(foreseen.revision.clone());
+            Page { status: 200, revision, ..plain(&Next { foreseen, last: gateway.reloads.last() }) }
+        }
+        Err(outcome) => Page { status: 422, ..plain(&outcome) },
+    })
+}
 
 /// Has it read again, and says what came of it: 200 where it is in force, 412 where another was in force than
-/// `If-Match` says (RFC 9110 section 13.1.1), 422 where it was not taken up.
-pub(super) async fn reload(gateway: &Gateway, headers: &HeaderMap) -> Result<Page, Refusal> {
+/// `If-Match` says (RFC 9110 section 13.1.1), 422 where it was not taken up. The query
+/// `force` has it end any number of streams.
+pub(super) async fn reload(gateway: &Gateway, query: Option<&str>, headers: &HeaderMap) -> Result<Page, Refusal> {
     let if_match = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
     // Any revision is one.
     let if_match = if_match.filter(|tag| *tag != "*").map(|tag| tag.trim_matches('"').to_owned());
-    let nobody =
-        || Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same");
-    let outcome = gateway.reloads.ask(if_match).await.ok_or_else(nobody)?;
+    let is_forced = match query {
+        None | Some("") => false,
+        Some("force") => true,
+        Some(_) => return Err(Refusal::because(Reason::RequestMalformed, "the query is `force` or none")),
+    };
+    let outcome = gateway.reloads.ask(Terms { if_match, is_forced }).await.ok_or_else(nobody)?;
     let (status, revision) = match &outcome {
         Outcome::Reloaded { revision } | Outcome::Unchanged { revision } => (200, revision),
         Outcome::Outdated { revision } => (412, revision),
         Outcome::Refused { revision, .. } => (422, revision),
     };
     Ok(Page { status, revision: Some(revision.clone()), ..plain(&outcome) })
+}
+
+fn nobody() -> Refusal {
+    Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same")
 }

@@ -4,6 +4,7 @@ pub mod call;
 mod caller;
 pub mod check;
 mod demo;
+pub mod diff;
 pub mod events;
 mod reload;
 mod rollback;
@@ -28,7 +29,7 @@ struct Args {
 enum Command {
     /// Runs the gateway.
     Run(run::RunArgs),
-    /// Has a running gateway take up its configuration as it is now.
+    /// Has a running gateway take up its configuration as it is now, or say what that would do.
     Reload(reload::ReloadArgs),
     /// Puts a configuration back that was in force before, and has the gateway take it up.
     Rollback(rollback::RollbackArgs),
@@ -41,6 +42,8 @@ enum Command {
     /// Where the new process cannot be started, fails or is not ready within `upgrade.deadline`, the old one serves on, and
     /// the exit code is 2. The signal SIGUSR2 asks for the same.
     Upgrade(upgrade::UpgradeArgs),
+    /// Says what differs between two configurations, and what that means to a gateway that runs the first.
+    Diff(diff::DiffArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
     /// Prints the JSON Schema of the configuration.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
         Command::Rollback(args) => on_runtime(1, rollback::rollback(args)),
         Command::Upgrade(args) => on_runtime(1, upgrade::upgrade(args)),
+        Command::Diff(args) => diff::diff(&args),
         Command::Check(args) => check::check(&args),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),

@@ -1,6 +1,6 @@
 //! `portcullis rollback`.
 
-use super::{EXIT_USAGE, fail, reload, say, variable};
+use super::{EXIT_USAGE, check::Format, fail, reload, say, variable};
 use crate::{
     client::unix_ms,
     config,
@@ -35,6 +35,9 @@ pub(super) struct RollbackArgs {
     /// Only writes the file. A gateway that watches it takes it up all the same.
     #[arg(long)]
     no_reload: bool,
+    /// Has it taken up even where that ends more streams than `reload.max_streams_cut`.
+    #[arg(long)]
+    force: bool,
     /// The admin listener, where it is another than the configuration says.
     #[arg(long, value_name = "URL")]
     admin: Option<crate::client::Endpoint>,
@@ -75,7 +78,8 @@ pub(super) async fn rollback(args: RollbackArgs) -> ExitCode {
     if args.no_reload {
         return ExitCode::SUCCESS;
     }
-    reload::reload(reload::ReloadArgs { config: args.config, admin: args.admin }).await
+    let RollbackArgs { config, admin, force, .. } = args;
+    reload::reload(reload::ReloadArgs { config, admin, force, plan: false, format: Format::Text }).await
 }
 
 fn put_back(args: &RollbackArgs) -> Result<Option<Past>, Problem> {

@@ -5,6 +5,11 @@ use serde_json::Value as Json;
 
 /// The configuration as YAML, with `variables` (JSON pointer, written text) as they were written.
 pub(super) fn masked(config: &Config, variables: &[(String, String)]) -> String {
+    serde_yaml::to_string(&shown(config, variables)).unwrap_or_default()
+}
+
+/// The same as a tree.
+pub(super) fn shown(config: &Config, variables: &[(String, String)]) -> Json {
     let mut json = serde_json::to_value(config).unwrap_or_default();
     for (pointer, written) in variables {
         // A list that was written as one text has it as its only item.
@@ -15,7 +20,7 @@ pub(super) fn masked(config: &Config, variables: &[(String, String)]) -> String 
         }
     }
     tidy(&mut json);
-    serde_yaml::to_string(&json).unwrap_or_default()
+    json
 }
 
 /// What a pointer into the file leads to, where a list may have been written as its only item.

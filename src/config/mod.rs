@@ -58,6 +58,12 @@ impl Loaded {
         mask::masked(&self.config, &self.variables)
     }
 
+    /// The same as a tree, without what is not given.
+    #[must_use]
+    pub fn shown(&self) -> Json {
+        mask::shown(&self.config, &self.variables)
+    }
+
     /// A path of the configuration, with a relative one taken from its folder.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {

@@ -1,6 +1,8 @@
 //! What commands and subscriptions have ahead of them: decode → chain.
 
 use crate::{
+    events::hub::Subscriber,
+    life::streams::{Exit, Opening, Streams},
     plan::Route,
     proxy::{Gateway, context::RequestContext},
     rpc::Codec,
@@ -29,6 +31,8 @@ pub struct SignedRequest<'a> {
     path: &'a str,
     headers: &'a HeaderMap,
     found: Found,
+    streams: &'a Arc<Streams>,
+    opening: Option<Opening<'a>>,
     /// The client's address.
     pub client_ip: IpAddr,
     /// Time.
@@ -63,12 +67,15 @@ impl<'a> SignedRequest<'a> {
         invalidations: &'a Invalidations,
     ) -> Self {
         let facts = mem::take(&mut ctx.facts);
+        let ctx: &'a RequestContext = ctx;
         Self {
             route,
             invalidations,
             path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
             headers: &session.req_header().headers,
             found: Found { facts, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
+            streams: &gateway.streams,
+            opening: ctx.opening(session.req_header()),
             client_ip: ctx.client_ip,
             clock: gateway.clock.as_ref(),
             deadline: None,
@@ -120,6 +127,14 @@ impl<'a> SignedRequest<'a> {
             return Err(Refusal::new(Reason::SessionRevoked));
         }
         Ok(())
+    }
+
+    /// Has the stream noted as one that hangs on the route.
+    pub fn hang(&self, subscriber: &mut Subscriber, session: &Session) {
+        if let Some(opening) = &self.opening {
+            let opening = Opening { session: Some(session), ..*opening };
+            subscriber.hold(self.streams.open(&opening, Exit::Hub(subscriber.ending())));
+        }
     }
 
     /// A stream is open for long: of its request only what the log says of it is kept.

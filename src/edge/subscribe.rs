@@ -65,7 +65,8 @@ pub async fn subscribe(
     let subscriber = events.hub.subscribe(subscription);
     // Ended just now, before the hub could end this stream with the others of its session.
     request.refuse_ended(&session)?;
-    let subscriber = subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))?;
+    let mut subscriber = subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))?;
+    request.hang(&mut subscriber, &session);
     request.forget();
     Ok(subscriber)
 }

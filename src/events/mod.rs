@@ -33,6 +33,8 @@ pub type Sources = BTreeMap<String, Arc<Events>>;
 pub struct Events {
     /// What it was made from.
     pub origin: Origin,
+    /// What the backend's stream was.
+    pub feed_origin: Origin,
     /// Where devices subscribe.
     pub hub: Arc<Hub>,
     /// How the backend's stream is.
@@ -43,7 +45,8 @@ pub struct Events {
 
 impl Events {
     /// Starts the feed and the hub's timer on the current runtime. The feed is not up yet when this returns: it waits for
-    /// `cursor`, and goes on after that, or begins with what comes then.
+    /// `cursor`, and goes on after that, or begins with what comes then. Where the backend's stream is that of `previous`,
+    /// it goes on where that was, and devices resume from what it has held.
     #[must_use]
     pub fn start(
         source: &EventSource,
@@ -51,10 +54,13 @@ impl Events {
         clock: &Arc<dyn Clock>,
         invalidations: &Arc<Invalidations>,
         observer: Arc<dyn Observer>,
+        previous: Option<&Self>,
     ) -> Self {
         let signer = Arc::clone(&source.signer);
         let (hub, publisher) = Hub::new(source.limits.clone(), &source.kinds, signer, Arc::clone(clock), observer);
-        let mut feed = Feed::new(source.feed.clone(), publisher, invalidations);
+        let previous = previous.filter(|previous| previous.feed_origin == source.feed_origin);
+        let taken = previous.and_then(|previous| hub.take_over(&previous.hub)).unwrap_or_default();
+        let mut feed = Feed::new(source.feed.clone(), publisher, invalidations).going_on(taken);
         let status = feed.status();
         let feeding = async move {
             if let Some(cursor) = cursor.await {
@@ -63,7 +69,14 @@ impl Events {
             feed.run().await;
         };
         let timer = tokio::spawn(Arc::clone(&hub).keep_time()).abort_handle();
-        Self { origin: source.origin, hub, feed: status, feeding: tokio::spawn(feeding).abort_handle(), timing: timer }
+        Self {
+            origin: source.origin,
+            feed_origin: source.feed_origin,
+            hub,
+            feed: status,
+            feeding: tokio::spawn(feeding).abort_handle(),
+            timing: timer,
+        }
     }
 
     /// Closes the feed for good. Its streams stay open, and get nothing any more.

@@ -57,12 +57,13 @@ pub(super) fn take_over(
     let source = |(name, source): (&String, &Arc<EventSource>)| {
         let same = running.get(name).filter(|events| events.origin == source.origin);
         let start = || {
+            let previous = running.get(name).map(AsRef::as_ref);
             // Two feeds with one `gateway_client_id` would end each other.
-            if let Some(events) = running.get(name) {
+            if let Some(events) = previous {
                 events.stop_feed();
             }
             let observer = Arc::new(Revoked(metrics.revocations(name)));
-            Arc::new(Events::start(source, cursors.of(name), clock, invalidations, observer))
+            Arc::new(Events::start(source, cursors.of(name), clock, invalidations, observer, previous))
         };
         (name.clone(), same.cloned().unwrap_or_else(start))
     };

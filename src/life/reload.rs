@@ -1,10 +1,9 @@
 //! A running gateway takes up another configuration.
 
 use super::{
-    History, Invocation, Outcome, Parting, Running, Signals, Upgrade,
-    drain::SHARE_OF_STREAMS,
+    Foreseen, History, Invocation, Outcome, Parting, Running, Signals, Terms, Upgrade,
     events::{self, Cursors},
-    fixed,
+    foreseen::window,
     reloads::Asked,
     signals::Told,
     start::connect,
@@ -15,9 +14,10 @@ use crate::{
     config::{self, Env, Loaded, Report},
     events::{Events, Sources},
     listener::TlsProblem,
-    plan::{self, BuildProblem, Outside},
+    plan::{self, BuildProblem, Outside, Plan, changes},
+    telemetry::metrics::Metrics,
 };
-use futures_util::future::join_all;
+use filters::session::Invalidations;
 use std::{path::PathBuf, sync::Arc};
 use tokio::{sync::oneshot, task::block_in_place};
 
@@ -31,8 +31,14 @@ pub enum ReloadProblem {
     #[error(transparent)]
     Build(#[from] BuildProblem),
     /// It differs in what is fixed while the process runs.
-    #[error("a running process cannot change {}: start anew for that", .0.join(", "))]
+    #[error("a running process cannot change {}: that needs an upgrade, `portcullis upgrade`", .0.join(", "))]
     Fixed(Vec<String>),
+    /// It would end more streams than it may.
+    #[error("{}", .0.too_many())]
+    Streams(Box<Foreseen>),
+    /// Two metrics have one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// A certificate cannot be used.
     #[error("listener `{listener}`: {problem}")]
     Tls {
@@ -88,10 +94,18 @@ impl Running {
                     None => continue,
                 },
             };
-            let if_match = asked.as_ref().and_then(|asked| asked.if_match.clone());
+            // Whoever asked may have gone.
+            let (terms, answer) = match asked {
+                Some(Asked::Foresee(answer)) => {
+                    drop(answer.send(self.foresee_file(file)));
+                    continue;
+                }
+                Some(Asked::Reload(terms, answer)) => (terms, Some(answer)),
+                None => (Terms::default(), None),
+            };
             supervisor::tell(&[State::Reloading]);
             let outcome = tokio::select! {
-                outcome = self.take_up(file, if_match, by) => outcome,
+                outcome = self.take_up(file, terms, by) => outcome,
                 () = signals.stop() => return Parting::Stop,
             };
             supervisor::tell(&[State::Ready]);
@@ -99,8 +113,7 @@ impl Running {
                 watch.follow(self.files(file));
                 self.remember(file);
             }
-            // Whoever asked may have gone.
-            asked.map(|asked| asked.answer.send(outcome));
+            answer.map(|answer| answer.send(outcome));
         }
     }
 
@@ -129,15 +142,29 @@ impl Running {
         }
     }
 
-    async fn take_up(&self, file: &ConfigFile<'_>, if_match: Option<String>, by: &str) -> Outcome {
+    /// What a reload would do now, or why it would not come to that.
+    fn foresee_file(&self, file: &ConfigFile<'_>) -> Result<Foreseen, Outcome> {
+        let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
+        loaded.and_then(|loaded| self.foresee(loaded, file.env)).map_err(|problem| self.refused(&problem))
+    }
+
+    fn refused(&self, problem: &ReloadProblem) -> Outcome {
+        let foreseen = match problem {
+            ReloadProblem::Streams(foreseen) => Some(foreseen.clone()),
+            _ => None,
+        };
+        Outcome::Refused { revision: self.plan.load().revision.to_string(), why: problem.to_string(), foreseen }
+    }
+
+    async fn take_up(&self, file: &ConfigFile<'_>, terms: Terms, by: &str) -> Outcome {
         let in_force = || self.plan.load().revision.to_string();
         let before = in_force();
-        if if_match.is_some_and(|revision| revision != before) {
+        if terms.if_match.is_some_and(|revision| revision != before) {
             return Outcome::Outdated { revision: before };
         }
         let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
         let reloaded = match loaded {
-            Ok(loaded) => self.reload(loaded, file.env).await,
+            Ok(loaded) => self.reload(loaded, file.env, terms.is_forced).await,
             Err(problem) => Err(problem),
         };
         let revision = in_force();
@@ -146,7 +173,7 @@ impl Running {
             Ok(()) => Outcome::Reloaded { revision },
             Err(problem) => {
                 self.renew_certificates();
-                Outcome::Refused { revision, why: problem.to_string() }
+                self.refused(&problem)
             }
         };
         match &outcome {
@@ -172,10 +199,30 @@ impl Running {
         }
     }
 
+    /// What a reload would do. Nothing is changed by it.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be used.
+    ///
+    /// # Panics
+    /// On a runtime that has one thread only.
+    pub fn foresee(&self, loaded: Loaded, env: &Env<'_>) -> Result<Foreseen, ReloadProblem> {
+        self.certificates(&loaded)?;
+        let before = self.plan.load_full();
+        // What it would count is nobody's to see.
+        let metrics = Metrics::new()?;
+        let invalidations = Arc::new(Invalidations::new(Arc::clone(&self.clock)));
+        let outside = Outside { clock: Arc::clone(&self.clock), metrics: &metrics, invalidations: &invalidations, env };
+        block_in_place(|| {
+            let after = plan::build(loaded, &outside, Some(&before))?;
+            Ok(Foreseen::of(&before, &after, &self.streams))
+        })
+    }
+
     /// Takes up another configuration, as a whole or not at all. Requests in flight end on the plan that they began
-    /// with, streams of events live on where their source is the same, and so does the state of every part that is:
-    /// connections, what callers have spent, ids, cached sessions, counts. Event streams whose source is gone or
-    /// another are ended as for a stop, so that their devices come back to what is there now.
+    /// with, streams live on where their route is the same, and so does the state of every part that is: connections,
+    /// what callers have spent, ids, cached sessions, counts. What becomes of the other streams is the new
+    /// configuration's to say (`reload.streams`); one that would end too many is refused, unless it `is_forced`.
     ///
     /// Dropped while it waits for a store, nothing has changed.
     ///
@@ -184,10 +231,10 @@ impl Running {
     ///
     /// # Panics
     /// On a runtime that has one thread only.
-    pub async fn reload(&self, loaded: Loaded, env: &Env<'_>) -> Result<(), ReloadProblem> {
+    pub async fn reload(&self, loaded: Loaded, env: &Env<'_>, is_forced: bool) -> Result<(), ReloadProblem> {
         let _one_at_a_time = self.reloading.lock().await;
         let before = self.plan.load_full();
-        let changed = fixed::changed(&before.loaded.config, &loaded.config);
+        let changed = changes::fixed(&before.loaded.config, &loaded.config);
         if !changed.is_empty() {
             return Err(ReloadProblem::Fixed(changed));
         }
@@ -198,6 +245,12 @@ impl Running {
         let plan = Arc::new(block_in_place(|| plan::build(loaded, &outside, Some(&before)))?);
         if plan.revision == before.revision {
             return Ok(());
+        }
+        if !is_forced && plan.loaded.config.reload.max_streams_cut.is_some() {
+            let foreseen = block_in_place(|| Foreseen::of(&before, &plan, &self.streams));
+            if foreseen.ends_too_many() {
+                return Err(ReloadProblem::Streams(Box::new(foreseen)));
+            }
         }
         connect(&plan).await;
 
@@ -211,20 +264,26 @@ impl Running {
         }
         let sources = Arc::new(sources);
         self.events.store(Arc::clone(&sources));
-        self.plan.store(plan);
+        self.plan.store(Arc::clone(&plan));
         for (tls, new) in certificates {
             tls.replace(&new);
         }
-        self.retire(others(&running, &sources));
+        self.settle(&plan, others(&running, &sources));
         Ok(())
     }
 
-    /// Ends the sources that only the plan before had.
-    fn retire(&self, sources: Vec<Arc<Events>>) {
-        let window = self.plan.load().loaded.config.drain.deadline.get() / SHARE_OF_STREAMS;
-        sources.iter().for_each(|events| events.stop_feed());
+    /// Ends the sources that only the plan before had, and the streams that have no place in this one.
+    fn settle(&self, plan: &Plan, sources: Vec<Arc<Events>>) {
+        for events in &sources {
+            events.stop_feed();
+            events.hub.take_no_more();
+        }
+        let settled = block_in_place(|| self.streams.settle(plan));
+        let window = window(plan);
         tokio::spawn(async move {
-            join_all(sources.iter().map(|events| events.hub.shut_down(window))).await;
+            settled.carry_out(window).await;
+            // Their heartbeats went on until here.
+            drop(sources);
         });
     }
 }

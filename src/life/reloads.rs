@@ -1,6 +1,6 @@
 //! Who may ask for a reload, and what came of the last one.
 
-use super::inbox::Inbox;
+use super::{Foreseen, inbox::Inbox};
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -30,22 +30,38 @@ pub enum Outcome {
         revision: String,
         /// Why not.
         why: String,
+        /// What it would have done, where it is refused for that.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        foreseen: Option<Box<Foreseen>>,
     },
 }
 
-/// Somebody wants a reload.
-pub struct Asked {
+/// Under which conditions a configuration is taken up.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
     /// The revision that must be in force, where there is one.
     pub if_match: Option<String>,
-    /// Who is told what came of it.
-    pub answer: oneshot::Sender<Outcome>,
+    /// Whether it may end any number of streams.
+    pub is_forced: bool,
+}
+
+/// Somebody wants something of the configuration.
+pub(super) enum Asked {
+    /// That it is taken up, and to be told what came of it.
+    Reload(Terms, oneshot::Sender<Outcome>),
+    /// To be told what that would do; or, as an outcome, why it would not be taken up.
+    Foresee(oneshot::Sender<Result<Foreseen, Outcome>>),
 }
 
 impl Asked {
     /// Nothing is read now.
     pub(super) fn refuse(self, revision: String, why: &str) {
+        let refused = Outcome::Refused { revision, why: why.to_owned(), foreseen: None };
         // Whoever asked may have gone.
-        drop(self.answer.send(Outcome::Refused { revision, why: why.to_owned() }));
+        match self {
+            Self::Reload(_, answer) => drop(answer.send(refused)),
+            Self::Foresee(answer) => drop(answer.send(Err(refused))),
+        }
     }
 }
 
@@ -64,9 +80,16 @@ impl Reloads {
 
     /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or
     /// others wait for the same.
-    pub async fn ask(&self, if_match: Option<String>) -> Option<Outcome> {
+    pub async fn ask(&self, terms: Terms) -> Option<Outcome> {
         let (answer, told) = oneshot::channel();
-        self.asked.put(Asked { if_match, answer })?;
+        self.asked.put(Asked::Reload(terms, answer))?;
+        told.await.ok()
+    }
+
+    /// What a reload would do now. None where nobody would do it.
+    pub async fn foresee(&self) -> Option<Result<Foreseen, Outcome>> {
+        let (answer, told) = oneshot::channel();
+        self.asked.put(Asked::Foresee(answer))?;
         told.await.ok()
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Activity, LastCall, Predecessor, Readiness, Reloads, Upgrades, door::Door, events::Cursors, reload::ReloadProblem,
+    streams::Streams,
 };
 use crate::{
     config::{
@@ -88,6 +89,7 @@ pub struct Running {
     pub(super) upgrades: Arc<Upgrades>,
     /// For another process. While they are there, connections are queued.
     pub(super) sockets: std::sync::Mutex<Vec<Bound>>,
+    pub(super) streams: Arc<Streams>,
     bindings: Arc<Bindings>,
     pub(super) activity: Arc<Activity>,
     pub(super) last_call: Arc<LastCall>,
@@ -145,7 +147,9 @@ pub async fn start_after(
     super::events::show(&events, &metrics)?;
     let (reloads, upgrades) = (Arc::<Reloads>::default(), Arc::<Upgrades>::default());
     let last_call = Arc::new(LastCall::default());
+    let streams = Arc::new(Streams::new(Arc::clone(&plan)));
     let gateway = Gateway {
+        streams: Arc::clone(&streams),
         reloads: Arc::clone(&reloads),
         upgrades: Arc::clone(&upgrades),
         plan: Arc::clone(&plan),
@@ -187,6 +191,7 @@ pub async fn start_after(
         reloads,
         upgrades,
         sockets: std::sync::Mutex::new(sockets),
+        streams,
         bindings,
         activity,
         access_log,

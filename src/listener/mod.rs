@@ -29,5 +29,5 @@ pub use guard::Guard;
 pub use refuse::{Hooks, Refused};
 pub use rules::{Bindings, ConnectionRules, Endpoint, ListenerId, ListenerRules};
 pub use service::service;
-pub use stream::{GuardedStream, Overdue, Tunnel};
+pub use stream::{Dismissal, Ended, GuardedStream, Overdue, Tunnel};
 pub use tls::{Tls, TlsProblem};

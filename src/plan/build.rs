@@ -2,6 +2,7 @@
 
 use super::{
     BuildProblem, CommandTarget, Forward, Plan, PlannedListener, Route, Target,
+    changes::{self, Contents},
     commands::Commands,
     events::{self, EventSource},
     identity::IdentityHeaders,
@@ -25,10 +26,10 @@ use crate::{
     upstream::grpc::GrpcUpstream,
 };
 use filters::{
-    api::{Clock, Parts},
+    api::{Clock, Named, Parts},
     chain::build_chain,
     order::freshness_window,
-    session::Invalidations,
+    session::{Directory, Invalidations},
     table::{ChainEntry, FilterConfig},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -61,8 +62,11 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
     let sessions = sessions(config, &upstreams, outside, previous)?;
     let parts = parts(config, &sessions, outside, keys.as_ref(), &stores, previous)?;
     let events = events::sources(&loaded, keys.as_ref())?;
+    let files = changes::files(&loaded);
+    let contents = Contents::new(&loaded, &files);
     let builder = Builder {
         config,
+        contents: &contents,
         base_dir: &loaded.base_dir,
         upstreams: &upstreams,
         keys: keys.as_ref(),
@@ -77,8 +81,8 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
     let shut = Shut::new(config.shut.iter().map(String::as_str));
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
     let Parts { budgets, instance, .. } = parts;
-    let files: Vec<_> = loaded.files().iter().map(|file| loaded.content(file)).collect();
-    let revision = Origin::new(config, &files);
+    let revision = Origin::new(config, &files.values().collect::<Vec<_>>());
+    let matched_headers = matchers.iter().flat_map(|matcher| &matcher.headers).map(|(name, _)| name.clone()).collect();
     Ok(Plan {
         listeners,
         routes,
@@ -91,6 +95,8 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
         stores,
         events,
         revision,
+        files,
+        matched_headers,
         loaded,
     })
 }
@@ -131,6 +137,7 @@ pub(super) fn find<'a, T>(
 
 struct Builder<'a> {
     config: &'a Config,
+    contents: &'a Contents,
     base_dir: &'a Path,
     upstreams: &'a Upstreams,
     keys: Option<&'a Keys>,
@@ -162,6 +169,8 @@ impl Builder<'_> {
             target,
             metrics: self.outside.metrics.route(&written.name),
             cost: written.cost.get(),
+            origin: changes::origin(self.config, self.contents, written),
+            sessions: self.sessions(&filters),
         }))
     }
 
@@ -195,6 +204,12 @@ impl Builder<'_> {
     fn events(&self, route: &str, name: &str) -> Result<EventTarget, BuildProblem> {
         let source = find(self.events, name, "events", || format!("route `{route}`"))?;
         Ok(EventTarget { source: Arc::clone(source), invalidations: Arc::clone(self.outside.invalidations) })
+    }
+
+    fn sessions(&self, filters: &[&FilterConfig]) -> Option<Arc<Directory>> {
+        let named =
+            filters.iter().flat_map(|filter| filter.references()).find(|named| named.kind == Named::Sessions)?;
+        self.parts.sessions.get(&named.name).cloned()
     }
 
     /// Puts the chains that are named in the place of their names. The configuration's checks have refused

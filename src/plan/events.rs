@@ -33,6 +33,8 @@ pub struct EventSource {
     pub kinds: BTreeMap<String, KindOptions>,
     /// What all but the key was made from.
     pub origin: Origin,
+    /// What makes the backend's stream the one that it is.
+    pub feed_origin: Origin,
     /// The key that signs events.
     pub signer: Arc<Signer>,
 }
@@ -110,12 +112,14 @@ impl EventSource {
         let (authority, tls) = address(name, feed, loaded)?;
         let ca = feed.tls.as_ref().and_then(|tls| tls.ca.as_ref());
         let ca = ca.map(|ca| loaded.content(ca)).unwrap_or_default();
+        let gateway_client_id = feed.gateway_client_id.as_ref().unwrap_or(&loaded.config.node.id);
         Ok(Self {
             name: name.to_owned(),
+            feed_origin: Origin::new(&(&feed.grpc, &feed.tls), &[gateway_client_id.as_bytes(), &ca]),
             feed: FeedOptions {
                 authority,
                 tls,
-                gateway_client_id: feed.gateway_client_id.clone().unwrap_or_else(|| loaded.config.node.id.clone()),
+                gateway_client_id: gateway_client_id.clone(),
                 message_bytes_max: bytes(feed.message_max),
                 connect: feed.connect_timeout.get(),
             },

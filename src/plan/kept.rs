@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// What a part was made from. Two parts of the same origin can stand for each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin([u8; 32]);
 
 impl Origin {

@@ -1,6 +1,7 @@
 //! The compiled configuration. A request pins one plan at its first step and uses it to the end.
 
 mod build;
+pub mod changes;
 pub mod commands;
 pub mod events;
 pub mod identity;
@@ -23,6 +24,7 @@ pub use kept::{KeptParts, Origin};
 pub use problem::BuildProblem;
 
 use crate::{config::Loaded, listener::head::HeadLimits, telemetry::metrics::RouteMetrics, upstream::Upstream};
+use changes::Files;
 use commands::Commands;
 use events::EventSource;
 use filters::{
@@ -31,7 +33,7 @@ use filters::{
     memory::MemoryBudgets,
     session::{Directory, Invalidations},
 };
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use identity::IdentityHeaders;
 use ipnet::IpNet;
 use path::Shut;
@@ -39,7 +41,10 @@ use published::PublishedKeys;
 use route::{Matcher, RouteTable};
 use services::RpcTarget;
 use signer::Signer;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 pub use stores::{PlannedStore, SharedStore};
 use subscriptions::{EventTarget, WebSocketTarget};
 
@@ -64,6 +69,10 @@ pub struct Plan {
     pub(crate) stores: KeptParts<PlannedStore>,
     /// What tells it from others: the configuration, and what the files hold that it names.
     pub revision: Origin,
+    /// What the files hold that it names.
+    pub(crate) files: Files,
+    /// The headers that routes are found by.
+    pub matched_headers: HashSet<HeaderName>,
     /// What it was compiled from.
     pub loaded: Loaded,
 }
@@ -98,6 +107,10 @@ pub struct Route {
     pub metrics: RouteMetrics,
     /// What a request costs in every budget, at least 1.
     pub cost: u64,
+    /// What tells it from others, to a stream that hangs on it.
+    pub origin: Origin,
+    /// Where its chain looks sessions up, if it does.
+    pub sessions: Option<Arc<Directory>>,
 }
 
 /// What happens to a request that passes the chain.
@@ -139,6 +152,27 @@ pub struct CommandTarget {
 }
 
 impl Route {
+    /// What a stream on it carries, as one word and a name; none where it has no long-lived streams.
+    #[must_use]
+    pub fn carries(&self) -> Option<String> {
+        match &self.target {
+            Target::Commands(target) => target.events.as_ref().map(|source| format!("events {}", source.name)),
+            Target::Forward(Forward { websocket: false, .. }) | Target::Publish(_) => None,
+            Target::Forward(_) | Target::Rpc(_) | Target::WebSocket(_) | Target::Sse(_) => Some(self.target_name()),
+        }
+    }
+
+    /// The source of what a stream on it carries.
+    #[must_use]
+    pub fn events(&self) -> Option<&EventSource> {
+        match &self.target {
+            Target::Commands(target) => target.events.as_deref(),
+            Target::WebSocket(target) => Some(&target.events.source),
+            Target::Sse(target) => Some(&target.source),
+            Target::Forward(_) | Target::Rpc(_) | Target::Publish(_) => None,
+        }
+    }
+
     /// Its target, as one word and a name.
     #[must_use]
     pub fn target_name(&self) -> String {

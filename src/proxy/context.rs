@@ -1,15 +1,18 @@
 //! What is kept of one request between Pingora's hooks.
 
+use super::decide::host;
 use crate::{
+    life::streams::{OpenStream, Opening},
     plan::{Forward, Plan, PlannedListener, Route, Target, path::CanonicalPath},
     telemetry::metrics::RouteMetrics,
     upstream::Endpoint,
 };
 use filters::api::{Facts, Head, Reason};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, request::Parts};
 use prometheus::IntGauge;
 use std::{
     net::{IpAddr, Ipv4Addr},
+    ops::Deref,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +24,7 @@ pub struct RequestContext {
     /// Index of the listener that it came in on.
     pub listener: usize,
     /// The route, once found.
-    pub route: Option<Arc<Route>>,
+    pub route: Option<OnRoute>,
     /// The canonical path, once found.
     pub path: Option<CanonicalPath>,
     /// The client's address.
@@ -56,6 +59,8 @@ pub struct RequestContext {
     pub is_answered: bool,
     /// Whether the connection was upgraded: then no deadline holds for the whole.
     pub is_upgraded: bool,
+    /// Its place among the open streams, where it is one that goes on for long.
+    pub stream: Option<OpenStream>,
     _in_flight: InFlight,
 }
 
@@ -65,6 +70,30 @@ struct InFlight(IntGauge);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// A route, which counts the request as long as it has it.
+pub struct OnRoute(Arc<Route>);
+
+impl From<Arc<Route>> for OnRoute {
+    fn from(route: Arc<Route>) -> Self {
+        route.metrics.in_flight.inc();
+        Self(route)
+    }
+}
+
+impl Deref for OnRoute {
+    type Target = Arc<Route>;
+
+    fn deref(&self) -> &Arc<Route> {
+        &self.0
+    }
+}
+
+impl Drop for OnRoute {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
     }
 }
 
@@ -94,6 +123,7 @@ impl RequestContext {
             asks_upgrade: false,
             is_answered: false,
             is_upgraded: false,
+            stream: None,
             _in_flight: InFlight(in_flight.clone()),
         }
     }
@@ -117,6 +147,20 @@ impl RequestContext {
             Target::Forward(forward) => Some(forward),
             _ => None,
         }
+    }
+
+    /// What finds its route again, once it has one.
+    #[must_use]
+    pub fn opening<'a>(&'a self, head: &'a Parts) -> Option<Opening<'a>> {
+        Some(Opening {
+            plan: &self.plan,
+            route: self.route.as_deref()?,
+            listener: self.listener,
+            host: host(&head.uri, &head.headers),
+            path: self.path.as_ref()?,
+            head,
+            session: self.facts.session.as_ref(),
+        })
     }
 
     /// The scheme that the client used.

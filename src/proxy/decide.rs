@@ -51,7 +51,7 @@ impl Gateway {
                 return Box::pin(self.refuse_as(session, ctx, status, &refusal)).await;
             }
         };
-        ctx.route = Some(Arc::clone(&route));
+        ctx.route = Some(Arc::clone(&route).into());
         match &route.target {
             Target::Forward(_) => {
                 // RFC 9110 section 15.2: HTTP/1.0 has no informational answers.
@@ -284,7 +284,7 @@ fn raw_path(target: &[u8]) -> &[u8] {
     }
 }
 
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     let named = uri.authority().map(http::uri::Authority::as_str);
     named.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default()
 }

@@ -193,6 +193,7 @@ pub fn refusal_for(error: &Error, is_receiving: bool) -> Option<(u16, Refusal)> 
         (_, kind) if *kind == ANSWER_TOO_LATE => with(504, Reason::BackendTimeout),
         (_, kind) if *kind == BODY_TOO_LATE => with(408, Reason::RequestTimeout),
         (ErrorSource::Upstream, ReadTimedout) if is_receiving => with(408, Reason::RequestTimeout),
+        _ if waits::is_ended(error) => with(503, Reason::RouteChanged),
         _ if waits::is_overdue(error) && is_receiving => with(408, Reason::RequestTimeout),
         _ if waits::is_overdue(error) => with(504, Reason::BackendTimeout),
         (ErrorSource::Downstream, _) if is_malformed(error) => with(400, Reason::RequestMalformed),

@@ -19,7 +19,10 @@ pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{
     events::Sources,
-    life::{Activity, LastCall, Readiness, Reloads, Upgrades},
+    life::{
+        Activity, LastCall, Readiness, Reloads, Upgrades,
+        streams::{Exit, Streams},
+    },
     listener::Bindings,
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
@@ -59,6 +62,8 @@ pub struct Gateway {
     pub upgrades: Arc<Upgrades>,
     /// Whether anybody is calling.
     pub activity: Arc<Activity>,
+    /// The streams that are open.
+    pub streams: Arc<Streams>,
     /// When calls that go on are told of a stop.
     pub last_call: Arc<LastCall>,
 }
@@ -134,7 +139,13 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
         forward::check_framing(answer)?;
-        waits::head_has_come(session, ctx, answer)
+        waits::head_has_come(session, ctx, answer)?;
+        if ctx.is_upgraded {
+            ctx.stream = waits::tunnel_end(session)
+                .zip(ctx.opening(session.req_header()))
+                .map(|(dismissal, opening)| self.streams.open(&opening, Exit::Server(dismissal)));
+        }
+        Ok(())
     }
 
     fn upstream_response_body_filter(

@@ -7,7 +7,7 @@
 
 use super::context::RequestContext;
 use crate::{
-    listener::{GuardedStream, Overdue, Tunnel},
+    listener::{Dismissal, Ended, GuardedStream, Overdue, Tunnel},
     plan::Forward,
 };
 use http::{Version, header::UPGRADE};
@@ -133,11 +133,27 @@ pub fn check_total(ctx: &RequestContext) -> Result<()> {
     if !ctx.is_upgraded && is_total_over(ctx) { Err(Error::new_up(ANSWER_TOO_LATE)) } else { Ok(()) }
 }
 
+/// What ends a proxied tunnel from outside.
+#[must_use]
+pub fn tunnel_end(session: &Session) -> Option<Arc<Dismissal>> {
+    stream(session).map(GuardedStream::dismissal)
+}
+
 /// Whether a failure is that [`GuardedStream::set_due`]'s time was over.
 #[must_use]
 pub fn is_overdue(error: &Error) -> bool {
+    is_from_guard::<Overdue>(error)
+}
+
+/// Whether a failure is that [`GuardedStream::dismissal`] was given.
+#[must_use]
+pub fn is_ended(error: &Error) -> bool {
+    is_from_guard::<Ended>(error)
+}
+
+fn is_from_guard<E: std::error::Error + 'static>(error: &Error) -> bool {
     let io = error.root_cause().downcast_ref::<io::Error>();
-    io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Overdue>())
+    io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<E>())
 }
 
 fn is_total_over(ctx: &RequestContext) -> bool {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     life::LastCall,
+    listener::Dismissal,
     plan::services::{Method, RpcTarget},
     proxy::reply,
     upstream::grpc::{Call, Piece, Reply, Requests},
@@ -39,6 +40,8 @@ pub struct Exchange<'a> {
     pub facts: &'a Facts,
     /// When the gateway stops.
     pub last_call: &'a LastCall,
+    /// Where it goes on for long: the word that its route is another now.
+    pub dismissal: Option<&'a Dismissal>,
     /// How late this call is told of a stop among all that are, 0 to 1.
     pub turn: f32,
 }
@@ -179,14 +182,22 @@ impl Exchange<'_> {
                 },
                 () = reached(self.deadline) => return Ok(Err(self.late())),
                 () = reached(idle) => return Ok(Err(self.late())),
-                () = self.last_call.comes(self.turn) => return Ok(Err(stopping())),
+                () = self.last_call.comes(self.turn) => return Ok(Err(ended(Reason::GatewayShuttingDown))),
+                () = dismissed(self.dismissal) => return Ok(Err(ended(Reason::RouteChanged))),
             }
         }
     }
 }
 
-fn stopping() -> Failure {
-    refusal::to_failure(&Refusal::new(Reason::GatewayShuttingDown))
+fn ended(reason: Reason) -> Failure {
+    refusal::to_failure(&Refusal::new(reason))
+}
+
+async fn dismissed(dismissal: Option<&Dismissal>) {
+    match dismissal {
+        Some(dismissal) => dismissal.given().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for a moment; for ever where there is none.

@@ -11,6 +11,8 @@ use super::{
     upload::{Upload, failed},
 };
 use crate::{
+    life::streams::Exit,
+    listener::Dismissal,
     plan::{Route, services::RpcTarget},
     proxy::{Gateway, context::RequestContext, invite, reply, run_rest, vouch},
     upstream::grpc::Requests,
@@ -23,7 +25,7 @@ use filters::{
 use http::{HeaderMap, header::HOST};
 use pingora_core::Result;
 use pingora_proxy::Session;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// Answers one request to a route that forwards RPCs.
 ///
@@ -74,6 +76,9 @@ pub async fn serve(
         }
     };
     let most = method.is_unary().then_some(target.unary_max);
+    let dismissal = (!method.is_unary()).then(Arc::<Dismissal>::default);
+    let noted = dismissal.as_ref().zip(ctx.opening(session.req_header()));
+    let _open = noted.map(|(given, opening)| gateway.streams.open(&opening, Exit::Server(Arc::clone(given))));
     let exchange = Exchange {
         target,
         method,
@@ -82,6 +87,7 @@ pub async fn serve(
         deadline: deadline(ctx.started, asked.timeout, most),
         facts: &ctx.facts,
         last_call: &gateway.last_call,
+        dismissal: dismissal.as_deref(),
         turn: fastrand::f32(),
     };
     let metadata = metadata(session, ctx);

@@ -47,7 +47,7 @@ fn caller(header: &RequestHeader) -> Option<Caller> {
 #[must_use]
 pub fn is_call(header: &RequestHeader, ctx: &RequestContext) -> bool {
     let is_rpc = |route: &Route| matches!(route.target, Target::Commands(_) | Target::Rpc(_));
-    let on_rpc_route = ctx.route.as_deref().is_some_and(is_rpc);
+    let on_rpc_route = ctx.route.as_deref().is_some_and(|route| is_rpc(route));
     caller(header).is_some_and(|caller| on_rpc_route || caller.is_unmistakable(&header.headers))
 }
 

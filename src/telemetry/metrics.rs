@@ -2,23 +2,18 @@
 //! nothing from outside can make a series.
 
 use super::events::Revocations;
+pub use super::routes::RouteMetrics;
+use super::routes::Routes;
 use super::sessions::{SessionCounters, SessionMetrics};
 use super::stores::{StoreMetrics, Stores};
 use crate::{life::Outcome, listener::Caps};
-use filters::api::Reason;
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
-};
-use std::{sync::Arc, time::Duration};
+use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use std::sync::Arc;
 
 /// The process's metrics.
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    refusals: IntCounterVec,
-    faults_passed: IntCounterVec,
-    duration: HistogramVec,
+    routes: Routes,
     stores: Stores,
     revocations: Revocations,
     sessions: SessionCounters,
@@ -32,19 +27,6 @@ pub struct Metrics {
     /// Requests refused before they had a route: malformed heads and unknown paths.
     pub unrouted: RouteMetrics,
 }
-
-/// The counters of one route, looked up once.
-#[derive(Clone)]
-pub struct RouteMetrics {
-    by_status_class: [IntCounter; 5],
-    refusals: IntCounterVec,
-    faults_passed: IntCounterVec,
-    duration: Histogram,
-    route: String,
-}
-
-const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-const DURATION_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 impl Metrics {
     /// A registry of its own: two gateways in one process count apart.
@@ -65,20 +47,8 @@ impl Metrics {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let requests =
-            counters("portcullis_requests_total", "Requests by route and class of status.", &["route", "status"])?;
-        let refusals =
-            counters("portcullis_refusals_total", "Requests refused, by route and reason.", &["route", "reason"])?;
-        let faults_passed = counters(
-            "portcullis_filter_faults_passed_total",
-            "Requests that a filter could not decide on and let pass.",
-            &["route", "filter"],
-        )?;
-        let options =
-            HistogramOpts::new("portcullis_request_duration_seconds", "From the head's end to the answer's end.");
-        let duration = HistogramVec::new(options.buckets(DURATION_BUCKETS.to_vec()), &["route"])?;
-        registry.register(Box::new(duration.clone()))?;
-        let unrouted = RouteMetrics::new("-", &requests, &refusals, &faults_passed, &duration);
+        let routes = Routes::new(&registry)?;
+        let unrouted = routes.of("-");
         Ok(Self {
             sessions: SessionCounters::new(&registry)?,
             in_flight: gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
@@ -98,10 +68,7 @@ impl Metrics {
             stores: Stores::new(&registry)?,
             revocations: Revocations::new(&registry)?,
             registry,
-            requests,
-            refusals,
-            faults_passed,
-            duration,
+            routes,
             unrouted,
         })
     }
@@ -120,7 +87,7 @@ impl Metrics {
     /// The counters of a route.
     #[must_use]
     pub fn route(&self, name: &str) -> RouteMetrics {
-        RouteMetrics::new(name, &self.requests, &self.refusals, &self.faults_passed, &self.duration)
+        self.routes.of(name)
     }
 
     /// The metrics of a shared store.
@@ -184,46 +151,11 @@ impl Metrics {
     }
 }
 
-impl RouteMetrics {
-    fn new(
-        route: &str,
-        requests: &IntCounterVec,
-        refusals: &IntCounterVec,
-        faults_passed: &IntCounterVec,
-        duration: &HistogramVec,
-    ) -> Self {
-        Self {
-            by_status_class: STATUS_CLASSES.map(|class| requests.with_label_values(&[route, class])),
-            refusals: refusals.clone(),
-            faults_passed: faults_passed.clone(),
-            duration: duration.with_label_values(&[route]),
-            route: route.to_owned(),
-        }
-    }
-
-    /// Counts a finished request.
-    pub fn finished(&self, status: u16, took: Duration) {
-        let class = usize::from(status / 100).saturating_sub(1);
-        if let Some(counter) = self.by_status_class.get(class) {
-            counter.inc();
-        }
-        self.duration.observe(took.as_secs_f64());
-    }
-
-    /// Counts a refusal.
-    pub fn refused(&self, reason: Reason) {
-        self.refusals.with_label_values(&[self.route.as_str(), reason.as_str()]).inc();
-    }
-
-    /// Counts a filter that could not decide and let the request pass.
-    pub fn fault_passed(&self, filter: &'static str) {
-        self.faults_passed.with_label_values(&[self.route.as_str(), filter]).inc();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use filters::api::Reason;
+    use std::time::Duration;
 
     #[test]
     fn counts_appear_under_their_route() {

@@ -8,6 +8,7 @@ mod lines;
 pub mod log;
 mod log_file;
 pub mod metrics;
+mod routes;
 mod seldom;
 mod sessions;
 pub mod stores;

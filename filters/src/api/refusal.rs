@@ -68,6 +68,7 @@ reasons! {
     RequestMalformed = "REQUEST_MALFORMED", InvalidArgument, 400, "The request is malformed";
     RequestTimeout = "REQUEST_TIMEOUT", DeadlineExceeded, 408, "The request did not arrive in time";
     GatewayShuttingDown = "GATEWAY_SHUTTING_DOWN", Unavailable, 503, "The gateway is shutting down";
+    RouteChanged = "ROUTE_CHANGED", Unavailable, 503, "The route is served in another way now, or not any more";
     ConsumerTooSlow = "CONSUMER_TOO_SLOW", ResourceExhausted, 429, "The events were not read fast enough";
     StreamsExhausted = "STREAMS_EXHAUSTED", ResourceExhausted, 429, "Too many event streams are open";
     NotServed = "NOT_SERVED", Unimplemented, 501, "This call is not served";

@@ -1,5 +1,8 @@
 use super::{
-    super::{source::Store, tree::join},
+    super::{
+        source::{ReloadStreams, Store},
+        tree::join,
+    },
     Checks,
 };
 use filters::api::units::{Duration, Size};
@@ -40,6 +43,9 @@ impl Checks<'_> {
             }
         }
         self.within("/reload/history", config.reload.history, 0, 1_000);
+        if let ReloadStreams::Drain(window) = config.reload.streams {
+            self.within("/reload/streams/drain", window, INSTANT, HOUR);
+        }
         self.within("/drain/delay", config.drain.delay, Duration::from_millis(0), HOUR);
         self.within("/drain/deadline", config.drain.deadline, Duration::from_millis(0), DAY);
     }

@@ -6,6 +6,7 @@ mod events;
 mod listeners;
 mod observe;
 mod redis;
+mod reload;
 mod routes;
 mod signing;
 mod subscriptions;
@@ -15,6 +16,7 @@ pub use events::{EventFeed, EventHistory, EventKind, EventQueue, EventStreams, E
 pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
+pub use reload::{Reload, ReloadStreams};
 pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route, Rpc};
 pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
 pub use subscriptions::{Sse, SseOptions, WebSocket, WebSocketOptions};
@@ -107,22 +109,6 @@ pub struct Node {
 impl Default for Node {
     fn default() -> Self {
         Self { id: "gw-1".to_owned(), threads: 0 }
-    }
-}
-
-/// How a running gateway takes up another configuration.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Reload {
-    /// Whether it does so when this file, or a file that it names, has changed; else only when it is told to.
-    pub watch: bool,
-    /// How many configurations that were in force are kept for `portcullis rollback`; 0 keeps none.
-    pub history: usize,
-}
-
-impl Default for Reload {
-    fn default() -> Self {
-        Self { watch: true, history: 10 }
     }
 }
 

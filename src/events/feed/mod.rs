@@ -87,6 +87,12 @@ impl Feed {
         }
     }
 
+    /// Goes on from this cursor.
+    #[must_use]
+    pub fn going_on(self, cursor: String) -> Self {
+        Self { cursor, ..self }
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Arc<FeedStatus> {

@@ -72,6 +72,14 @@ impl History {
         self.base = position;
     }
 
+    /// Holds what another one holds, as far as its own limits go.
+    pub(super) fn take_over(&mut self, other: &Self) {
+        self.restart(Arc::clone(&other.base));
+        for Item { position, entry, at, .. } in &other.items {
+            self.push(Arc::clone(position), entry.clone(), *at);
+        }
+    }
+
     /// The number of what comes after this position, where all of it is still held.
     pub(super) fn after(&self, position: &str) -> Option<u64> {
         self.after.get(position).copied()

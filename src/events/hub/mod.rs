@@ -21,7 +21,8 @@ pub use publisher::{Publisher, PushFault};
 pub use registry::Full;
 pub use seal::{Encoded, HEARTBEAT, SERVER_TIME};
 pub use stream::EndReason;
-pub use subscriber::{Delivery, Subscriber, Subscription};
+pub use subscriber::{Delivery, Ending, Subscriber, Subscription};
+pub use timing::spread;
 
 use crate::plan::{
     events::{HubLimits, KindOptions},
@@ -280,6 +281,18 @@ impl Hub {
     #[must_use]
     pub fn holds(&self, position: &str) -> bool {
         self.state().history.after(position).is_some()
+    }
+
+    /// Holds what another hub of the same feed has pushed lately, and gives the position to go on from. None, and nothing is
+    /// held, where nothing came from its backend.
+    pub fn take_over(&self, other: &Self) -> Option<String> {
+        let held = other.state();
+        let newest = held.history.newest();
+        if newest.starts_with(&other.instance) {
+            return None;
+        }
+        self.state().history.take_over(&held.history);
+        Some(newest.to_string())
     }
 
     /// What it has done so far.

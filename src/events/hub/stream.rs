@@ -27,6 +27,8 @@ pub enum EndReason {
     SessionRevoked,
     /// The gateway stops. What waited was delivered.
     ShuttingDown,
+    /// Another configuration is in force, which has no such stream any more. What waited was delivered.
+    RouteChanged,
 }
 
 impl EndReason {
@@ -37,7 +39,13 @@ impl EndReason {
             Self::ConsumerTooSlow => Reason::ConsumerTooSlow,
             Self::SessionRevoked => Reason::SessionRevoked,
             Self::ShuttingDown => Reason::GatewayShuttingDown,
+            Self::RouteChanged => Reason::RouteChanged,
         }
+    }
+
+    /// Whether what waits is delivered first.
+    const fn is_gentle(self) -> bool {
+        matches!(self, Self::ShuttingDown | Self::RouteChanged)
     }
 }
 
@@ -143,18 +151,19 @@ impl Stream {
         let is_overridden = match inbox.end {
             None => true,
             // Neither would end a stream at once whose client does not read.
-            Some(EndReason::ShuttingDown | EndReason::ConsumerTooSlow) => reason == EndReason::SessionRevoked,
+            Some(EndReason::ShuttingDown | EndReason::RouteChanged | EndReason::ConsumerTooSlow) => {
+                reason == EndReason::SessionRevoked
+            }
             Some(EndReason::SessionRevoked) => false,
         };
         if !is_overridden {
             return false;
         }
-        match reason {
-            EndReason::ShuttingDown => {
-                inbox.end = Some(reason);
-                inbox.queue.release();
-            }
-            EndReason::ConsumerTooSlow | EndReason::SessionRevoked => inbox.end_now(reason),
+        if reason.is_gentle() {
+            inbox.end = Some(reason);
+            inbox.queue.release();
+        } else {
+            inbox.end_now(reason);
         }
         inbox.revocation = revocation.cloned();
         wake(inbox);
@@ -175,7 +184,7 @@ impl Stream {
     pub(super) fn next(&self, waker: Option<&Waker>, has_ahead: bool) -> Next {
         let mut inbox = self.inbox();
         match inbox.end {
-            Some(end) if end != EndReason::ShuttingDown => return Next::EndedNow(end),
+            Some(end) if !end.is_gentle() => return Next::EndedNow(end),
             _ if has_ahead => return Next::Nothing,
             _ => {}
         }

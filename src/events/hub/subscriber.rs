@@ -55,6 +55,19 @@ pub struct Subscriber {
     ahead: VecDeque<Ahead>,
     /// Runs while what waits is held.
     timer: Option<Pin<Box<Sleep>>>,
+    /// What is let go with it.
+    held: Option<Box<dyn Send + Sync>>,
+}
+
+/// The way to end a stream for whoever does not read it.
+#[derive(Clone)]
+pub struct Ending(Arc<Stream>);
+
+impl Ending {
+    /// Ends it, unless it was ended before.
+    pub fn end(&self, reason: EndReason) {
+        self.0.end(reason, None);
+    }
 }
 
 pub(super) enum Ahead {
@@ -73,11 +86,22 @@ enum Taken {
 impl Subscriber {
     /// Of a stream that is registered; dropped, it is not any more.
     pub(super) fn new(hub: Arc<Hub>, stream: Arc<Stream>) -> Self {
-        Self { hub, stream, ahead: VecDeque::new(), timer: None }
+        Self { hub, stream, ahead: VecDeque::new(), timer: None, held: None }
     }
 
     pub(super) fn put_ahead(&mut self, ahead: VecDeque<Ahead>) {
         self.ahead = ahead;
+    }
+
+    /// Its end, for somebody else to bring about.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        Ending(Arc::clone(&self.stream))
+    }
+
+    /// Holds on to this for as long as it is open.
+    pub fn hold(&mut self, guard: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(guard));
     }
 
     /// Whether events that were missed follow the first one, whose position is ahead of theirs.

@@ -47,6 +47,11 @@ impl Hub {
         self.state().registry.len()
     }
 
+    /// Takes no more streams. Those that are open are somebody else's to end.
+    pub fn take_no_more(&self) {
+        self.state().is_closing = true;
+    }
+
     /// Takes no more streams and ends those that are open, evenly over `window`: their clients then come to other
     /// instances one after the other. What waits in a queue is still delivered. Returns when the last was told.
     pub async fn shut_down(&self, window: Duration) {
@@ -55,23 +60,29 @@ impl Hub {
             state.is_closing = true;
             state.registry.part(0, usize::MAX).cloned().collect()
         };
-        let begun = Instant::now();
-        let all = streams.len();
-        let mut streams = streams.into_iter();
-        while streams.len() > 0 {
-            // The first goes at once, the last at the end of the window.
-            let due = match window.as_millis() {
-                0 => all as u128,
-                window_ms => all as u128 * begun.elapsed().as_millis() / window_ms + 1,
-            };
-            let told = (all - streams.len()) as u128;
-            let due = usize::try_from(due.saturating_sub(told)).unwrap_or(usize::MAX);
-            for stream in streams.by_ref().take(due) {
-                stream.end(EndReason::ShuttingDown, None);
-            }
-            if streams.len() > 0 {
-                sleep_until(Instant::now() + STEP.min(window)).await;
-            }
+        spread(streams, window, |stream| {
+            stream.end(EndReason::ShuttingDown, None);
+        })
+        .await;
+    }
+}
+
+/// Does something to each of them, evenly over `window`.
+pub async fn spread<T>(all: Vec<T>, window: Duration, mut each: impl FnMut(T)) {
+    let begun = Instant::now();
+    let count = all.len();
+    let mut left = all.into_iter();
+    while left.len() > 0 {
+        // The first goes at once, the last at the end of the window.
+        let due = match window.as_millis() {
+            0 => count as u128,
+            window_ms => count as u128 * begun.elapsed().as_millis() / window_ms + 1,
+        };
+        let done = (count - left.len()) as u128;
+        let due = usize::try_from(due.saturating_sub(done)).unwrap_or(usize::MAX);
+        left.by_ref().take(due).for_each(&mut each);
+        if left.len() > 0 {
+            sleep_until(Instant::now() + STEP.min(window)).await;
         }
     }
 }

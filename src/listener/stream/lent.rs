@@ -1,6 +1,6 @@
 //! What the proxy says to a stream that Pingora holds, and only shows by reference.
 
-use super::{GuardedStream, Tunnel};
+use super::{Dismissal, GuardedStream, Tunnel};
 use std::{
     io,
     pin::Pin,
@@ -18,6 +18,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[error("the time for this request is over")]
 pub struct Overdue;
 
+/// A tunnel was read from that is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the tunnel's route is another now")]
+pub struct Ended;
+
 /// What was said about the current request.
 ///
 /// Relaxed is enough: the hooks and the reads of a request run in one task.
@@ -28,6 +33,7 @@ pub(super) struct Lent {
     due: AtomicU64,
     switched: AtomicBool,
     pub(super) tunnel: OnceLock<Arc<Tunnel>>,
+    dismissal: OnceLock<Arc<Dismissal>>,
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
@@ -38,6 +44,7 @@ impl Lent {
             due: AtomicU64::new(0),
             switched: AtomicBool::new(false),
             tunnel: OnceLock::new(),
+            dismissal: OnceLock::new(),
             timer: None,
         }
     }
@@ -47,6 +54,7 @@ impl Lent {
         *self.due.get_mut() = 0;
         *self.switched.get_mut() = false;
         self.tunnel = OnceLock::new();
+        self.dismissal = OnceLock::new();
         self.timer = None;
     }
 
@@ -54,8 +62,11 @@ impl Lent {
         self.switched.load(Relaxed)
     }
 
-    /// Fails when the time is over. Where none was set it costs one load.
+    /// Fails when the time is over, or a tunnel is to end. Where neither was said it costs two loads.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.dismissal.get().is_some_and(|dismissal| dismissal.poll_given(cx).is_ready()) {
+            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, Ended));
+        }
         let due = self.due.load(Relaxed);
         if due == 0 {
             return Poll::Pending;
@@ -89,5 +100,10 @@ impl GuardedStream {
     /// After the request's body comes what is not HTTP: the client's wish to switch protocols was granted.
     pub fn switch(&self) {
         self.lent.switched.store(true, Relaxed);
+    }
+
+    /// What ends it from then on: reading fails with [`Ended`].
+    pub fn dismissal(&self) -> Arc<Dismissal> {
+        Arc::clone(self.lent.dismissal.get_or_init(Arc::default))
     }
 }

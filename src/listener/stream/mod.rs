@@ -1,10 +1,12 @@
 //! The stream that Pingora is given: it yields one request and nothing of the next.
 
+mod dismissal;
 mod lent;
 mod transport;
 mod tunnel;
 
-pub use lent::Overdue;
+pub use dismissal::Dismissal;
+pub use lent::{Ended, Overdue};
 pub use tunnel::Tunnel;
 
 use super::{

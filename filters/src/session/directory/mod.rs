@@ -82,6 +82,18 @@ impl Directory {
         Self { lookup: SharedLookup::new(lookup, Arc::<Desk>::clone(&desk)), desk }
     }
 
+    /// What is to be said of a session now.
+    ///
+    /// # Errors
+    /// Where the lookup is out of reach.
+    pub async fn standing(&self, device_session_id: &str) -> Result<Standing, LookupFault> {
+        let now = self.now();
+        match self.known(device_session_id, now) {
+            Some(standing) => Ok(standing),
+            None => self.look_up(device_session_id, now).await,
+        }
+    }
+
     /// The moment that [`Self::known`] and [`Self::look_up`] are asked about.
     pub(super) fn now(&self) -> Moment {
         self.desk.invalidations.now()

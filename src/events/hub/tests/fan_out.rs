@@ -155,12 +155,12 @@ async fn a_waiting_stream_is_woken() {
     assert!(matches!(waiting.await.unwrap(), Delivery::Event(_)));
 }
 
-/// Beside these: two ids, and their places in lists and maps. 50,000 streams with ids of 36 and 61 bytes took some
+/// Beside these: two ids, their places in lists and maps, and what is held on to. 50,000 streams with ids of 36 and 61 bytes took some
 /// 670 bytes of memory each, everything included.
 #[test]
 fn an_idle_stream_is_small() {
     let sizes = [size_of::<Stream>(), size_of::<Subscriber>()];
-    assert!(sizes[0] <= 184 && sizes[1] <= 56, "{sizes:?}");
+    assert!(sizes[0] <= 184 && sizes[1] <= 72, "{sizes:?}");
 }
 
 #[test]

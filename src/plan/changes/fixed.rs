@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// The places in the configuration that differ and that only a new process can take up.
-pub(super) fn changed(before: &Config, after: &Config) -> Vec<String> {
+#[must_use]
+pub fn fixed(before: &Config, after: &Config) -> Vec<String> {
     let mut changed = Vec::new();
     let mut hold = |place: &str, is_same: bool| {
         if !is_same {
@@ -83,7 +84,7 @@ routes: [{ name: all, match: { path: "/*" }, forward: backend }]
             ),
             ("  public:", "  front:", &["listeners.public", "listeners.front"]),
         ] {
-            assert_eq!(changed(&parse(BEFORE), &parse(&BEFORE.replace(from, to))), expected, "{from} → {to}");
+            assert_eq!(fixed(&parse(BEFORE), &parse(&BEFORE.replace(from, to))), expected, "{from} → {to}");
         }
     }
 }
