@@ -13,6 +13,7 @@ mod leaf;
 mod mask;
 mod nearest;
 mod parser;
+mod placed;
 mod problem;
 mod render;
 mod scalar;
@@ -24,6 +25,7 @@ mod tree;
 mod values;
 
 pub use expand::Env;
+pub use placed::Placed;
 pub use problem::{Position, Problem, Report, Severity};
 pub use source::Config;
 pub use values::network;
@@ -32,7 +34,7 @@ use check::Outside;
 use serde_json::Value as Json;
 use std::{
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 use tree::{Node, join};
 
@@ -46,6 +48,8 @@ pub struct Loaded {
     /// The folder that relative paths in it are taken from.
     pub base_dir: PathBuf,
     variables: Vec<(String, String)>,
+    file: Arc<str>,
+    tree: Arc<Node>,
 }
 
 impl Loaded {
@@ -54,6 +58,25 @@ impl Loaded {
     #[must_use]
     pub fn masked(&self) -> String {
         mask::masked(&self.config, &self.variables)
+    }
+
+    /// What its problems call the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Where it stands in the file what a JSON pointer leads to.
+    #[must_use]
+    pub fn place(&self, pointer: &str) -> Position {
+        self.tree.find(pointer).at()
+    }
+
+    /// The filters of a route in their order, with the chains in it put in their place.
+    #[must_use]
+    pub fn filters(&self, route: usize) -> Vec<Placed<'_>> {
+        let entries = self.config.routes.get(route).map(|written| written.chain.as_slice()).unwrap_or_default();
+        placed::placed(&self.config, &format!("/routes/{route}/chain"), entries).unwrap_or_default()
     }
 
     /// A path of the configuration, with a relative one taken from its folder.
@@ -123,7 +146,14 @@ fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Repo
     if report.has_errors() {
         return Err(report);
     }
-    Ok(Loaded { config, warnings: report, base_dir: outside.base_dir.to_owned(), variables: tree.variables() })
+    Ok(Loaded {
+        config,
+        warnings: report,
+        base_dir: outside.base_dir.to_owned(),
+        variables: tree.variables(),
+        file: file.into(),
+        tree: Arc::new(tree),
+    })
 }
 
 fn typed(tree: &Node) -> Result<Config, Box<Problem>> {

@@ -12,9 +12,11 @@ pub mod reply;
 mod waits;
 
 pub(crate) use body::{invite, is_malformed, read_body};
-pub(crate) use decide::run_rest;
-pub(crate) use forward::vouch;
-pub(crate) use hops::nominated;
+pub(crate) use decide::{
+    Incoming, asked, asked_method, find_route, recognise, replayed_max, run_chain, run_head, run_rest,
+};
+pub(crate) use forward::{rewrite, vouch};
+pub(crate) use hops::{nominated, strip};
 pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{

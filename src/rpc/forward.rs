@@ -22,6 +22,7 @@ use filters::{
 };
 use http::{HeaderMap, header::HOST};
 use pingora_core::Result;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::time::Instant;
 
@@ -37,7 +38,7 @@ pub async fn serve(
     target: &RpcTarget,
 ) -> Result<()> {
     let passed = match super::run_head(session, ctx, route).await {
-        Ok(()) => run_rest(session, ctx, route).await,
+        Ok(()) => run_rest(session.req_header(), ctx, route).await,
         stopped => stopped,
     };
     match passed {
@@ -84,7 +85,7 @@ pub async fn serve(
         last_call: &gateway.last_call,
         turn: fastrand::f32(),
     };
-    let metadata = metadata(session, ctx);
+    let metadata = metadata(session.req_header(), ctx);
     let started = Instant::now();
     let outcome = exchange.run(session, &mut upload, metadata, requests).await;
     ctx.backend_took = started.elapsed();
@@ -112,8 +113,7 @@ async fn fail(session: &mut Session, ctx: &mut RequestContext, asked: &asked::As
 }
 
 /// The caller's metadata, with what the gateway vouches for and the filters' edits.
-fn metadata(session: &Session, ctx: &RequestContext) -> HeaderMap {
-    let request = session.req_header();
+pub(crate) fn metadata(request: &RequestHeader, ctx: &RequestContext) -> HeaderMap {
     let mut headers = request.headers.clone();
     asked::strip(&mut headers);
     vouch(ctx, &request.uri, &mut headers);
