@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod edge;
 pub mod events;
+pub mod explain;
 pub mod life;
 pub mod listener;
 pub mod plan;

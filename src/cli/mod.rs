@@ -5,6 +5,7 @@ mod caller;
 pub mod check;
 mod demo;
 pub mod events;
+pub mod explain;
 mod reload;
 mod routes;
 mod run;
@@ -30,6 +31,8 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
+    /// Says what a configuration makes of a request, without sending anything.
+    Explain(Box<explain::ExplainArgs>),
     /// Prints the JSON Schema of the configuration.
     Schema,
     /// Prints the routes in the order in which they are tried.
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => on_runtime(1, explain::run(*args)),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),
         Command::Demo(args) => demo::demo(args),

@@ -29,7 +29,7 @@ use crate::{
     plan::{Route, Target},
     proxy::context::RequestContext,
 };
-use caller::Caller;
+use caller::{Caller, Protocol};
 use filters::{
     api::{Reason, Refusal},
     chain::Stop,
@@ -60,6 +60,17 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, refusal: &R
     let Some(caller) = caller(session.req_header()) else { return Ok(()) };
     let failure = refusal::to_failure(refusal);
     Answer::to_caller(caller).fail(session, refusal::answer_headers(&ctx.facts), &failure).await
+}
+
+/// The status of a refusal in the caller's protocol; none where the request is no call. gRPC and what is like it say
+/// the rest in trailers.
+#[must_use]
+pub(crate) fn refusal_status(header: &RequestHeader, refusal: &Refusal) -> Option<u16> {
+    let caller = caller(header)?;
+    match caller.protocol {
+        Protocol::Connect => Some(refusal::to_failure(refusal).http_status().as_u16()),
+        Protocol::ConnectStream | Protocol::Grpc | Protocol::GrpcWeb => Some(200),
+    }
 }
 
 /// Runs the filters that need no body.
