@@ -10,6 +10,7 @@ mod reload;
 mod routes;
 mod run;
 pub mod schema;
+pub mod test;
 
 use crate::config::{self, Loaded};
 use clap::{Parser, Subcommand};
@@ -33,6 +34,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Says what a configuration makes of a request, without sending anything.
     Explain(Box<explain::ExplainArgs>),
+    /// Runs the tests of a configuration, without sending anything.
+    Test(test::TestArgs),
     /// Prints the JSON Schema of the configuration.
     Schema,
     /// Prints the routes in the order in which they are tried.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => on_runtime(1, reload::reload(args)),
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => on_runtime(1, explain::run(*args)),
+        Command::Test(args) => on_runtime(1, test::run(args)),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),
         Command::Demo(args) => demo::demo(args),

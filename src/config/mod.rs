@@ -20,6 +20,7 @@ mod scalar;
 pub mod secrets;
 mod shape;
 pub mod source;
+pub(crate) mod spelling;
 mod text;
 mod tree;
 mod values;

@@ -9,11 +9,13 @@ mod considered;
 mod escape;
 mod explanation;
 mod incoming;
+pub mod logged;
 
 mod offline;
 mod rehearsal;
 mod request;
 mod stand_in;
+pub mod suite;
 mod text;
 mod verdicts;
 

@@ -7,7 +7,7 @@ use super::{
 use std::fmt::{self, Display, Formatter};
 
 /// The column in which the configuration's lines stand.
-const PLACE_COLUMN: usize = 44;
+const PLACE_COLUMN: usize = 56;
 /// A body of a request or an answer is for recognising it.
 const BODY_SHOWN_MAX: usize = 400;
 

@@ -1,17 +1,19 @@
 //! `portcullis explain`.
 
 mod curl;
+mod logged;
 mod request;
 
-use super::{EXIT_USAGE, call::Timestamp, check::Format, fail, say, variable};
+use super::{EXIT_USAGE, call::Timestamp, check::Format, say, variable};
 use crate::{
     config::{self, Loaded},
-    explain::{Answers, Explanation, Given, Lookups, Outcome, Rehearsal, Request},
+    explain::{Answers, Explanation, Given, Lookups, Outcome, Rehearsal, Request, escaped},
 };
 use bytes::Bytes;
 use http::StatusCode;
 use request::RequestArgs;
-use std::{collections::BTreeMap, error::Error, fs, io, path::PathBuf, process::ExitCode};
+use serde::Serialize;
+use std::{collections::BTreeMap, error::Error, fmt::Display, fs, io, path::PathBuf, process::ExitCode};
 
 /// Exit code for a request that needs what is not here to be decided.
 const EXIT_UNDECIDED: u8 = 3;
@@ -21,7 +23,7 @@ const SESSION_BYTES_MAX: usize = 1 << 20;
 /// Says what a configuration makes of a request: the route, what each filter says, and what goes where. Nothing is
 /// sent: stores are in memory and new, and of backends only what is given here is known.
 ///
-/// Exit codes: 0 where the request is forwarded or answered, 1 where it is refused, 2 where the configuration or the
+/// Exit codes: 0 where the request is (with --id: was) forwarded or answered, 1 where it is refused, 2 where the configuration or the
 /// command line has problems, 3 where what decides it is not here.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
@@ -36,6 +38,12 @@ pub struct ExplainArgs {
     /// The time of the request: Unix milliseconds, or an offset from now such as -120s
     #[arg(long, value_name = "MS|OFFSET", allow_hyphen_values = true)]
     at: Option<Timestamp>,
+    /// What happened to the request of this id, out of the access log
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["path", "request", "curl", "command", "session", "at"])]
+    id: Option<String>,
+    /// The access log to look in; - is standard input. The configured one where it is left out
+    #[arg(long, value_name = "FILE", requires = "id")]
+    log: Option<String>,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -50,22 +58,30 @@ pub async fn run(args: ExplainArgs) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match explain(&args, loaded).await {
-        Ok(explanation) => {
-            match args.format {
-                Format::Text => say(io::stdout(), explanation.to_string().trim_end()),
-                Format::Json => match serde_json::to_string_pretty(&explanation) {
-                    Ok(json) => say(io::stdout(), &json),
-                    Err(error) => return fail(&error.to_string()),
-                },
-            }
-            ExitCode::from(code(&explanation))
+    let told = match &args.id {
+        Some(id) => logged::story(&loaded, id, args.log.as_deref()).and_then(|story| {
+            let code = u8::from(story.line.reason.is_some());
+            Ok((shown(args.format, &story)?, code))
+        }),
+        None => explain(&args, loaded).await.and_then(|told| Ok((shown(args.format, &told)?, code(&told)))),
+    };
+    match told {
+        Ok((text, code)) => {
+            say(io::stdout(), text.trim_end());
+            ExitCode::from(code)
         }
         Err(fault) => {
-            say(io::stderr(), &format!("portcullis explain: {fault}"));
+            say(io::stderr(), &format!("portcullis explain: {}", escaped(&fault.to_string())));
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+fn shown<T: Display + Serialize>(format: Format, told: &T) -> Result<String, Box<dyn Error>> {
+    Ok(match format {
+        Format::Text => told.to_string(),
+        Format::Json => serde_json::to_string_pretty(told)?,
+    })
 }
 
 fn code(explanation: &Explanation) -> u8 {

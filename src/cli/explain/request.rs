@@ -17,16 +17,16 @@ const SESSION: &str = "explained";
 
 /// The request, in one of four ways.
 #[derive(Debug, clap::Args)]
-#[group(id = "how", required = true, multiple = false, args = ["path", "request", "curl", "command"])]
 pub(super) struct RequestArgs {
     /// The path with its query, or a URL
-    #[arg(value_name = "PATH|URL")]
+    #[arg(value_name = "PATH|URL", conflicts_with_all = ["request", "curl", "command"])]
     path: Option<String>,
     /// A file that holds the request as it is on the wire; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["curl", "command", "method", "header", "data", "http2"])]
     request: Option<String>,
     /// The request as a line for curl
-    #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true,
+          conflicts_with_all = ["command", "method", "header", "data", "http2"])]
     curl: Option<String>,
     /// A command of a device that is made up: its message_type
     #[arg(long, value_name = "TYPE")]
@@ -74,7 +74,7 @@ impl RequestArgs {
         let method = if body.is_some() { "POST" } else { "GET" };
         Ok(Parts {
             method: self.method.clone().unwrap_or_else(|| method.to_owned()),
-            target: self.path.clone().unwrap_or_default(),
+            target: self.path.clone().ok_or("give a PATH, --request, --curl, --command or --id")?,
             host: None,
             headers: self.headers()?,
             body: body.unwrap_or_default(),
@@ -107,12 +107,8 @@ impl RequestArgs {
             headers: self.headers()?,
             is_forged: false,
         };
-        let of_commands = || {
-            let route = loaded.config.routes.iter().find(|route| route.commands.is_some())?;
-            route.r#match.listener.clone()
-        };
-        let listener = match self.listener.clone().or_else(of_commands) {
-            Some(listener) => listener,
+        let listener = match self.listener.as_deref().or_else(|| loaded.config.command_listener()) {
+            Some(listener) => listener.to_owned(),
             None => self.listener(loaded, None)?,
         };
         let request = signer.request(&listener, self.from, &command)?;
