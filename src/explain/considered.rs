@@ -2,7 +2,11 @@
 
 use super::explanation::{Considered, Place};
 use crate::{
-    plan::{Plan, Route, route::by_specificity},
+    plan::{
+        Plan, Route,
+        path::{CanonicalPath, Shut},
+        route::by_specificity,
+    },
     proxy::{asked, asked_method},
 };
 use pingora_http::RequestHeader;
@@ -38,6 +42,13 @@ pub(super) fn considered(
         .collect();
     let others = missed.len() - listed.len();
     (listed, others)
+}
+
+/// Where it is written that a path is shut.
+pub(super) fn shut_place(plan: &Plan, path: &CanonicalPath) -> Option<Place> {
+    let is_it = |prefix: &String| Shut::new([prefix.as_str()]).covers(path);
+    let index = plan.loaded.config.shut.iter().position(is_it)?;
+    Some(place(plan, &format!("/shut/{index}")))
 }
 
 /// Where a route is configured.

@@ -33,6 +33,9 @@ pub struct Explanation {
     pub target: String,
     /// The canonical path, which routes match; none where the path has none.
     pub path: Option<String>,
+    /// Where it is configured that the path is shut, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shut_at: Option<Place>,
     /// The names of headers that the client may not send, and that were dropped.
     pub dropped_headers: Vec<String>,
     /// The routes that were tried ahead of the one that was found, in the order of trial.

@@ -6,6 +6,7 @@
 mod clock;
 mod command;
 mod considered;
+mod ending;
 mod escape;
 mod explanation;
 mod incoming;

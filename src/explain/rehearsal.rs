@@ -2,21 +2,20 @@
 
 use super::{
     clock::SetClock,
-    considered::{considered, place, route_place},
-    explanation::{Answered, Explanation, Outcome, Sent},
+    considered::{considered, place, route_place, shut_place},
+    ending::{Stopped, answered, call, events_of, lacking, refuse, refused, with_call},
+    explanation::{Explanation, Outcome, Sent},
     incoming::Whole,
     offline::{env, offline},
     request::Request,
-    stand_in::{Answers, Backends, Call, listed, text},
+    stand_in::{Answers, Backends, listed, text},
     verdicts::{Said, verdicts},
 };
 use crate::{
     config::Loaded,
     edge::offline as edge,
-    listener::head::HeadRefusal,
-    plan::{self, BuildProblem, Forward, Outside, Plan, Route, Target, services::RpcTarget},
-    proxy::{self, context::RequestContext, reply},
-    rpc,
+    plan::{self, BuildProblem, Forward, Outside, Plan, Route, Target},
+    proxy::{self, context::RequestContext},
     telemetry::metrics::Metrics,
     upstream::StandIn,
 };
@@ -26,7 +25,7 @@ use filters::{
     chain::{Chain, Stop, Verdict, Watch},
     session::Invalidations,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use pingora_http::RequestHeader;
 use std::{
     mem,
@@ -56,31 +55,6 @@ pub enum RehearsalFault {
     /// There are no counters.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
-}
-
-/// What stops a request, with a status of its own where its head is refused.
-enum Stopped {
-    Head(HeadRefusal),
-    Chain(Stop),
-}
-
-impl From<Stop> for Stopped {
-    fn from(stop: Stop) -> Self {
-        Self::Chain(stop)
-    }
-}
-
-impl From<edge::Refused> for Stopped {
-    fn from(refused: edge::Refused) -> Self {
-        match refused {
-            edge::Refused::Head(refusal) => Self::Head(refusal),
-            edge::Refused::Stop(stop) => Self::Chain(stop),
-        }
-    }
-}
-
-fn refuse(refusal: Refusal) -> Stopped {
-    Stopped::Chain(Stop::Refused(refusal))
 }
 
 impl Rehearsal {
@@ -143,6 +117,7 @@ impl Rehearsal {
             method,
             target,
             path: None,
+            shut_at: None,
             dropped_headers: Vec::new(),
             considered: Vec::new(),
             others: 0,
@@ -174,11 +149,14 @@ impl Rehearsal {
         told.dropped_headers = names.iter().filter(is_dropped).map(ToString::to_string).collect();
         told.client_ip = ctx.client_ip;
         let found = proxy::find_route(&header, ctx);
-        told.path = ctx.path.as_ref().map(|path| path.as_str().to_owned());
-        if let Some(path) = told.path.as_ref().filter(|_| ctx.path.as_ref().is_some_and(|p| !self.plan.shut.covers(p)))
-        {
-            let chosen = found.as_ref().ok().map(AsRef::as_ref);
-            (told.considered, told.others) = considered(&self.plan, &request.listener, &header, path, chosen);
+        if let Some(path) = &ctx.path {
+            told.path = Some(path.as_str().to_owned());
+            told.shut_at = shut_place(&self.plan, path);
+            if told.shut_at.is_none() {
+                let chosen = found.as_ref().ok().map(AsRef::as_ref);
+                let listener = &request.listener;
+                (told.considered, told.others) = considered(&self.plan, listener, &header, path.as_str(), chosen);
+            }
         }
         let route = match found {
             Ok(route) => route,
@@ -192,7 +170,8 @@ impl Rehearsal {
         told.target_name = Some(route.target_name());
         let index = self.plan.routes.iter().position(|known| Arc::ptr_eq(known, &route)).unwrap_or(usize::MAX);
         told.route_at = Some(route_place(&self.plan, index));
-        let outcome = self.reach(&mut header, request, ctx, &route).await;
+        let body = request.body(&header);
+        let outcome = self.reach(&header, &body, ctx, &route).await;
         let calls = self.backends.take();
         let lacks = lacking(&calls);
         let said = mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
@@ -215,19 +194,19 @@ impl Rehearsal {
     /// Runs the chain, and what comes behind it.
     async fn reach(
         &self,
-        header: &mut RequestHeader,
-        request: &Request,
+        header: &RequestHeader,
+        body: &Bytes,
         ctx: &mut RequestContext,
         route: &Route,
     ) -> Result<Outcome, Stopped> {
-        let (clock, body) = (self.clock.as_ref(), request.body.clone());
+        let clock = self.clock.as_ref();
         let tried = match &route.target {
             Target::Forward(forward) => {
-                pass(header, &request.body, ctx, route).await?;
-                return self.forward(header, &request.body, ctx, forward);
+                pass(header, body, ctx, route).await?;
+                return self.forward(header, body, ctx, forward);
             }
             Target::Publish(keys) => {
-                pass(header, &request.body, ctx, route).await?;
+                pass(header, body, ctx, route).await?;
                 if !matches!(header.method, Method::GET | Method::HEAD) {
                     let allow = Some("GET, HEAD".to_owned());
                     return Err(refuse(Refusal { allow, ..Refusal::new(Reason::MethodNotAllowed) }));
@@ -235,16 +214,18 @@ impl Rehearsal {
                 let answer = answered(ctx, 200, HeaderMap::new(), &keys.document);
                 return Ok(Outcome::Answered { answer: Box::new(answer) });
             }
-            Target::Rpc(target) => return call(header, body, ctx, route, target).await,
-            Target::Commands(target) => edge::rpc((header, body), ctx, route, target, clock).await?,
-            Target::Sse(target) => edge::sse((header, body), ctx, route, target, clock).await?,
-            Target::WebSocket(target) => match edge::websocket((header, body), ctx, route, target, clock).await? {
-                Some(tried) => tried,
-                None => {
-                    let why = "its first message decides the rest: give it as the request's body".to_owned();
-                    return Ok(Outcome::Undecided { why });
+            Target::Rpc(target) => return call(header, body.clone(), ctx, route, target).await,
+            Target::Commands(target) => edge::rpc((header, body.clone()), ctx, route, target, clock).await?,
+            Target::Sse(target) => edge::sse((header, body.clone()), ctx, route, target, clock).await?,
+            Target::WebSocket(target) => {
+                match edge::websocket((header, body.clone()), ctx, route, target, clock).await? {
+                    Some(tried) => tried,
+                    None => {
+                        let why = "its first message decides the rest: give it as the request's body".to_owned();
+                        return Ok(Outcome::Undecided { why });
+                    }
                 }
-            },
+            }
         };
         Ok(match (tried, &route.target) {
             (edge::Tried::Answered(response), _) => {
@@ -258,9 +239,9 @@ impl Rehearsal {
 
     fn forward(
         &self,
-        header: &mut RequestHeader,
+        header: &RequestHeader,
         body: &Bytes,
-        ctx: &mut RequestContext,
+        ctx: &RequestContext,
         forward: &Forward,
     ) -> Result<Outcome, Stopped> {
         let max = ctx.facts.body_bytes_max.or_else(|| ctx.listener().map(|listener| listener.body_bytes_max));
@@ -314,87 +295,4 @@ fn watch(plan: &mut Plan, said: &Arc<Mutex<Vec<(usize, Said)>>>) {
 async fn pass(header: &RequestHeader, body: &Bytes, ctx: &mut RequestContext, route: &Route) -> Result<(), Stopped> {
     let passed = proxy::run_chain(&mut Whole { header, body }, ctx, route).await;
     Ok(passed.unwrap_or_else(|_| Err(Stop::Refused(Refusal::new(Reason::Internal))))?)
-}
-
-/// A call of a service that an upstream serves.
-async fn call(
-    header: &RequestHeader,
-    body: Bytes,
-    ctx: &mut RequestContext,
-    route: &Route,
-    target: &RpcTarget,
-) -> Result<Outcome, Stopped> {
-    proxy::run_head(header, ctx, route).await?;
-    proxy::run_rest(header, ctx, route).await?;
-    let path = ctx.path.as_ref().map_or("", |path| path.as_str()).to_owned();
-    let unknown = || refuse(Refusal::because(Reason::RouteUnknown, "no such method"));
-    let method = target.services.find(&path).ok_or_else(unknown)?;
-    let shape = rpc::Shape { is_unary: method.is_unary(), takes_get: method.is_unary() && method.has_no_side_effects };
-    rpc::admit(header, ctx, shape).map_err(refuse)?;
-    let sent = Sent {
-        upstream: target.name.clone(),
-        method: Method::POST.to_string(),
-        target: path,
-        headers: listed(&rpc::metadata(header, ctx)),
-        body: (!body.is_empty()).then(|| "(the message, as gRPC)".to_owned()),
-        answered: None,
-    };
-    Ok(Outcome::Forwarded { sent: Box::new(sent), answer: None })
-}
-
-/// What is said where a backend would have had to be asked for a session, and nobody said what it answers.
-fn lacking(calls: &[Call]) -> Option<String> {
-    let call = calls.iter().find(|call| !call.is_known)?;
-    let Sent { upstream, method, target, .. } = &call.sent;
-    Some(format!("upstream `{upstream}` is asked {method} {target}, and its answer is not here"))
-}
-
-/// A command is answered with what its backend was asked for.
-fn with_call(outcome: Outcome, calls: &[Call]) -> Outcome {
-    match (outcome, calls.iter().rev().find(|call| !call.is_lookup)) {
-        (Outcome::Answered { answer }, Some(call)) => {
-            Outcome::Forwarded { sent: Box::new(call.sent.clone()), answer: Some(answer) }
-        }
-        (outcome, _) => outcome,
-    }
-}
-
-fn events_of(target: &Target) -> String {
-    let source = match target {
-        Target::Commands(target) => target.events.as_deref(),
-        Target::Sse(target) => Some(target.source.as_ref()),
-        Target::WebSocket(target) => Some(target.events.source.as_ref()),
-        Target::Forward(_) | Target::Rpc(_) | Target::Publish(_) => None,
-    };
-    source.map(|source| source.name.clone()).unwrap_or_default()
-}
-
-fn answered(ctx: &RequestContext, status: u16, mut headers: HeaderMap, body: &Bytes) -> Answered {
-    reply::add_common(&ctx.facts, &mut headers);
-    Answered { status, headers: listed(&headers), body: text(body), result_code: None }
-}
-
-fn refused(header: Option<&RequestHeader>, ctx: &mut RequestContext, status: u16, refusal: &Refusal) -> Outcome {
-    let of_call = header.filter(|header| rpc::is_call(header, ctx)).and_then(|h| rpc::refusal_status(h, refusal));
-    reply::ensure_request_id(ctx);
-    let answer = match of_call {
-        Some(status) => {
-            let mut headers = HeaderMap::new();
-            if let Some(seconds) = refusal.retry_after_seconds {
-                headers.insert(http::header::RETRY_AFTER, seconds.into());
-            }
-            answered(ctx, status, headers, &Bytes::new())
-        }
-        None => match reply::problem(ctx, status, refusal) {
-            Ok((head, body)) => {
-                Answered { status, headers: listed(&head.headers), body: text(&body), result_code: None }
-            }
-            Err(_) => answered(ctx, StatusCode::INTERNAL_SERVER_ERROR.as_u16(), HeaderMap::new(), &Bytes::new()),
-        },
-    };
-    Outcome::Refused {
-        reason: refusal.reason.as_str(),
-        detail: refusal.detail.clone().into_owned(),
-        answer: Box::new(answer),
-    }
 }

@@ -35,6 +35,9 @@ pub enum RequestFault {
     /// It has no end of its head.
     #[error("it has no empty line behind its headers")]
     Unfinished,
+    /// Its body is in chunks.
+    #[error("its body is in chunks, which are not read here: give it with its content-length")]
+    Chunked,
     /// It can not be written in HTTP/2.
     #[error("it cannot be sent over HTTP/2: {0}")]
     Http2(String),
@@ -106,7 +109,22 @@ impl Request {
                 (Bytes::from(with_crlf(&[typed, b"\n\n"].concat())), Bytes::new())
             }
         };
+        // With a length beside them the head is refused anyway.
+        let names = |name: &str| {
+            let mut lines = head.split(|byte| *byte == b'\n');
+            lines.any(|line| line.get(..name.len()).is_some_and(|given| given.eq_ignore_ascii_case(name.as_bytes())))
+        };
+        if !body.is_empty() && names("transfer-encoding:") && !names("content-length:") {
+            return Err(RequestFault::Chunked);
+        }
         Ok(Self { listener: listener.to_owned(), peer, head: Head::Http1(head), body })
+    }
+
+    /// Its body, as long as its head announces it: what stands behind is the next request.
+    pub(super) fn body(&self, header: &RequestHeader) -> Bytes {
+        let length =
+            header.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        self.body.slice(..length.unwrap_or(self.body.len()).min(self.body.len()))
     }
 
     /// Its method and target, as far as they can be read.
@@ -185,4 +203,78 @@ fn read(bytes: &[u8], limits: HeadLimits) -> Result<RequestHeader, HeadRefusal> 
         header.append_header(name, value).map_err(|_| malformed())?;
     }
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes_max: 1_000, headers_max: 5 };
+
+    fn shown(request: Result<Request, RequestFault>) -> String {
+        let request = match request {
+            Ok(request) => request,
+            Err(fault) => return fault.to_string(),
+        };
+        match request.header(LIMITS) {
+            Ok(header) => {
+                let headers: Vec<_> = header.headers.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+                let body = request.body(&header);
+                format!("{} {} {} {body:?}", header.method, header.uri, headers.join(" ").replace('"', ""))
+            }
+            Err(refusal) => format!("{} {}", refusal.status, refusal.refusal.detail),
+        }
+    }
+
+    fn peer() -> IpAddr {
+        Ipv4Addr::LOCALHOST.into()
+    }
+
+    #[test]
+    fn parts_become_a_request_as_it_is_sent() {
+        let parts = |method: &str, target: &str, header: (&str, &str), body: &'static str, is_http2| Parts {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Some(header)
+                .filter(|(name, _)| !name.is_empty())
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .into_iter()
+                .collect(),
+            body: body.into(),
+            is_http2,
+            host: None,
+        };
+        for (parts, expected) in [
+            (parts("GET", "/a?b", ("", ""), "", false), "GET /a?b host=localhost b\"\""),
+            (parts("GET", "http://h:1/a", ("", ""), "", false), "GET /a host=h:1 b\"\""),
+            (parts("GET", "http://h?a", ("", ""), "", false), "400 the request target is malformed"),
+            (parts("POST", "/", ("Host", "x"), "ab", false), "POST / host=x content-length=2 b\"ab\""),
+            (parts("POST", "/", ("content-length", "1"), "ab", false), "POST / host=localhost content-length=1 b\"a\""),
+            (parts("GET", "/", ("a", "b\r\nc: d"), "", false), "a header has a line break"),
+            (parts("GET", "/ HTTP/1.1\r\nx: y", ("", ""), "", false), "the request line has a line break"),
+            (parts("G T", "/", ("", ""), "", false), "400 the request line is malformed"),
+            (parts("POST", "http://h/a", ("X-A", "b"), "c", true), "POST http://h/a x-a=b content-length=1 b\"c\""),
+            (parts("GET", "/ b", ("", ""), "", true), "it cannot be sent over HTTP/2: invalid uri character"),
+        ] {
+            assert_eq!(shown(Request::new("one", peer(), parts)), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_typed_has_its_line_ends_made_right() {
+        for (wire, expected) in [
+            ("GET / HTTP/1.1\nhost: a\n\n", "GET / host=a b\"\""),
+            ("GET / HTTP/1.1\nhost: a\n", "GET / host=a b\"\""),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET / host=a b\"\""),
+            ("GET / HTTP/1.1\r\nhost: a\n\r\n", "400 a line of the head ends without CR LF"),
+            ("POST / HTTP/1.1\nhost: a\ncontent-length: 2\n\n{}\n", "POST / host=a content-length=2 b\"{}\""),
+            ("POST / HTTP/1.1\nhost: a\ntransfer-encoding: chunked\n\n0\n\n", "its body is in chunks"),
+            ("GET / HTTP/1.1\nhost: a", "it has no empty line behind its headers"),
+            ("", "it has no empty line behind its headers"),
+        ] {
+            let shown = shown(Request::raw("one", peer(), &Bytes::from_static(wire.as_bytes())));
+            assert!(shown.starts_with(expected), "{wire:?}: {shown}");
+        }
+    }
 }

@@ -26,7 +26,10 @@ impl Display for Explanation {
         }
         match (&self.route, &self.route_at, &self.target_name) {
             (Some(route), Some(at), Some(target)) => placed(f, &format!("route     {route} → {target}"), at)?,
-            _ => writeln!(f, "route     none")?,
+            _ => match &self.shut_at {
+                Some(at) => placed(f, "route     none: the path is shut", at)?,
+                None => writeln!(f, "route     none")?,
+            },
         }
         self.fmt_considered(f)?;
         self.fmt_filters(f)?;

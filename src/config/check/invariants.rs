@@ -2,6 +2,7 @@ use super::{
     super::{
         placed::Placed,
         source::{Call, Forward, Invariant, Route},
+        tree::join,
     },
     Checks,
     reach::Reach,
@@ -9,6 +10,8 @@ use super::{
 use filters::table::FilterConfig;
 use http::HeaderName;
 
+/// Each is held against every route.
+const INVARIANTS_MAX: usize = 100;
 /// What the gateway writes itself, or drops, in the place of whatever a client sends: see `proxy::client_ip`.
 const FORWARDING: &[&str] =
     &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip"];
@@ -22,10 +25,22 @@ struct Routed<'a> {
     filters: Vec<Placed<'a>>,
 }
 
+/// How something is reached that an invariant is about.
+struct Reached {
+    how: String,
+    /// Where it is written that it is.
+    pointer: String,
+}
+
 impl<'a> Checks<'a> {
     /// Holds the routes against what the operator says of all of them.
     pub(super) fn invariants(&mut self) {
         let config = self.config;
+        if config.invariants.len() > INVARIANTS_MAX {
+            let what = format!("there are more than {INVARIANTS_MAX} invariants");
+            self.error("/invariants", what, "say the same of more at once: leave `listener` or `upstream` out");
+            return;
+        }
         let well_formed: Vec<(usize, &Invariant)> = config
             .invariants
             .iter()
@@ -96,19 +111,29 @@ impl<'a> Checks<'a> {
             if routed.route.publish.is_some() || needed.iter().all(|name| has(&name)) {
                 continue;
             }
-            if let Some(how) = self.reaches(invariant, routed.route) {
-                let scope = scope(invariant);
-                let what = format!("{scope} needs `{filter}`, but {how} without it");
-                self.broken(pointer, routed, &what, &format!("add `{filter}` to its chain"), invariant);
+            if let Some(reached) = self.reaches(invariant, routed) {
+                let what = format!("{} needs `{filter}`, but {} without it", scope(invariant), reached.how);
+                // Only commands and subscriptions have a session that could be looked up.
+                let remedy = match (needed == SESSION, &invariant.under) {
+                    (false, _) => format!("add `{filter}` to its chain"),
+                    (true, Some(under)) => {
+                        format!("serve it by `commands`, add `{under}` to `shut`, or narrow its path")
+                    }
+                    (true, None) => "serve it by `commands`".to_owned(),
+                };
+                self.broken(pointer, &reached, &what, &remedy);
             }
         }
     }
 
     fn is_shut(&mut self, pointer: &str, invariant: &Invariant, under: &str, routes: &[Routed<'a>]) {
         for routed in routes.iter().filter(|routed| routed.route.publish.is_none()) {
-            if let Some(how) = self.reaches(invariant, routed.route) {
-                let remedy = format!("add `{under}` to `shut`");
-                self.broken(pointer, routed, &format!("{under} is not shut: {how}"), &remedy, invariant);
+            if let Some(reached) = self.reaches(invariant, routed) {
+                let remedy = match routed.route.commands {
+                    Some(_) => "take the command out, or call another path".to_owned(),
+                    None => format!("add `{under}` to `shut`, or narrow its path"),
+                };
+                self.broken(pointer, &reached, &format!("{under} is not shut: {}", reached.how), &remedy);
             }
         }
     }
@@ -121,63 +146,63 @@ impl<'a> Checks<'a> {
             return;
         }
         for routed in routes {
-            // Of a command's request no header reaches the backend but `traceparent`.
-            let passes_headers = routed.route.forward.is_some()
-                || routed.route.rpc.is_some()
-                || (routed.route.commands.is_some() && name.as_str() == "traceparent");
-            let is_taken_off = routed.filters.iter().any(|placed| takes_off(&placed.filter, &name));
-            if !passes_headers || (is_taken_off && routed.route.commands.is_none()) {
+            let Route { forward, rpc, commands, .. } = routed.route;
+            let is_kept = || !routed.filters.iter().any(|placed| takes_off(&placed.filter, &name));
+            // Of a command's request no header reaches the backend but `traceparent`, whatever its chain says.
+            let passes = match commands {
+                Some(_) => name.as_str() == "traceparent",
+                None => (forward.is_some() || rpc.is_some()) && is_kept(),
+            };
+            if !passes {
                 continue;
             }
-            if self.reaches(invariant, routed.route).is_some() {
+            if let Some(reached) = self.reaches(invariant, routed) {
                 let what = format!("route `{}` forwards `{name}` as a client sends it", routed.route.name);
-                let remedy = format!(
-                    "add `{name}` to `identity_headers`, or `headers: {{ request: {{ remove: [{name}] }} }}` to its chain"
-                );
-                self.broken(pointer, routed, &what, &remedy, invariant);
+                let removing = format!("`headers: {{ request: {{ remove: [{name}] }} }}`");
+                let remedy = format!("add `{name}` to `identity_headers`, or {removing} to its chain");
+                self.broken(pointer, &reached, &what, &remedy);
             }
         }
     }
 
     /// How a request to this route reaches what an invariant is about; none where it cannot.
-    fn reaches(&self, invariant: &Invariant, route: &Route) -> Option<String> {
-        let config = self.config;
-        let on_listener = |name: &String| route.r#match.listener.as_ref().is_none_or(|listener| listener == name);
-        if invariant.listener.as_ref().is_some_and(|name| !on_listener(name)) {
+    fn reaches(&self, invariant: &Invariant, Routed { index, route, .. }: &Routed<'_>) -> Option<Reached> {
+        let Invariant { under, listener, upstream, .. } = invariant;
+        if let (Some(asked), Some(of_route)) = (listener, &route.r#match.listener)
+            && asked != of_route
+        {
             return None;
         }
-        let is_asked = |upstream: &str| invariant.upstream.as_deref().is_none_or(|asked| asked == upstream);
-        let direct =
-            route.forward.as_ref().map(Forward::upstream).or(route.rpc.as_ref().map(|rpc| rpc.upstream.as_str()));
-        let Some(under) = invariant.under.as_deref().map(Reach::new) else {
-            let commands = route.commands.as_ref().and_then(|name| config.commands.get(name));
-            let upstream = direct.or(commands.map(|commands| commands.upstream.as_str()));
-            let is_about = upstream.map_or(invariant.upstream.is_none(), is_asked);
-            return is_about.then(|| format!("route `{}` is passed", route.name));
+        let commands = route.commands.as_ref().and_then(|name| Some((name, self.config.commands.get(name)?)));
+        let reached = commands.map(|(_, commands)| commands.upstream.as_str()).or_else(|| upstream_of(route));
+        if upstream.is_some() && upstream.as_deref() != reached {
+            return None;
+        }
+        let by_route = |how: String| Some(Reached { how, pointer: format!("/routes/{index}/name") });
+        let Some(under) = under.as_deref().map(Reach::new) else {
+            return by_route(format!("route `{}` is passed", route.name));
         };
-        let is_shut = |pattern: &str| config.shut.iter().any(|shut| Reach::new(shut).holds(pattern));
-        let all_shut = config.shut.iter().any(|shut| Reach::new(shut).holds_all(&under));
-        if let Some(commands) = route.commands.as_ref().and_then(|name| config.commands.get(name)) {
-            let mut calls = commands.routes.iter().filter(|_| is_asked(&commands.upstream));
-            let (name, _) = calls.find(|(_, call)| under.overlaps(path_of(call)))?;
-            return Some(format!("its command `{name}` is called there by route `{}`", route.name));
+        if let Some((set, commands)) = commands
+            && let Some((name, _)) = commands.routes.iter().find(|(_, call)| under.overlaps(path_of(call)))
+        {
+            let how = format!("the command `{name}` of route `{}` goes there", route.name);
+            return Some(Reached { how, pointer: join(&join(&join("/commands", set), "routes"), name) });
         }
-        if !direct.map_or(invariant.upstream.is_none(), is_asked) || all_shut {
-            return None;
-        }
+        let shut: Vec<Reach> = self.config.shut.iter().map(|prefix| Reach::new(prefix)).collect();
+        let is_open = |pattern: &&String| under.overlaps(pattern) && !shut.iter().any(|shut| shut.holds(pattern));
         let patterns = patterns(route);
-        let reached = patterns.iter().find(|pattern| under.overlaps(pattern) && !is_shut(pattern))?;
-        Some(format!("route `{}` takes {reached}", route.name))
+        let pattern = patterns.iter().find(is_open).filter(|_| !shut.iter().any(|shut| shut.holds_all(&under)))?;
+        by_route(format!("route `{}` takes {pattern}", route.name))
     }
 
-    fn broken(&mut self, pointer: &str, routed: &Routed<'_>, what: &str, remedy: &str, invariant: &Invariant) {
-        let line = self.line(&format!("/routes/{}/name", routed.index));
-        let scope = match (&invariant.under, routed.route.commands.is_some()) {
-            (Some(_), false) => ", or narrow its path",
-            _ => "",
-        };
-        self.error(pointer, format!("{what} (line {line})"), format!("{remedy}{scope} on line {line}"));
+    fn broken(&mut self, pointer: &str, reached: &Reached, what: &str, remedy: &str) {
+        let line = self.line(&reached.pointer);
+        self.error(pointer, format!("{what} (line {line})"), format!("{remedy}: see line {line}"));
     }
+}
+
+fn upstream_of(route: &Route) -> Option<&str> {
+    route.forward.as_ref().map(Forward::upstream).or_else(|| route.rpc.as_ref().map(|rpc| rpc.upstream.as_str()))
 }
 
 /// The paths that a route's requests may have.
