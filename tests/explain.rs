@@ -212,7 +212,7 @@ fn a_raw_request_is_held_to_the_strict_rules_of_heads() {
         (typed.replace('\n', "\r\n"), "forwarded", None),
         (typed.replace("host: a\n", ""), "refused", Some(400)),
         (typed.replace("content-length: 2", "content-length: 2\ntransfer-encoding: chunked"), "refused", Some(400)),
-        (typed.replace("HTTP/1.1", "HTTP/3"), "refused", Some(505)),
+        (typed.replace("HTTP/1.1", "HTTP/2.0"), "refused", Some(505)),
     ] {
         let file = scene.file("request", &wire);
         let told = scene.json(&["--request", file.to_str().unwrap(), "--listener", "public"]);

@@ -80,7 +80,7 @@ impl Request {
         };
         let host = authority.map(str::to_owned).or(host).unwrap_or_else(|| "localhost".to_owned());
         if !has(&headers, "host") {
-            headers.insert(0, ("host".to_owned(), host.clone()));
+            headers.insert(0, ("host".to_owned(), host));
         }
         if !body.is_empty() && !has(&headers, "content-length") && !has(&headers, "transfer-encoding") {
             headers.push(("content-length".to_owned(), body.len().to_string()));

@@ -99,7 +99,8 @@ impl<'a> Checks<'a> {
         }
         match expect {
             None => {
-                self.error(pointer, "nothing is expected here, so nothing could fail", "add `expect: { status: … }`")
+                let what = "nothing is expected here, so nothing could fail";
+                self.error(pointer, what, "add `expect: { status: … }`");
             }
             Some(expected) => self.expected(&format!("{pointer}/expect"), expected),
         }
