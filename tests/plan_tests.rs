@@ -32,7 +32,7 @@ fn the_reference_holds_what_it_promises() {
     let ran = run(folder, &["test", "gateway.yaml"]);
     let told = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert_eq!(ran.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(told.ends_with("5 tests with 10 requests: 5 passed, 0 failed\n"), "{told}");
+    assert!(told.ends_with("6 tests with 11 requests: 6 passed, 0 failed\n"), "{told}");
 }
 
 #[test]

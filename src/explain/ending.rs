@@ -25,6 +25,20 @@ pub(super) enum Stopped {
     Chain(Stop),
 }
 
+impl Stopped {
+    /// What the client gets.
+    pub(super) fn outcome(self, header: &RequestHeader, ctx: &mut RequestContext) -> Outcome {
+        match self {
+            Self::Head(refusal) => refused(Some(header), ctx, refusal.status, &refusal.refusal),
+            Self::Chain(Stop::Refused(refusal)) => refused(Some(header), ctx, refusal.reason.http_status(), &refusal),
+            Self::Chain(Stop::Answered(status)) => {
+                let answer = answered(ctx, status.as_u16(), HeaderMap::new(), &Bytes::new());
+                Outcome::Answered { answer: Box::new(answer) }
+            }
+        }
+    }
+}
+
 impl From<Stop> for Stopped {
     fn from(stop: Stop) -> Self {
         Self::Chain(stop)
@@ -78,13 +92,16 @@ pub(super) fn lacking(calls: &[Call]) -> Option<String> {
     ))
 }
 
-/// A command is answered with what its backend was asked for.
-pub(super) fn with_call(outcome: Outcome, calls: &[Call]) -> Outcome {
-    match (outcome, calls.iter().rev().find(|call| !call.is_lookup)) {
-        (Outcome::Answered { answer }, Some(call)) => {
-            Outcome::Forwarded { sent: Box::new(call.sent.clone()), answer: Some(answer) }
+/// Adds what a command's backend was sent.
+pub(super) fn with_call(mut outcome: Outcome, calls: &[Call]) -> Outcome {
+    let Some(call) = calls.iter().rev().find(|call| !call.is_lookup) else { return outcome };
+    match outcome {
+        Outcome::Answered { answer } => Outcome::Forwarded { sent: Box::new(call.sent.clone()), answer: Some(answer) },
+        Outcome::Refused { ref mut sent, .. } => {
+            *sent = Some(Box::new(call.sent.clone()));
+            outcome
         }
-        (outcome, _) => outcome,
+        Outcome::Forwarded { .. } | Outcome::Opened { .. } | Outcome::Undecided { .. } => outcome,
     }
 }
 
@@ -129,6 +146,7 @@ pub(super) fn refused(
     Outcome::Refused {
         reason: refusal.reason.as_str(),
         detail: refusal.detail.clone().into_owned(),
+        sent: None,
         answer: Box::new(answer),
     }
 }

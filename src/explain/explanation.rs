@@ -175,6 +175,9 @@ pub enum Outcome {
         reason: &'static str,
         /// What exactly was wrong.
         detail: String,
+        /// What its backend was sent, where it is the answer to that which is refused.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sent: Option<Box<Sent>>,
         /// What the client gets.
         answer: Box<Answered>,
     },
@@ -186,6 +189,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What its backend is sent, where it is sent anything.
+    #[must_use]
+    pub fn sent(&self) -> Option<&Sent> {
+        match self {
+            Self::Forwarded { sent, .. } => Some(sent),
+            Self::Refused { sent, .. } => sent.as_deref(),
+            Self::Answered { .. } | Self::Opened { .. } | Self::Undecided { .. } => None,
+        }
+    }
+
     /// What the client gets, where that is known.
     #[must_use]
     pub fn answer(&self) -> Option<&Answered> {

@@ -177,17 +177,12 @@ impl Rehearsal {
         let said = mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
         let said: Vec<Said> = said.into_iter().filter(|(of, _)| *of == index).map(|(_, said)| said).collect();
         told.filters = verdicts(&self.plan, index, &said, lacks.as_deref());
-        told.outcome = match (outcome, lacks) {
+        let outcome = match (outcome, lacks) {
             (Err(_), Some(why)) => Outcome::Undecided { why },
-            (Ok(outcome), _) => with_call(outcome, &calls),
-            (Err(Stopped::Head(refusal)), _) => refused(Some(&header), ctx, refusal.status, &refusal.refusal),
-            (Err(Stopped::Chain(Stop::Refused(refusal))), _) => {
-                refused(Some(&header), ctx, refusal.reason.http_status(), &refusal)
-            }
-            (Err(Stopped::Chain(Stop::Answered(status))), _) => {
-                Outcome::Answered { answer: Box::new(answered(ctx, status.as_u16(), HeaderMap::new(), &Bytes::new())) }
-            }
+            (Ok(outcome), _) => outcome,
+            (Err(stopped), None) => stopped.outcome(&header, ctx),
         };
+        told.outcome = with_call(outcome, &calls);
         told.asked = calls.into_iter().filter(|call| call.is_lookup).map(|call| call.sent).collect();
     }
 

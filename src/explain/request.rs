@@ -5,7 +5,7 @@ use bytes::Bytes;
 use filters::api::{Reason, Refusal};
 use http::{HeaderName, HeaderValue, Uri, Version};
 use pingora_http::RequestHeader;
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Request {
             headers.push(("content-length".to_owned(), body.len().to_string()));
         }
         let head = if is_http2 {
-            Head::Http2(Box::new(http2(&method, target, &headers)?))
+            Head::Http2(Box::new(http2(&method, &target, &headers)?))
         } else {
             let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             Head::Http1(format!("{method} {target} HTTP/1.1\r\n{lines}\r\n").into())
@@ -163,13 +163,14 @@ fn with_crlf(typed: &[u8]) -> Vec<u8> {
 }
 
 /// The authority and the rest of a URL.
-fn split(target: &str) -> (Option<&str>, &str) {
+fn split(target: &str) -> (Option<&str>, Cow<'_, str>) {
     let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| !scheme.contains('/')) else {
-        return (None, target);
+        return (None, target.into());
     };
     match rest.find(['/', '?']).and_then(|at| rest.split_at_checked(at)) {
-        Some((authority, path)) => (Some(authority), path),
-        None => (Some(rest), "/"),
+        Some((authority, path)) if path.starts_with('/') => (Some(authority), path.into()),
+        Some((authority, query)) => (Some(authority), format!("/{query}").into()),
+        None => (Some(rest), "/".into()),
     }
 }
 
@@ -248,12 +249,12 @@ mod tests {
         for (parts, expected) in [
             (parts("GET", "/a?b", ("", ""), "", false), "GET /a?b host=localhost b\"\""),
             (parts("GET", "http://h:1/a", ("", ""), "", false), "GET /a host=h:1 b\"\""),
-            (parts("GET", "http://h?a", ("", ""), "", false), "400 the request target is malformed"),
+            (parts("GET", "http://h?a", ("", ""), "", false), "GET /?a host=h b\"\""),
             (parts("POST", "/", ("Host", "x"), "ab", false), "POST / host=x content-length=2 b\"ab\""),
             (parts("POST", "/", ("content-length", "1"), "ab", false), "POST / host=localhost content-length=1 b\"a\""),
             (parts("GET", "/", ("a", "b\r\nc: d"), "", false), "a header has a line break"),
             (parts("GET", "/ HTTP/1.1\r\nx: y", ("", ""), "", false), "the request line has a line break"),
-            (parts("G T", "/", ("", ""), "", false), "400 the request line is malformed"),
+            (parts("G T", "/", ("", ""), "", false), "400 the request line has stray spaces"),
             (parts("POST", "http://h/a", ("X-A", "b"), "c", true), "POST http://h/a x-a=b content-length=1 b\"c\""),
             (parts("GET", "/ b", ("", ""), "", true), "it cannot be sent over HTTP/2: invalid uri character"),
         ] {

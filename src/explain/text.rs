@@ -34,9 +34,8 @@ impl Display for Explanation {
         self.fmt_considered(f)?;
         self.fmt_filters(f)?;
         for sent in &self.asked {
-            let answered =
-                sent.answered.as_deref().map_or("not known here".to_owned(), |said| format!("answers {said}"));
-            writeln!(f, "asked     {}: {} {}, which {answered}", sent.upstream, sent.method, escaped(&sent.target))?;
+            let (upstream, method, target) = (&sent.upstream, &sent.method, escaped(&sent.target));
+            writeln!(f, "asked     upstream {upstream} {method} {target}: {}", sent.said())?;
         }
         self.outcome.fmt(f)
     }
@@ -86,12 +85,21 @@ impl Display for Outcome {
             }
             Self::Answered { answer } => write!(f, "answered by the gateway\n{answer}"),
             Self::Opened { events } => writeln!(f, "opens a stream of the events {events}"),
-            Self::Refused { reason, detail, answer } => {
+            Self::Refused { reason, detail, sent, answer } => {
+                if let Some(sent) = sent {
+                    write!(f, "sent to upstream {}, which answered {}\n{sent}", sent.upstream, sent.said())?;
+                }
                 writeln!(f, "refused   {reason}: {}", escaped(detail))?;
                 write!(f, "the client gets\n{answer}")
             }
             Self::Undecided { why } => writeln!(f, "undecided {}", escaped(why)),
         }
+    }
+}
+
+impl Sent {
+    fn said(&self) -> &str {
+        self.answered.as_deref().unwrap_or("not known here")
     }
 }
 

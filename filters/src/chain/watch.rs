@@ -74,12 +74,17 @@ mod tests {
         api::Reason,
         chain::{Chain, build_chain},
         fakes::{Request, parts},
-        table::FilterConfig,
+        table::{ChainEntry, FilterConfig},
     };
     use std::sync::{Mutex, PoisonError};
 
     fn chain(yaml: &str) -> Chain {
-        let filters: Vec<FilterConfig> = serde_yaml::from_str(yaml).unwrap();
+        let entries: Vec<ChainEntry> = serde_yaml::from_str(yaml).unwrap();
+        let filters = entries.into_iter().map(|entry| match entry {
+            ChainEntry::Filter(filter) => *filter,
+            ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+        });
+        let filters: Vec<FilterConfig> = filters.collect();
         build_chain(&filters.iter().collect::<Vec<_>>(), &parts()).unwrap()
     }
 

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use request::RequestArgs;
 use serde::Serialize;
-use std::{collections::BTreeMap, error::Error, fmt::Display, fs, io, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, error::Error, fmt::Display, fs, io, io::Read as _, path::PathBuf, process::ExitCode};
 
 /// Exit code for a request that needs what is not here to be decided.
 const EXIT_UNDECIDED: u8 = 3;
 /// Larger answers of a lookup are no session.
-const SESSION_BYTES_MAX: usize = 1 << 20;
+const SESSION_BYTES_MAX: u64 = 1 << 20;
 
 /// Says what a configuration makes of a request: the route, what each filter says, and what goes where. Nothing is
 /// sent: stores are in memory and new, and of backends only what is given here is known.
@@ -32,8 +32,8 @@ pub struct ExplainArgs {
     config: PathBuf,
     #[command(flatten)]
     request: RequestArgs,
-    /// What the backend answers to the lookup of the session: a file of JSON, or `none` where there is no such session
-    #[arg(long, value_name = "FILE|none")]
+    /// What the backend answers to the lookup of the session: JSON, a file of it, or `none` where there is no such session
+    #[arg(long, value_name = "FILE|JSON|none")]
     session: Option<String>,
     /// The time of the request: Unix milliseconds, or an offset from now such as -120s
     #[arg(long, value_name = "MS|OFFSET", allow_hyphen_values = true)]
@@ -106,9 +106,17 @@ async fn explain(args: &ExplainArgs, loaded: Loaded) -> Result<Explanation, Box<
 }
 
 fn session(file: &str) -> Result<Given, Box<dyn Error>> {
-    let body = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
-    if body.len() > SESSION_BYTES_MAX {
-        return Err(format!("{file}: no session is so large").into());
+    let body = match file.starts_with('{') {
+        true => file.as_bytes().to_owned(),
+        false => {
+            let mut body = Vec::new();
+            let opened = fs::File::open(file).map_err(|error| format!("{file}: {error}"))?;
+            opened.take(SESSION_BYTES_MAX + 1).read_to_end(&mut body)?;
+            body
+        }
+    };
+    if body.len() as u64 > SESSION_BYTES_MAX {
+        return Err("no session is larger than 1 MiB".into());
     }
     serde_json::from_slice::<serde_json::Value>(&body).map_err(|error| format!("{file} is no JSON: {error}"))?;
     Ok(Given { status: StatusCode::OK, headers: http::HeaderMap::new(), body: Bytes::from(body) })

@@ -41,9 +41,9 @@ pub(super) fn compare(expected: &Expected, explanation: &Explanation, at: &At<'_
     let body = answer.and_then(|answer| answer.body.as_deref());
     found.json("/json", json.as_ref(), body);
     if let Some(forward) = forward {
-        match &explanation.outcome {
-            Outcome::Forwarded { sent, .. } => found.sent(forward, sent),
-            _ => {
+        match explanation.outcome.sent() {
+            Some(sent) => found.sent(forward, sent),
+            None => {
                 let came = why.unwrap_or_else(|| "it was not".to_owned());
                 found.add("/forward", "forward", "to be sent to a backend", &came);
             }
