@@ -235,3 +235,65 @@ fn what_is_proved_is_what_an_operator_means() {
         assert_eq!(load(&yaml).is_some(), is_proved, "{path} {shut:?} {claim} {call}");
     }
 }
+
+/// A configuration with one forward, in whose chain some headers are taken off, that says so of one header.
+fn forwarding(header: &str) -> String {
+    format!(
+        "version: 1\nlisteners: {{ one: {{ bind: '127.0.0.1:1' }} }}\n\
+         upstreams: {{ backend: {{ endpoints: ['http://127.0.0.1:2'] }} }}\n\
+         routes:\n  - name: all\n    match: {{ path: '/*' }}\n    forward: backend\n    \
+         chain: [request_id, headers: {{ request: {{ remove: [X-Removed], set: {{ x-set: '1' }} }} }}]\n\
+         invariants: [{{ never_forwarded: '{header}' }}]\n"
+    )
+}
+
+#[test]
+fn what_is_never_forwarded_is_not() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (header, is_proved) in [
+        ("X-User-Id", true),
+        ("x-device-session-id", true),
+        ("forwarded", true),
+        ("x-forwarded-for", true),
+        ("x-forwarded-host", true),
+        ("x-forwarded-port", true),
+        ("x-forwarded-proto", true),
+        ("x-real-ip", true),
+        ("x-request-id", true),
+        ("x-removed", true),
+        ("x-set", true),
+        ("x-other", false),
+        ("x_removed", false),
+        ("traceparent", false),
+    ] {
+        let Some(loaded) = load(&forwarding(header)) else {
+            assert!(!is_proved, "{header}");
+            continue;
+        };
+        assert!(is_proved, "{header}");
+        let rehearsal = rehearse(loaded, &Signer::new(None));
+        let headers = vec![(header.to_owned(), "mallory".to_owned())];
+        let parts = Parts { method: "GET".to_owned(), target: "/".to_owned(), headers, ..Parts::default() };
+        let told = runtime.block_on(rehearsal.explain(&Request::new("one", PEER, parts).unwrap()));
+        let sent = told.outcome.sent().unwrap();
+        let is_passed = |(name, value): &(String, String)| name.eq_ignore_ascii_case(header) && value == "mallory";
+        assert!(!sent.headers.iter().any(is_passed), "{header}: {sent:?}");
+    }
+}
+
+#[test]
+fn another_name_for_an_upstream_is_no_way_around() {
+    let yaml = |endpoint: &str| {
+        format!(
+            "version: 1\nlisteners: {{ one: {{ bind: '127.0.0.1:1' }} }}\n\
+             upstreams: {{ backend: {{ endpoints: ['http://127.0.0.1:2'] }}, other: {{ endpoints: ['{endpoint}'] }} }}\n\
+             routes: [{{ name: all, match: {{ path: '/*' }}, forward: other }}]\n\
+             invariants: [{{ under: /a/, upstream: backend, needs: session }}]\n"
+        )
+    };
+    for (endpoint, is_proved) in
+        [("http://127.0.0.1:3", true), ("http://127.0.0.1:2", false), ("HTTP://127.0.0.1:2/", false)]
+    {
+        assert_eq!(load(&yaml(endpoint)).is_some(), is_proved, "{endpoint}");
+    }
+}

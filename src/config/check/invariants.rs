@@ -175,7 +175,7 @@ impl<'a> Checks<'a> {
         }
         let commands = route.commands.as_ref().and_then(|name| Some((name, self.config.commands.get(name)?)));
         let reached = commands.map(|(_, commands)| commands.upstream.as_str()).or_else(|| upstream_of(route));
-        if upstream.is_some() && upstream.as_deref() != reached {
+        if upstream.as_ref().is_some_and(|asked| !reached.is_some_and(|reached| self.is_same(asked, reached))) {
             return None;
         }
         let by_route = |how: String| Some(Reached { how, pointer: format!("/routes/{index}/name") });
@@ -193,6 +193,16 @@ impl<'a> Checks<'a> {
         let patterns = patterns(route);
         let pattern = patterns.iter().find(is_open).filter(|_| !shut.iter().any(|shut| shut.holds_all(&under)))?;
         by_route(format!("route `{}` takes {pattern}", route.name))
+    }
+
+    /// Whether two names are those of one upstream, or of two with an endpoint in common.
+    fn is_same(&self, asked: &str, reached: &str) -> bool {
+        let endpoints = |name: &str| {
+            let upstream = self.config.upstreams.get(name);
+            let plain = |url: &String| url.to_ascii_lowercase().trim_end_matches('/').to_owned();
+            upstream.into_iter().flat_map(|upstream| &upstream.endpoints).map(plain).collect::<Vec<_>>()
+        };
+        asked == reached || endpoints(asked).iter().any(|endpoint| endpoints(reached).contains(endpoint))
     }
 
     fn broken(&mut self, pointer: &str, reached: &Reached, what: &str, remedy: &str) {
