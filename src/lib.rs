@@ -1,7 +1,7 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 //!
 //! Data flows one way:
-//! `cli → life → proxy, listener, edge, admin → rpc, events → plan, upstream, store → config, telemetry, wire`.
+//! `cli → life, explain → proxy, listener, edge, admin → rpc, events → plan, upstream, store → config, telemetry, wire`.
 
 pub mod admin;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod edge;
 pub mod events;
+pub mod explain;
 pub mod life;
 pub mod listener;
 pub mod plan;

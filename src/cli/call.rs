@@ -54,7 +54,7 @@ enum Tamper {
 
 /// A time to sign with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Timestamp {
+pub(super) enum Timestamp {
     At(i64),
     FromNow(i64),
 }
@@ -78,7 +78,8 @@ impl FromStr for Timestamp {
 }
 
 impl Timestamp {
-    fn unix_ms(self) -> i64 {
+    /// Unix milliseconds.
+    pub(super) fn unix_ms(self) -> i64 {
         match self {
             Self::At(at) => at,
             Self::FromNow(offset) => unix_ms().saturating_add(offset),
@@ -122,7 +123,11 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
     Ok(worst)
 }
 
-fn payload(given: &str) -> Result<Bytes, Box<dyn Error>> {
+/// A body that is given as text, as `@FILE`, or as `-` for standard input.
+///
+/// # Errors
+/// Where it cannot be read, or is over 16 MiB.
+pub(super) fn payload(given: &str) -> Result<Bytes, Box<dyn Error>> {
     let mut payload = Vec::new();
     if given == "-" {
         io::stdin().take(PAYLOAD_BYTES_MAX + 1).read_to_end(&mut payload)?;

@@ -6,11 +6,13 @@ pub mod check;
 mod demo;
 pub mod diff;
 pub mod events;
+pub mod explain;
 mod reload;
 mod rollback;
 mod routes;
 mod run;
 pub mod schema;
+pub mod test;
 mod upgrade;
 
 use crate::config::{self, Loaded};
@@ -46,6 +48,10 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Checks a configuration and says everything that is wrong with it.
     Check(check::CheckArgs),
+    /// Says what a configuration makes of a request, without sending anything.
+    Explain(Box<explain::ExplainArgs>),
+    /// Runs the tests of a configuration, without sending anything.
+    Test(test::TestArgs),
     /// Prints the JSON Schema of the configuration.
     Schema,
     /// Prints the routes in the order in which they are tried.
@@ -75,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::Upgrade(args) => on_runtime(1, upgrade::upgrade(args)),
         Command::Diff(args) => diff::diff(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => on_runtime(1, explain::run(*args)),
+        Command::Test(args) => on_runtime(1, test::run(args)),
         Command::Schema => schema::schema(),
         Command::Routes(args) => routes::routes(&args),
         Command::Demo(args) => demo::demo(args),

@@ -13,17 +13,20 @@ mod leaf;
 mod mask;
 mod nearest;
 mod parser;
+mod placed;
 mod problem;
 mod render;
 mod scalar;
 pub mod secrets;
 mod shape;
 pub mod source;
+pub(crate) mod spelling;
 mod text;
 mod tree;
 mod values;
 
 pub use expand::Env;
+pub use placed::Placed;
 pub use problem::{Position, Problem, Report, Severity};
 pub use source::Config;
 pub use values::network;
@@ -48,6 +51,8 @@ pub struct Loaded {
     /// The text that it was read from.
     pub text: Arc<str>,
     variables: Vec<(String, String)>,
+    file: Arc<str>,
+    tree: Arc<Node>,
 }
 
 impl Loaded {
@@ -62,6 +67,25 @@ impl Loaded {
     #[must_use]
     pub fn shown(&self) -> Json {
         mask::shown(&self.config, &self.variables)
+    }
+
+    /// What its problems call the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Where it stands in the file what a JSON pointer leads to.
+    #[must_use]
+    pub fn place(&self, pointer: &str) -> Position {
+        self.tree.find(pointer).at()
+    }
+
+    /// The filters of a route in their order, with the chains in it put in their place.
+    #[must_use]
+    pub fn filters(&self, route: usize) -> Vec<Placed<'_>> {
+        let entries = self.config.routes.get(route).map(|written| written.chain.as_slice()).unwrap_or_default();
+        placed::placed(&self.config, &format!("/routes/{route}/chain"), entries).unwrap_or_default()
     }
 
     /// A path of the configuration, with a relative one taken from its folder.
@@ -131,8 +155,15 @@ fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Repo
     if report.has_errors() {
         return Err(report);
     }
-    let (base_dir, variables) = (outside.base_dir.to_owned(), tree.variables());
-    Ok(Loaded { config, warnings: report, base_dir, text: text.into(), variables })
+    Ok(Loaded {
+        config,
+        warnings: report,
+        base_dir: outside.base_dir.to_owned(),
+        variables: tree.variables(),
+        text: text.into(),
+        file: file.into(),
+        tree: Arc::new(tree),
+    })
 }
 
 fn typed(tree: &Node) -> Result<Config, Box<Problem>> {

@@ -6,6 +6,7 @@
 mod backend;
 mod deliver;
 mod execute;
+pub(crate) mod offline;
 mod request;
 mod rpc;
 mod sse;

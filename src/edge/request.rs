@@ -66,18 +66,30 @@ impl<'a> SignedRequest<'a> {
         route: &'a Route,
         invalidations: &'a Invalidations,
     ) -> Self {
+        Self::of(gateway.clock.as_ref(), &session.req_header().headers, ctx, route, invalidations)
+    }
+
+    /// The same of one with these headers.
+    #[must_use]
+    pub fn of(
+        clock: &'a dyn Clock,
+        headers: &'a HeaderMap,
+        ctx: &'a mut RequestContext,
+        route: &'a Route,
+        invalidations: &'a Invalidations,
+    ) -> Self {
         let facts = mem::take(&mut ctx.facts);
         let ctx: &'a RequestContext = ctx;
         Self {
             route,
             invalidations,
             path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
-            headers: &session.req_header().headers,
+            headers,
             found: Found { facts, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
             streams: &gateway.streams,
             opening: ctx.opening(session.req_header()),
             client_ip: ctx.client_ip,
-            clock: gateway.clock.as_ref(),
+            clock,
             deadline: None,
         }
     }

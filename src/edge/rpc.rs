@@ -33,8 +33,8 @@ use proto::edge::v1::ExecuteCommandResponse;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
-const SUBSCRIBE: &str = "/edge.v1.Gateway/SubscribeEvents";
+pub(super) const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
+pub(super) const SUBSCRIBE: &str = "/edge.v1.Gateway/SubscribeEvents";
 
 /// A request, read whole.
 struct Received {

@@ -23,7 +23,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use pingora_core::Result;
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use proto::edge::v1::Event;
 use std::convert::Infallible;
@@ -70,15 +70,9 @@ async fn open(
     if let Err(stop) = run_head(session, ctx, route).await {
         return Ok(Err(stop));
     }
-    let header = session.req_header();
-    if header.method != Method::POST {
-        let refusal = Refusal::because(Reason::MethodNotAllowed, "a subscription is a signed request, sent by POST");
-        return Ok(Err(Stop::Refused(Refusal { allow: Some("POST".to_owned()), ..refusal })));
-    }
-    let Some(codec) = codec(&header.headers) else {
-        ctx.facts.downstream_headers.set(ACCEPT_POST, SERVED);
-        let what = "send application/json or application/proto, not compressed";
-        return Ok(Err(Stop::Refused(Refusal::because(Reason::MediaTypeUnsupported, what))));
+    let codec = match admit(session.req_header(), ctx) {
+        Ok(codec) => codec,
+        Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
     let bytes_max = message_bytes_max(ctx);
     let times = &ctx.plan.loaded.config.connections;
@@ -95,6 +89,20 @@ async fn open(
     let opened = subscribe(&mut request, &message, codec, &events).await;
     request.into_found().keep(ctx);
     Ok(opened.map_err(Stop::Refused))
+}
+
+/// The codec of a request, where its head is one of a subscription. With a refusal goes what would be, as an edit of the
+/// answer.
+pub(super) fn admit(header: &RequestHeader, ctx: &mut RequestContext) -> std::result::Result<Codec, Refusal> {
+    if header.method != Method::POST {
+        let refusal = Refusal::because(Reason::MethodNotAllowed, "a subscription is a signed request, sent by POST");
+        return Err(Refusal { allow: Some("POST".to_owned()), ..refusal });
+    }
+    codec(&header.headers).ok_or_else(|| {
+        ctx.facts.downstream_headers.set(ACCEPT_POST, SERVED);
+        let what = "send application/json or application/proto, not compressed";
+        Refusal::because(Reason::MediaTypeUnsupported, what)
+    })
 }
 
 /// The codec of a request that is not compressed.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 const SUBSCRIBE: &str = "gateway.subscribe";
 
 /// The one message_type that is subscribed with.
-struct Subscribing;
+pub(super) struct Subscribing;
 
 impl MessageTypes for Subscribing {
     fn is_routed(&self, message_type: &str) -> bool {

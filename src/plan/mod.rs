@@ -7,6 +7,7 @@ pub mod events;
 pub mod identity;
 mod kept;
 mod keys;
+pub mod mismatch;
 mod parts;
 pub mod path;
 mod payload;

@@ -3,6 +3,7 @@
 //! Every way around a prefix rule (`/api/v1/internal/…`) needs two readers who see two paths. So whatever two
 //! known backends read differently is refused here rather than repaired, and what is left has one spelling.
 
+use crate::config::spelling::{bare, fold};
 use filters::api::{Reason, Refusal};
 use std::borrow::Cow;
 
@@ -111,18 +112,6 @@ impl Prefix {
             begins && ((self.open_ended && Some(at) == last) || name.next().is_none())
         })
     }
-}
-
-/// The letters of `text` without case, in every script: `ſ` is an `s` and `K` (Kelvin) a `k` to a backend that
-/// upper-cases before it compares.
-fn fold(text: &str) -> impl Iterator<Item = char> + '_ {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
-}
-
-/// A segment as the most forgiving backend reads it.
-fn bare(segment: &str) -> &str {
-    let name = segment.split_once(';').map_or(segment, |(name, _)| name);
-    name.trim_end_matches(['.', ' '])
 }
 
 /// Decodes escapes exactly once.

@@ -2,7 +2,7 @@
 
 use super::{
     Gateway,
-    body::{content_length, read_body},
+    chain::run_chain,
     client_ip::{FORWARDING, client_ip},
     context::RequestContext,
     reply,
@@ -18,9 +18,8 @@ use crate::{
     rpc,
     telemetry::access_log::Entry,
 };
-use bytes::Bytes;
 use filters::{
-    api::{BodyNeed, Exchange, Reason, Refusal},
+    api::{Reason, Refusal},
     chain::Stop,
 };
 use http::{
@@ -28,11 +27,9 @@ use http::{
     header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN},
 };
 use pingora_core::Result;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use std::{mem, sync::Arc, time::Duration};
-
-/// The most of a body that Pingora 0.9.1 can send to a backend after a filter has read it.
-const REPLAYED_BYTES_MAX: u64 = 64 << 10;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 impl Gateway {
     /// Decides a request and, unless it is to be proxied, answers it. `Ok(true)` says that it was answered.
@@ -45,7 +42,7 @@ impl Gateway {
             return Box::pin(admin::answer(self, session, ctx)).await.map(|()| true);
         }
         self.activity.note(ctx.started);
-        let route = match find_route(session, ctx) {
+        let route = match find_route(session.req_header(), ctx) {
             Ok(route) => route,
             Err(HeadRefusal { status, refusal }) => {
                 return Box::pin(self.refuse_as(session, ctx, status, &refusal)).await;
@@ -80,39 +77,12 @@ impl Gateway {
         ctx.listener = rules.and_then(|rules| index(&rules.name)).unwrap_or(usize::MAX);
         ctx.is_tls = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
-        if let Some(peer) = peer {
-            let trusted = ctx.listener().map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-            ctx.client_ip = client_ip(peer, &session.req_header().headers, trusted);
-        }
-        let names = session.req_header().headers.keys();
-        let mut identity = Vec::new();
-        for name in names {
-            ctx.brought_forwarding |= FORWARDING.contains(name);
-            if ctx.plan.identity_headers.covers(name) {
-                identity.push(name.clone());
-            }
-        }
-        for name in identity {
-            session.req_header_mut().remove_header(&name);
-        }
+        recognise(session.req_header_mut(), ctx, peer);
     }
 
     /// Runs a route's chain over a plain request. `Ok(true)` says that it was answered there.
     pub(super) async fn pass(&self, session: &mut Session, ctx: &mut RequestContext, route: &Route) -> Result<bool> {
-        let listener_max = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
-        if content_length(&session.req_header().headers).is_some_and(|length| length > listener_max) {
-            return Box::pin(self.refuse(session, ctx, &Refusal::new(Reason::BodyTooLarge))).await;
-        }
-        let outcome = match run(session, ctx, route, None).await {
-            Err(stop) => Err(stop),
-            Ok(()) => match route.chain.body_need() {
-                None => run_rest(session, ctx, route).await,
-                Some(need) => match Box::pin(read_for_filters(session, ctx, need)).await? {
-                    Err(refusal) => Err(Stop::Refused(refusal)),
-                    Ok(body) => run(session, ctx, route, Some(&body)).await,
-                },
-            },
-        };
+        let outcome = run_chain(session, ctx, route).await?;
         ctx.chain_took = ctx.started.elapsed();
         match outcome {
             Ok(()) => Ok(false),
@@ -194,50 +164,29 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads the body that a filter needs, so that it can still be proxied.
-async fn read_for_filters(
-    session: &mut Session,
-    ctx: &RequestContext,
-    need: BodyNeed,
-) -> Result<std::result::Result<Bytes, Refusal>> {
-    // The body goes to the backend from Pingora's retry buffer, which holds so much and no more.
-    session.enable_retry_buffering();
-    let max = need.bytes_max.min(REPLAYED_BYTES_MAX);
-    read_body(session, max, &ctx.plan.loaded.config.connections, Reason::BodyTooLarge).await
+/// Takes down who calls, whose connection comes from `peer`, and drops what only the gateway may say.
+pub(crate) fn recognise(header: &mut RequestHeader, ctx: &mut RequestContext, peer: Option<IpAddr>) {
+    if let Some(peer) = peer {
+        let trusted = ctx.listener().map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
+        ctx.client_ip = client_ip(peer, &header.headers, trusted);
+    }
+    let mut identity = Vec::new();
+    for name in header.headers.keys() {
+        ctx.brought_forwarding |= FORWARDING.contains(name);
+        if ctx.plan.identity_headers.covers(name) {
+            identity.push(name.clone());
+        }
+    }
+    for name in identity {
+        header.remove_header(&name);
+    }
 }
 
-/// Runs the part of the chain that stands ahead of the body, or with it the part behind.
-async fn run(
-    session: &Session,
+/// The route of a request, by the listener that its context names.
+pub(crate) fn find_route(
+    header: &RequestHeader,
     ctx: &mut RequestContext,
-    route: &Route,
-    body: Option<&Bytes>,
-) -> std::result::Result<(), Stop> {
-    let mut facts = mem::take(&mut ctx.facts);
-    let header = session.req_header();
-    let head = ctx.head(&header.method, header.uri.query(), &header.headers);
-    let mut exchange = Exchange { head, body, message_types: None, facts: &mut facts };
-    let outcome = match body {
-        None => route.chain.run_head(&mut exchange).await,
-        Some(_) => route.chain.run_rest(&mut exchange).await,
-    };
-    ctx.facts = facts;
-    outcome
-}
-
-/// Runs the part of the chain behind the body, for a request whose body no filter reads.
-pub(crate) async fn run_rest(
-    session: &Session,
-    ctx: &mut RequestContext,
-    route: &Route,
-) -> std::result::Result<(), Stop> {
-    let outcome = run(session, ctx, route, Some(&Bytes::new())).await;
-    ctx.chain_took = ctx.started.elapsed();
-    outcome
-}
-
-fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, HeadRefusal> {
-    let header = session.req_header();
+) -> std::result::Result<Arc<Route>, HeadRefusal> {
     let unknown = || HeadRefusal::from(Refusal::new(Reason::RouteUnknown));
     let plan = Arc::clone(&ctx.plan);
     let listener = plan.listeners.get(ctx.listener).ok_or_else(unknown)?;
@@ -248,13 +197,7 @@ fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Resul
     if plan.shut.covers(canonical) {
         return Err(unknown());
     }
-    let asked = Asked {
-        host: host(&header.uri, &header.headers),
-        path: canonical.as_str(),
-        method: &asked_method(&header.method, &header.headers),
-        headers: &header.headers,
-    };
-    match listener.table.find(asked) {
+    match listener.table.find(asked(header, canonical.as_str(), &asked_method(&header.method, &header.headers))) {
         Found::Route(index) => {
             let route = plan.routes.get(index).ok_or_else(unknown)?;
             // A backend that answers it shows what the gateway has added to a request (RFC 9110 section 9.3.8).
@@ -269,6 +212,11 @@ fn find_route(session: &Session, ctx: &mut RequestContext) -> std::result::Resul
             Err(Refusal { allow: Some(names.join(", ")), ..Refusal::new(Reason::MethodNotAllowed) }.into())
         }
     }
+}
+
+/// What of a request is matched; `method` is that of [`asked_method`].
+pub(crate) fn asked<'a>(header: &'a RequestHeader, path: &'a str, method: &'a Method) -> Asked<'a> {
+    Asked { host: host(&header.uri, &header.headers), path, method, headers: &header.headers }
 }
 
 /// The path of a request target in origin form or absolute form (RFC 9112 section 3.2).
@@ -290,7 +238,7 @@ pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
 }
 
 /// A preflight is routed as the request that it asks about, so that the route's own CORS filter answers it.
-fn asked_method(method: &Method, headers: &HeaderMap) -> Method {
+pub(crate) fn asked_method(method: &Method, headers: &HeaderMap) -> Method {
     let asked =
         headers.get(ACCESS_CONTROL_REQUEST_METHOD).map(HeaderValue::as_bytes).and_then(|m| Method::from_bytes(m).ok());
     match asked {

@@ -1,6 +1,7 @@
 //! The proxy: Pingora's hooks, each a few lines that call elsewhere.
 
 mod body;
+mod chain;
 pub mod client_ip;
 pub mod context;
 mod decide;
@@ -12,9 +13,10 @@ pub mod reply;
 mod waits;
 
 pub(crate) use body::{invite, is_malformed, read_body};
-pub(crate) use decide::run_rest;
-pub(crate) use forward::vouch;
-pub(crate) use hops::nominated;
+pub(crate) use chain::{Incoming, replayed_max, run_chain, run_head, run_rest};
+pub(crate) use decide::{asked, asked_method, find_route, recognise};
+pub(crate) use forward::{rewrite, vouch};
+pub(crate) use hops::{nominated, strip};
 pub(crate) use waits::{may_switch, tunnel};
 
 use crate::{

@@ -96,6 +96,15 @@ pub fn ensure_request_id(ctx: &mut RequestContext) {
 /// # Errors
 /// Where the client has gone.
 pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16, refusal: &Refusal) -> Result<()> {
+    let (answer, body) = problem(ctx, status, refusal)?;
+    write(session, answer, body).await
+}
+
+/// The problem document that says a refusal, and its head.
+///
+/// # Errors
+/// Where the status is none.
+pub fn problem(ctx: &mut RequestContext, status: u16, refusal: &Refusal) -> Result<(ResponseHeader, Bytes)> {
     ctx.refused = Some(refusal.reason);
     ensure_request_id(ctx);
     let request_id = ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -110,7 +119,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16
         answer.insert_header(ALLOW, allow.as_str())?;
     }
     finish(&ctx.facts, &mut answer)?;
-    write(session, answer, body).await
+    Ok((answer, body))
 }
 
 /// Writes the answer of a filter: a status without a body.

@@ -24,6 +24,7 @@ use filters::{
 };
 use http::{HeaderMap, header::HOST};
 use pingora_core::Result;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use std::{sync::Arc, time::Instant};
 
@@ -39,7 +40,7 @@ pub async fn serve(
     target: &RpcTarget,
 ) -> Result<()> {
     let passed = match super::run_head(session, ctx, route).await {
-        Ok(()) => run_rest(session, ctx, route).await,
+        Ok(()) => run_rest(session.req_header(), ctx, route).await,
         stopped => stopped,
     };
     match passed {
@@ -90,7 +91,7 @@ pub async fn serve(
         dismissal: dismissal.as_deref(),
         turn: fastrand::f32(),
     };
-    let metadata = metadata(session, ctx);
+    let metadata = metadata(session.req_header(), ctx);
     let started = Instant::now();
     let outcome = exchange.run(session, &mut upload, metadata, requests).await;
     ctx.backend_took = started.elapsed();
@@ -118,8 +119,7 @@ async fn fail(session: &mut Session, ctx: &mut RequestContext, asked: &asked::As
 }
 
 /// The caller's metadata, with what the gateway vouches for and the filters' edits.
-fn metadata(session: &Session, ctx: &RequestContext) -> HeaderMap {
-    let request = session.req_header();
+pub(crate) fn metadata(request: &RequestHeader, ctx: &RequestContext) -> HeaderMap {
     let mut headers = request.headers.clone();
     asked::strip(&mut headers);
     vouch(ctx, &request.uri, &mut headers);

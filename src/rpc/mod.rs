@@ -16,6 +16,7 @@ pub mod transcode;
 mod upload;
 
 pub use caller::Codec;
+pub(crate) use forward::metadata;
 pub use forward::serve;
 
 pub(crate) use admit::{Shape, admit};
@@ -28,15 +29,14 @@ use crate::{
     plan::{Route, Target},
     proxy::context::RequestContext,
 };
-use caller::Caller;
+use caller::{Caller, Protocol};
 use filters::{
-    api::{Exchange, Reason, Refusal},
+    api::{Reason, Refusal},
     chain::Stop,
 };
 use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use std::mem;
 
 fn caller(header: &RequestHeader) -> Option<Caller> {
     Caller::of(&header.method, header.uri.query(), &header.headers)
@@ -62,18 +62,24 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, refusal: &R
     Answer::to_caller(caller).fail(session, refusal::answer_headers(&ctx.facts), &failure).await
 }
 
+/// The status of a refusal in the caller's protocol; none where the request is no call. gRPC and what is like it say
+/// the rest in trailers.
+#[must_use]
+pub(crate) fn refusal_status(header: &RequestHeader, refusal: &Refusal) -> Option<u16> {
+    let caller = caller(header)?;
+    match caller.protocol {
+        Protocol::Connect => Some(refusal::to_failure(refusal).http_status().as_u16()),
+        Protocol::ConnectStream | Protocol::Grpc | Protocol::GrpcWeb => Some(200),
+    }
+}
+
 /// Runs the filters that need no body.
 pub(crate) async fn run_head(
     session: &Session,
     ctx: &mut RequestContext,
     route: &Route,
 ) -> std::result::Result<(), Stop> {
-    let mut facts = mem::take(&mut ctx.facts);
-    let header = session.req_header();
-    let head = ctx.head(&header.method, header.uri.query(), &header.headers);
-    let outcome =
-        route.chain.run_head(&mut Exchange { head, body: None, message_types: None, facts: &mut facts }).await;
-    ctx.facts = facts;
+    let outcome = crate::proxy::run_head(session.req_header(), ctx, route).await;
     ctx.chain_took = ctx.started.elapsed();
     outcome
 }
@@ -101,16 +107,33 @@ pub(crate) async fn read_message(
         let query = session.req_header().uri.query().unwrap_or_default();
         return Ok(message::of_query(query, usize::try_from(bytes_max).unwrap_or(usize::MAX)).map_err(Unread::Fault));
     }
-    let framed_max = bytes_max + crate::wire::frames::HEAD_BYTES as u64;
-    let max = if asked.caller.is_text { framed_max.div_ceil(3) * 4 } else { framed_max };
     let times = &ctx.plan.loaded.config.connections;
+    let max = body_bytes_max(asked, bytes_max);
     let body = match crate::proxy::read_body(session, max, times, Reason::MessageTooLarge).await? {
         Ok(body) => body,
         Err(refusal) => return Ok(Err(Unread::Refused(refusal))),
     };
     ctx.bytes_in = body.len() as u64;
+    Ok(message_of(asked, body, bytes_max))
+}
+
+/// The most bytes of a body whose one message may have so many.
+fn body_bytes_max(asked: &Asked, bytes_max: u64) -> u64 {
+    let framed_max = bytes_max + crate::wire::frames::HEAD_BYTES as u64;
+    if asked.caller.is_text { framed_max.div_ceil(3) * 4 } else { framed_max }
+}
+
+/// The one message of a body that is here.
+pub(crate) fn message_of(
+    asked: &Asked,
+    body: bytes::Bytes,
+    bytes_max: u64,
+) -> std::result::Result<bytes::Bytes, Unread> {
+    if body.len() as u64 > body_bytes_max(asked, bytes_max) {
+        return Err(Unread::Refused(Refusal::new(Reason::MessageTooLarge)));
+    }
     let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-    Ok(message::of_body(asked, body, bytes_max).map_err(Unread::Fault))
+    message::of_body(asked, body, bytes_max).map_err(Unread::Fault)
 }
 
 /// Why there is no message.

@@ -3,6 +3,7 @@
 use super::{
     Endpoint, Upstream, is_doubtful,
     pool::{Pool, Sender},
+    stand_in,
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST};
@@ -80,6 +81,9 @@ impl Upstream {
     /// # Errors
     /// Where no complete answer came before `deadline` or the upstream's own limit.
     pub async fn call(&self, mut request: Request<Full<Bytes>>, deadline: Instant) -> Result<Answer, CallFault> {
+        if let Some(stand_in) = self.stand_in.get() {
+            return stand_in::ask(stand_in.as_ref(), self.name(), request).await;
+        }
         let started = Instant::now();
         let deadline = deadline.min(started + self.options().request);
         let idempotent = request.method().is_idempotent();

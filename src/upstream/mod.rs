@@ -11,12 +11,14 @@ pub mod grpc;
 mod pool;
 mod rest;
 pub mod sessions;
+mod stand_in;
 mod streams;
 mod tls;
 
 pub use client::{Answer, CallFault};
 pub use endpoint::{Endpoint, EndpointProblem};
 pub use framing::is_doubtful;
+pub use stand_in::StandIn;
 pub use streams::{AnswerBody, StreamBody};
 pub use tls::{EndpointTls, UpstreamTls};
 
@@ -25,7 +27,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     iter,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -58,6 +60,7 @@ pub struct Upstream {
     endpoints: Vec<Arc<Endpoint>>,
     next: AtomicUsize,
     options: UpstreamOptions,
+    stand_in: OnceLock<Arc<dyn StandIn>>,
 }
 
 impl Upstream {
@@ -84,7 +87,7 @@ impl Upstream {
         }
         let endpoint = |url: &String| Endpoint::new(url, Waits::from(&options), tls).map(Arc::new);
         let endpoints = endpoints.iter().map(endpoint).collect::<Result<_, _>>()?;
-        Ok(Self { name: name.to_owned(), endpoints, next: AtomicUsize::new(0), options })
+        Ok(Self { name: name.to_owned(), endpoints, next: AtomicUsize::new(0), options, stand_in: OnceLock::new() })
     }
 
     /// Whether any of its endpoints is spoken to by TLS.
@@ -103,6 +106,11 @@ impl Upstream {
     #[must_use]
     pub fn options(&self) -> &UpstreamOptions {
         &self.options
+    }
+
+    /// Has all calls answered by this from now on, and nothing sent: of a plan that is only tried. The first holds.
+    pub fn answer_instead(&self, stand_in: Arc<dyn StandIn>) {
+        drop(self.stand_in.set(stand_in));
     }
 
     /// The endpoint whose turn it is, of those that do not rest; where all do, of all.

@@ -3,7 +3,12 @@
 use crate::api::{BodyNeed, BuildFault, Exchange, Filter, Halt, OnFault, Parts, Refusal};
 use crate::order::{asks_stores, freshness_window};
 use crate::{claims::Claims, freshness, table::FilterConfig};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+mod watch;
+
+use watch::Watched;
+pub use watch::{Verdict, Watch};
 
 /// Filters in their order.
 ///
@@ -32,6 +37,14 @@ impl Chain {
         let body_need = needs().map(|need| need.bytes_max).min().map(|bytes_max| BodyNeed { bytes_max });
         let head_count = filters.iter().take_while(|filter| filter.body_need().is_none()).count();
         Self { filters, head_count, body_need }
+    }
+
+    /// The same, which tells `watch` of each verdict. For requests that are only tried: it allocates at each filter.
+    #[must_use]
+    pub fn watched(self, watch: &Arc<Watch>) -> Self {
+        let filters = self.filters.into_iter().enumerate();
+        let filters = filters.map(|(place, filter)| Watched::boxed(filter, place, Arc::clone(watch))).collect();
+        Self { filters, ..self }
     }
 
     /// What must be read of the body between the two parts. Without it the body may be streamed.
@@ -96,13 +109,18 @@ async fn run(filters: &[Box<dyn Filter>], exchange: &mut Exchange<'_>) -> Result
 pub fn build_chain(filters: &[&FilterConfig], parts: &Parts) -> Result<Chain, BuildFault> {
     let window = freshness_window(filters).unwrap_or_else(|| freshness::Config::default().window());
     let mut built: Vec<Box<dyn Filter>> = Vec::new();
-    for run in filters.chunk_by(|one, next| asks_stores(one) && asks_stores(next)) {
+    for run in runs(filters) {
         match run {
             [filter] if !asks_stores(filter) => built.push(filter.build(parts)?),
             run => built.push(Box::new(claims(run, window, parts)?)),
         }
     }
     Ok(Chain::new(built))
+}
+
+/// The filters as they are built: each item is one filter of the chain, `replay` and the budgets next to it together.
+pub fn runs<'a, 'c>(filters: &'a [&'c FilterConfig]) -> impl Iterator<Item = &'a [&'c FilterConfig]> {
+    filters.chunk_by(|one, next| asks_stores(one) && asks_stores(next))
 }
 
 /// The one filter that a run of `replay` and budgets becomes.

@@ -1,5 +1,10 @@
 use super::{
-    super::{nearest::remedy, problem::Severity, tree::join},
+    super::{
+        nearest::remedy,
+        placed::{ENTRIES_MAX, NESTING_MAX, Placed, Unplaced, placed},
+        problem::Severity,
+        tree::join,
+    },
     Checks,
 };
 use filters::{
@@ -7,18 +12,7 @@ use filters::{
     order,
     table::{ChainEntry, FilterConfig, NAMES},
 };
-use std::{borrow::Cow, collections::BTreeMap};
-
-/// Chains of chains are for reading; nobody follows them deeper.
-const NESTING_MAX: usize = 16;
-/// The most entries that a route's chain may come to. Chains that name each other twice double at each level.
-const ENTRIES_MAX: usize = 256;
-
-/// A filter in a route's chain, with the chains in it put in their place.
-pub(super) struct Placed<'a> {
-    pub(super) filter: Cow<'a, FilterConfig>,
-    pub(super) pointer: String,
-}
+use std::collections::BTreeMap;
 
 impl<'a> Checks<'a> {
     pub(super) fn chains(&mut self) {
@@ -114,32 +108,15 @@ impl<'a> Checks<'a> {
     /// leads nowhere, which is a problem of its own.
     pub(super) fn expanded(&mut self, route: usize, entries: &'a [ChainEntry]) -> Option<Vec<Placed<'a>>> {
         let pointer = format!("/routes/{route}/chain");
-        let mut waiting: Vec<(usize, String, &'a ChainEntry)> = Vec::new();
-        let push = |waiting: &mut Vec<_>, depth, pointer: &str, entries: &'a [ChainEntry]| {
-            waiting.extend(entries.iter().enumerate().rev().map(|(i, entry)| (depth, join(pointer, i), entry)));
-        };
-        push(&mut waiting, 0, &pointer, entries);
-        let mut placed = Vec::new();
-        let mut visited = 0;
-        while let Some((depth, at, entry)) = waiting.pop() {
-            visited += 1;
-            if visited + waiting.len() > ENTRIES_MAX {
+        match placed(self.config, &pointer, entries) {
+            Ok(placed) => Some(placed),
+            Err(Unplaced::Nowhere) => None,
+            Err(Unplaced::TooMany) => {
                 let what = format!("the chain of this route comes to more than {ENTRIES_MAX} entries");
                 self.error(&pointer, what, "name each chain once");
-                return None;
-            }
-            match entry {
-                ChainEntry::Filter(filter) => placed.push(Placed { filter: Cow::Borrowed(filter), pointer: at }),
-                ChainEntry::Name(name) => match (FilterConfig::bare(name), self.config.chains.get(name)) {
-                    (Some(filter), _) => placed.push(Placed { filter: Cow::Owned(filter), pointer: at }),
-                    (None, Some(entries)) if depth < NESTING_MAX => {
-                        push(&mut waiting, depth + 1, &join("/chains", name), entries);
-                    }
-                    (None, _) => return None,
-                },
+                None
             }
         }
-        Some(placed)
     }
 
     /// Whether the filters of a route stand in an order that works.

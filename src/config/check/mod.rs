@@ -2,16 +2,19 @@
 
 mod chains;
 mod events;
+mod invariants;
 mod limits;
 mod listeners;
 mod names;
 mod paths;
+mod reach;
 mod routes;
 mod services;
 mod signing;
 mod stores;
 mod subscriptions;
 mod targets;
+mod tested;
 mod unused;
 mod upstreams;
 
@@ -48,6 +51,8 @@ pub(super) fn check(config: &Config, tree: &Node, outside: &Outside<'_>) -> Vec<
     checks.events();
     checks.signing();
     checks.limits();
+    checks.tests();
+    checks.invariants();
     // A name with a typing error leaves what it means unused, which would be said twice.
     if checks.problems.iter().all(|problem| problem.severity == Severity::Warning) {
         checks.unused();

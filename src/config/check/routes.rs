@@ -99,7 +99,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn header_name(&mut self, pointer: &str, name: &str) {
+    pub(super) fn header_name(&mut self, pointer: &str, name: &str) {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             let remedy = "write letters, digits and `-`, such as `x-user-id`";
             self.error(pointer, format!("`{name}` is no header name"), remedy);

@@ -1,10 +1,10 @@
 use super::{
     super::{
         nearest::{one_of, quoted},
+        placed::Placed,
         source::Route,
     },
     Checks,
-    chains::Placed,
 };
 use filters::{api::units::Size, table::FilterConfig};
 

@@ -10,6 +10,7 @@ mod reload;
 mod routes;
 mod signing;
 mod subscriptions;
+mod tested;
 
 pub use backends::{MemoryStore, Pool, SessionCache, Sessions, Store, Timeouts, Upstream, UpstreamTls};
 pub use events::{EventFeed, EventHistory, EventKind, EventQueue, EventStreams, Events};
@@ -20,6 +21,10 @@ pub use reload::{Reload, ReloadStreams};
 pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route, Rpc};
 pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
 pub use subscriptions::{Sse, SseOptions, WebSocket, WebSocketOptions};
+pub use tested::{
+    Claim, Expected, ExpectedRequest, Invariant, Test, TestAnswer, TestCommand, TestRequest, TestSession, TestStatus,
+    TestStep,
+};
 
 use filters::{api::units::Duration, budget::BudgetConfig, table::ChainEntry};
 use schemars::JsonSchema;
@@ -86,6 +91,28 @@ pub struct Config {
     /// How the process stops.
     #[serde(default)]
     pub drain: Drain,
+    /// What holds of all routes. A configuration that breaks one is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invariants: Vec<Invariant>,
+    /// What becomes of requests, for `portcullis test`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<Test>,
+}
+
+impl Config {
+    /// The listener that serves routes, where there is only one.
+    #[must_use]
+    pub fn only_listener(&self) -> Option<&str> {
+        let mut serving = self.listeners.iter().filter(|(_, listener)| !listener.admin).map(|(name, _)| name.as_str());
+        serving.next().filter(|_| serving.next().is_none())
+    }
+
+    /// The listener that commands come to: that of the first route that has them.
+    #[must_use]
+    pub fn command_listener(&self) -> Option<&str> {
+        let route = self.routes.iter().find(|route| route.commands.is_some())?;
+        route.r#match.listener.as_deref().or_else(|| self.only_listener())
+    }
 }
 
 fn shut_by_default() -> Vec<String> {

@@ -14,7 +14,7 @@ use http::{
     },
 };
 use pingora_core::Result;
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tungstenite::handshake::derive_accept_key;
 
@@ -35,7 +35,20 @@ pub fn check(
 ) -> std::result::Result<String, HeadRefusal> {
     let has_body = !session.as_downstream_mut().is_body_empty();
     let may_switch = may_switch(session);
-    let header = session.req_header();
+    check_head(session.req_header(), ctx, origins, may_switch, has_body)
+}
+
+/// The same of a head, whose connection may switch protocols or not.
+///
+/// # Errors
+/// The same.
+pub fn check_head(
+    header: &RequestHeader,
+    ctx: &mut RequestContext,
+    origins: &Origins,
+    may_switch: bool,
+    has_body: bool,
+) -> std::result::Result<String, HeadRefusal> {
     let answer = &mut ctx.facts.downstream_headers;
     if header.method != Method::GET {
         let refusal = Refusal::because(Reason::MethodNotAllowed, "a WebSocket begins with GET");

@@ -10,6 +10,8 @@ mod close;
 mod handshake;
 mod socket;
 
+pub(super) use handshake::check_head;
+
 use super::{
     deliver::deliver,
     request::SignedRequest,

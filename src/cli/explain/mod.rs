@@ -1,0 +1,123 @@
+//! `portcullis explain`.
+
+mod curl;
+mod logged;
+mod request;
+
+use super::{EXIT_USAGE, call::Timestamp, check::Format, say, variable};
+use crate::{
+    config::{self, Loaded},
+    explain::{Answers, Explanation, Given, Lookups, Outcome, Rehearsal, Request, escaped},
+};
+use bytes::Bytes;
+use http::StatusCode;
+use request::RequestArgs;
+use serde::Serialize;
+use std::{collections::BTreeMap, error::Error, fmt::Display, fs, io, io::Read as _, path::PathBuf, process::ExitCode};
+
+/// Exit code for a request that needs what is not here to be decided.
+const EXIT_UNDECIDED: u8 = 3;
+/// Larger answers of a lookup are no session.
+const SESSION_BYTES_MAX: u64 = 1 << 20;
+
+/// Says what a configuration makes of a request: the route, what each filter says, and what goes where. Nothing is
+/// sent: stores are in memory and new, and of backends only what is given here is known.
+///
+/// Exit codes: 0 where the request is (with --id: was) forwarded or answered, 1 where it is refused, 2 where the configuration or the
+/// command line has problems, 3 where what decides it is not here.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The configuration
+    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+    #[command(flatten)]
+    request: RequestArgs,
+    /// What the backend answers to the lookup of the session: JSON, a file of it, or `none` where there is no such session
+    #[arg(long, value_name = "FILE|JSON|none")]
+    session: Option<String>,
+    /// The time of the request: Unix milliseconds, or an offset from now such as -120s
+    #[arg(long, value_name = "MS|OFFSET", allow_hyphen_values = true)]
+    at: Option<Timestamp>,
+    /// What happened to the request of this id, out of the access log
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["path", "request", "curl", "command", "session", "at"])]
+    id: Option<String>,
+    /// The access log to look in; - is standard input. The configured one where it is left out
+    #[arg(long, value_name = "FILE", requires = "id")]
+    log: Option<String>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Runs the subcommand.
+pub async fn run(args: ExplainArgs) -> ExitCode {
+    let loaded = match config::load_without_secrets(&args.config, &variable) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            say(io::stderr(), &report.to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let told = match &args.id {
+        Some(id) => logged::story(&loaded, id, args.log.as_deref()).and_then(|story| {
+            let code = u8::from(story.line.reason.is_some());
+            Ok((shown(args.format, &story)?, code))
+        }),
+        None => explain(&args, loaded).await.and_then(|told| Ok((shown(args.format, &told)?, code(&told)))),
+    };
+    match told {
+        Ok((text, code)) => {
+            say(io::stdout(), text.trim_end());
+            ExitCode::from(code)
+        }
+        Err(fault) => {
+            say(io::stderr(), &format!("portcullis explain: {}", escaped(&fault.to_string())));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn shown<T: Display + Serialize>(format: Format, told: &T) -> Result<String, Box<dyn Error>> {
+    Ok(match format {
+        Format::Text => told.to_string(),
+        Format::Json => serde_json::to_string_pretty(told)?,
+    })
+}
+
+fn code(explanation: &Explanation) -> u8 {
+    match explanation.outcome {
+        Outcome::Forwarded { .. } | Outcome::Answered { .. } | Outcome::Opened { .. } => 0,
+        Outcome::Refused { .. } => 1,
+        Outcome::Undecided { .. } => EXIT_UNDECIDED,
+    }
+}
+
+async fn explain(args: &ExplainArgs, loaded: Loaded) -> Result<Explanation, Box<dyn Error>> {
+    let at_ms = args.at.unwrap_or(Timestamp::FromNow(0)).unix_ms();
+    let (request, made_up): (Request, Option<Given>) = args.request.read(&loaded, at_ms)?;
+    let lookups = match (args.session.as_deref(), made_up) {
+        (Some("none"), _) => Lookups::ById(BTreeMap::new()),
+        (Some(file), _) => Lookups::Always(session(file)?),
+        (None, Some(session)) => Lookups::Always(session),
+        (None, None) => Lookups::Unknown,
+    };
+    let rehearsal = Rehearsal::new(loaded, at_ms, Answers { lookups, upstreams: BTreeMap::new() })?;
+    Ok(rehearsal.explain(&request).await)
+}
+
+fn session(file: &str) -> Result<Given, Box<dyn Error>> {
+    let body = match file.starts_with('{') {
+        true => file.as_bytes().to_owned(),
+        false => {
+            let mut body = Vec::new();
+            let opened = fs::File::open(file).map_err(|error| format!("{file}: {error}"))?;
+            opened.take(SESSION_BYTES_MAX + 1).read_to_end(&mut body)?;
+            body
+        }
+    };
+    if body.len() as u64 > SESSION_BYTES_MAX {
+        return Err("no session is larger than 1 MiB".into());
+    }
+    serde_json::from_slice::<serde_json::Value>(&body).map_err(|error| format!("{file} is no JSON: {error}"))?;
+    Ok(Given { status: StatusCode::OK, headers: http::HeaderMap::new(), body: Bytes::from(body) })
+}

@@ -1,0 +1,141 @@
+//! The request that is explained, out of the command line.
+
+use super::{super::call::payload, curl};
+use crate::{
+    config::Loaded,
+    explain::{Command, Given, Parts, Request, Signer},
+};
+use std::{
+    error::Error,
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// An address of nobody (RFC 5737): what no network of a configuration trusts.
+const SOMEBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// The device session of commands that are made up.
+const SESSION: &str = "explained";
+
+/// The request, in one of four ways.
+#[derive(Debug, clap::Args)]
+pub(super) struct RequestArgs {
+    /// The path with its query, or a URL
+    #[arg(value_name = "PATH|URL", conflicts_with_all = ["request", "curl", "command"])]
+    path: Option<String>,
+    /// A file that holds the request as it is on the wire; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["curl", "command", "method", "header", "data", "http2"])]
+    request: Option<String>,
+    /// The request as a line for curl
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true,
+          conflicts_with_all = ["command", "method", "header", "data", "http2"])]
+    curl: Option<String>,
+    /// A command of a device that is made up: its message_type
+    #[arg(long, value_name = "TYPE")]
+    command: Option<String>,
+    /// The listener that it comes to; else the one of the URL's port, or the only one
+    #[arg(long)]
+    listener: Option<String>,
+    /// The method; GET, or POST where there is a body
+    #[arg(short = 'X', long)]
+    method: Option<String>,
+    /// A header, as `name: value`
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    header: Vec<String>,
+    /// The body, or the payload of a command: text, @FILE, or - for standard input
+    #[arg(short = 'd', long, value_name = "BODY")]
+    data: Option<String>,
+    /// The address that it comes from
+    #[arg(long, value_name = "IP", default_value_t = SOMEBODY)]
+    from: IpAddr,
+    /// It comes over HTTP/2
+    #[arg(long)]
+    http2: bool,
+}
+
+impl RequestArgs {
+    /// The request, and the answer to the lookup of its session where that is made up.
+    pub(super) fn read(&self, loaded: &Loaded, at_ms: i64) -> Result<(Request, Option<Given>), Box<dyn Error>> {
+        if let Some(message_type) = &self.command {
+            return self.command(message_type, loaded, at_ms);
+        }
+        if let Some(file) = &self.request {
+            let from = if file == "-" { "-".to_owned() } else { format!("@{file}") };
+            return Ok((Request::raw(&self.listener(loaded, None)?, self.from, &payload(&from)?)?, None));
+        }
+        let parts = match &self.curl {
+            Some(line) => curl::parse(line, &payload)?,
+            None => self.parts()?,
+        };
+        let listener = self.listener(loaded, port(&parts.target))?;
+        Ok((Request::new(&listener, self.from, parts)?, None))
+    }
+
+    fn parts(&self) -> Result<Parts, Box<dyn Error>> {
+        let body = self.data.as_deref().map(payload).transpose()?;
+        let method = if body.is_some() { "POST" } else { "GET" };
+        Ok(Parts {
+            method: self.method.clone().unwrap_or_else(|| method.to_owned()),
+            target: self.path.clone().ok_or("give a PATH, --request, --curl, --command or --id")?,
+            host: None,
+            headers: self.headers()?,
+            body: body.unwrap_or_default(),
+            is_http2: self.http2,
+        })
+    }
+
+    fn headers(&self) -> Result<Vec<(String, String)>, Box<dyn Error>> {
+        let pair = |line: &String| {
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| format!("`{line}` is no header: write `name: value`"))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        self.header.iter().map(pair).collect()
+    }
+
+    fn command(
+        &self,
+        message_type: &str,
+        loaded: &Loaded,
+        at_ms: i64,
+    ) -> Result<(Request, Option<Given>), Box<dyn Error>> {
+        let signer = Signer::new(loaded.config.signing.as_ref());
+        let command = Command {
+            session: SESSION.to_owned(),
+            message_type: message_type.to_owned(),
+            payload: self.data.as_deref().map(payload).transpose()?.unwrap_or_default(),
+            request_id: "explained-1".to_owned(),
+            timestamp_ms: at_ms,
+            headers: self.headers()?,
+            is_forged: false,
+        };
+        let listener = match self.listener.as_deref().or_else(|| loaded.config.command_listener()) {
+            Some(listener) => listener.to_owned(),
+            None => self.listener(loaded, None)?,
+        };
+        let request = signer.request(&listener, self.from, &command)?;
+        Ok((request, Some(signer.session(SESSION, "somebody", "active"))))
+    }
+
+    fn listener(&self, loaded: &Loaded, port: Option<u16>) -> Result<String, String> {
+        let listeners = || loaded.config.listeners.iter().filter(|(_, listener)| !listener.admin);
+        let names: Vec<&str> = listeners().map(|(name, _)| name.as_str()).collect();
+        if let Some(name) = &self.listener {
+            return match loaded.config.listeners.contains_key(name) {
+                true => Ok(name.clone()),
+                false => Err(format!("there is no listener `{name}`; there are {}", names.join(", "))),
+            };
+        }
+        let of_port = port.and_then(|port| listeners().find(|(_, listener)| listener.bind.port() == port));
+        match (of_port, names.as_slice()) {
+            (Some((name, _)), _) => Ok(name.clone()),
+            (None, [only]) => Ok((*only).to_owned()),
+            (None, _) => Err(format!("say which listener it comes to, with --listener: {}", names.join(", "))),
+        }
+    }
+}
+
+/// The port that a URL names.
+fn port(target: &str) -> Option<u16> {
+    let (_, rest) = target.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    authority.rsplit_once(':')?.1.parse().ok()
+}

@@ -1,0 +1,152 @@
+//! How a request ends.
+
+use super::{
+    explanation::{Answered, Outcome, Sent},
+    stand_in::{Call, listed, text},
+};
+use crate::{
+    edge::offline as edge,
+    listener::head::HeadRefusal,
+    plan::{Route, Target, services::RpcTarget},
+    proxy::{self, context::RequestContext, reply},
+    rpc,
+};
+use bytes::Bytes;
+use filters::{
+    api::{Reason, Refusal},
+    chain::Stop,
+};
+use http::{HeaderMap, Method, StatusCode};
+use pingora_http::RequestHeader;
+
+/// What stops a request, with a status of its own where its head is refused.
+pub(super) enum Stopped {
+    Head(HeadRefusal),
+    Chain(Stop),
+}
+
+impl Stopped {
+    /// What the client gets.
+    pub(super) fn outcome(self, header: &RequestHeader, ctx: &mut RequestContext) -> Outcome {
+        match self {
+            Self::Head(refusal) => refused(Some(header), ctx, refusal.status, &refusal.refusal),
+            Self::Chain(Stop::Refused(refusal)) => refused(Some(header), ctx, refusal.reason.http_status(), &refusal),
+            Self::Chain(Stop::Answered(status)) => {
+                let answer = answered(ctx, status.as_u16(), HeaderMap::new(), &Bytes::new());
+                Outcome::Answered { answer: Box::new(answer) }
+            }
+        }
+    }
+}
+
+impl From<Stop> for Stopped {
+    fn from(stop: Stop) -> Self {
+        Self::Chain(stop)
+    }
+}
+
+impl From<edge::Refused> for Stopped {
+    fn from(refused: edge::Refused) -> Self {
+        match refused {
+            edge::Refused::Head(refusal) => Self::Head(refusal),
+            edge::Refused::Stop(stop) => Self::Chain(stop),
+        }
+    }
+}
+
+pub(super) fn refuse(refusal: Refusal) -> Stopped {
+    Stopped::Chain(Stop::Refused(refusal))
+}
+
+/// A call of a service that an upstream serves.
+pub(super) async fn call(
+    header: &RequestHeader,
+    body: Bytes,
+    ctx: &mut RequestContext,
+    route: &Route,
+    target: &RpcTarget,
+) -> Result<Outcome, Stopped> {
+    proxy::run_head(header, ctx, route).await?;
+    proxy::run_rest(header, ctx, route).await?;
+    let path = ctx.path.as_ref().map_or("", |path| path.as_str()).to_owned();
+    let unknown = || refuse(Refusal::because(Reason::RouteUnknown, "no such method"));
+    let method = target.services.find(&path).ok_or_else(unknown)?;
+    let shape = rpc::Shape { is_unary: method.is_unary(), takes_get: method.is_unary() && method.has_no_side_effects };
+    rpc::admit(header, ctx, shape).map_err(refuse)?;
+    let sent = Sent {
+        upstream: target.name.clone(),
+        method: Method::POST.to_string(),
+        target: path,
+        headers: listed(&rpc::metadata(header, ctx)),
+        body: (!body.is_empty()).then(|| "(the message, as gRPC)".to_owned()),
+        answered: None,
+    };
+    Ok(Outcome::Forwarded { sent: Box::new(sent), answer: None })
+}
+/// What is said where a backend would have had to be asked for a session, and nobody said what it answers.
+pub(super) fn lacking(calls: &[Call]) -> Option<String> {
+    let call = calls.iter().find(|call| !call.is_known)?;
+    let Sent { upstream, method, target, .. } = &call.sent;
+    Some(format!(
+        "upstream `{upstream}` is asked {method} {target}, and its answer is not here: give it with --session"
+    ))
+}
+
+/// Adds what a command's backend was sent.
+pub(super) fn with_call(mut outcome: Outcome, calls: &[Call]) -> Outcome {
+    let Some(call) = calls.iter().rev().find(|call| !call.is_lookup) else { return outcome };
+    match outcome {
+        Outcome::Answered { answer } => Outcome::Forwarded { sent: Box::new(call.sent.clone()), answer: Some(answer) },
+        Outcome::Refused { ref mut sent, .. } => {
+            *sent = Some(Box::new(call.sent.clone()));
+            outcome
+        }
+        Outcome::Forwarded { .. } | Outcome::Opened { .. } | Outcome::Undecided { .. } => outcome,
+    }
+}
+
+pub(super) fn events_of(target: &Target) -> String {
+    let source = match target {
+        Target::Commands(target) => target.events.as_deref(),
+        Target::Sse(target) => Some(target.source.as_ref()),
+        Target::WebSocket(target) => Some(target.events.source.as_ref()),
+        Target::Forward(_) | Target::Rpc(_) | Target::Publish(_) => None,
+    };
+    source.map(|source| source.name.clone()).unwrap_or_default()
+}
+
+pub(super) fn answered(ctx: &RequestContext, status: u16, mut headers: HeaderMap, body: &Bytes) -> Answered {
+    reply::add_common(&ctx.facts, &mut headers);
+    Answered { status, headers: listed(&headers), body: text(body), result_code: None }
+}
+
+pub(super) fn refused(
+    header: Option<&RequestHeader>,
+    ctx: &mut RequestContext,
+    status: u16,
+    refusal: &Refusal,
+) -> Outcome {
+    let of_call = header.filter(|header| rpc::is_call(header, ctx)).and_then(|h| rpc::refusal_status(h, refusal));
+    reply::ensure_request_id(ctx);
+    let answer = match of_call {
+        Some(status) => {
+            let mut headers = HeaderMap::new();
+            if let Some(seconds) = refusal.retry_after_seconds {
+                headers.insert(http::header::RETRY_AFTER, seconds.into());
+            }
+            answered(ctx, status, headers, &Bytes::new())
+        }
+        None => match reply::problem(ctx, status, refusal) {
+            Ok((head, body)) => {
+                Answered { status, headers: listed(&head.headers), body: text(&body), result_code: None }
+            }
+            Err(_) => answered(ctx, StatusCode::INTERNAL_SERVER_ERROR.as_u16(), HeaderMap::new(), &Bytes::new()),
+        },
+    };
+    Outcome::Refused {
+        reason: refusal.reason.as_str(),
+        detail: refusal.detail.clone().into_owned(),
+        sent: None,
+        answer: Box::new(answer),
+    }
+}

@@ -1,0 +1,28 @@
+//! What a plan makes of a request, found out without a network: the plan's own routes, filters and handlers decide it,
+//! with a clock that is set, stores in memory, and backends that answer what they are told to.
+//!
+//! `portcullis explain` shows it of one request; `portcullis test` holds it against what a configuration expects.
+
+mod clock;
+mod command;
+mod considered;
+mod ending;
+mod escape;
+mod explanation;
+mod incoming;
+pub mod logged;
+
+mod offline;
+mod rehearsal;
+mod request;
+mod stand_in;
+pub mod suite;
+mod text;
+mod verdicts;
+
+pub use command::{Command, Signer};
+pub use escape::escaped;
+pub use explanation::{Answered, Considered, Explanation, Judged, Outcome, Place, Sent, Standing};
+pub use rehearsal::{Rehearsal, RehearsalFault};
+pub use request::{Parts, Request, RequestFault};
+pub use stand_in::{Answers, Given, Lookups};

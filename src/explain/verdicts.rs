@@ -1,0 +1,86 @@
+//! What each filter of a chain said, by the entries of the configuration.
+
+use super::explanation::{Judged, Place, Standing};
+use super::{considered::place, escape::escaped};
+use crate::plan::Plan;
+use filters::{
+    api::{Halt, HeaderEdit, Refusal},
+    chain::{Verdict, runs},
+    table::FilterConfig,
+};
+
+/// What was said at which place of the built chain.
+pub(super) type Said = (usize, Verdict);
+
+/// The verdicts of a route's chain. `lacks` says what a lookup would have needed that is not here.
+pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&str>) -> Vec<Judged> {
+    let placed = plan.loaded.filters(route);
+    let configs: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter.as_ref()).collect();
+    let mut judged = Vec::new();
+    let mut entries = placed.iter();
+    for (built, run) in runs(&configs).enumerate() {
+        let verdict = said.iter().find(|(place, _)| *place == built).map(|(_, verdict)| verdict);
+        let mut is_over = false;
+        for entry in entries.by_ref().take(run.len()) {
+            let filter = entry.filter.name();
+            let at = place(plan, &entry.pointer);
+            judged.push(match verdict {
+                None => Judged { filter, at, verdict: Standing::NotReached, notes: Vec::new() },
+                Some(verdict) => of_entry(filter, at, run, verdict, &mut is_over, lacks),
+            });
+        }
+    }
+    judged
+}
+
+/// Filters that decide together give one verdict; it is told of the one that stopped the request.
+fn of_entry(
+    filter: &'static str,
+    at: Place,
+    run: &[&FilterConfig],
+    verdict: &Verdict,
+    is_over: &mut bool,
+    lacks: Option<&str>,
+) -> Judged {
+    let halt = match &verdict.outcome {
+        Err(halt) if verdict.filter == filter => halt,
+        Err(_) if *is_over => return Judged { filter, at, verdict: Standing::NotReached, notes: Vec::new() },
+        Ok(()) | Err(_) => return Judged { filter, at, verdict: Standing::Passed, notes: changes(verdict) },
+    };
+    *is_over = true;
+    let (standing, mut notes) = match halt {
+        Halt::Faulted(_) if verdict.is_waived => {
+            (Standing::Waived, vec!["it could not decide, and `on_fault: pass` lets the request pass".to_owned()])
+        }
+        Halt::Faulted(refusal) => match lacks {
+            Some(lacks) => (Standing::Undecided, vec![lacks.to_owned()]),
+            None => (Standing::Refused, vec![refused(refusal)]),
+        },
+        Halt::Refused(refusal) => (Standing::Refused, vec![refused(refusal)]),
+        Halt::Answered(status) => (Standing::Answered, vec![format!("with {status}")]),
+    };
+    if run.iter().filter(|config| config.name() == filter).count() > 1 {
+        notes.push("the budgets next to each other are asked together: it is one of these".to_owned());
+    }
+    notes.extend(changes(verdict));
+    Judged { filter, at, verdict: standing, notes }
+}
+
+fn refused(refusal: &Refusal) -> String {
+    let retry = refusal.retry_after_seconds.map(|seconds| format!("; it may pass in {seconds} s"));
+    format!("{}: {}{}", refusal.reason.as_str(), refusal.detail, retry.unwrap_or_default())
+}
+
+fn changes(verdict: &Verdict) -> Vec<String> {
+    let told = |edit: &HeaderEdit, whom: &str| match edit {
+        HeaderEdit::Set(name, value) => format!("sets {name}: {} {whom}", shown(value)),
+        HeaderEdit::Append(name, value) => format!("adds {name}: {} {whom}", shown(value)),
+        HeaderEdit::Remove(name) => format!("removes {name} {whom}"),
+    };
+    let to_backend = verdict.to_backend.iter().map(|edit| told(edit, "to the backend"));
+    to_backend.chain(verdict.to_client.iter().map(|edit| told(edit, "to the client"))).collect()
+}
+
+fn shown(value: &http::HeaderValue) -> String {
+    escaped(&String::from_utf8_lossy(value.as_bytes())).into_owned()
+}
