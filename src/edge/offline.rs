@@ -58,7 +58,7 @@ pub async fn rpc(
     if is_stream && target.events.is_none() {
         return refuse(Reason::NotServed, "no events are served here");
     }
-    let mut request = SignedRequest::of(clock, &header.headers, ctx, route, &target.invalidations);
+    let mut request = SignedRequest::tried(clock, header, ctx, route, &target.invalidations);
     let codec = asked.caller.codec;
     let outcome = match is_stream {
         true => request.pass(&message, codec, &Subscribing).await.map(|_| Tried::Opened),
@@ -137,7 +137,7 @@ async fn subscribe(
     target: &EventTarget,
     clock: &dyn Clock,
 ) -> Result<Tried, Stop> {
-    let mut request = SignedRequest::of(clock, &header.headers, ctx, route, &target.invalidations);
+    let mut request = SignedRequest::tried(clock, header, ctx, route, &target.invalidations);
     let passed = request.pass(&body, codec, &Subscribing).await;
     request.into_found().keep(ctx);
     passed.map(|_| Tried::Opened).map_err(Stop::Refused)

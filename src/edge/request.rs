@@ -14,7 +14,7 @@ use filters::{
     session::Invalidations,
 };
 use http::{HeaderMap, Method};
-use pingora_proxy::Session as Downstream;
+use pingora_http::RequestHeader;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandRequest;
 use std::{
@@ -29,10 +29,11 @@ pub struct SignedRequest<'a> {
     route: &'a Route,
     invalidations: &'a Invalidations,
     path: &'a str,
-    headers: &'a HeaderMap,
+    header: &'a RequestHeader,
+    ctx: &'a RequestContext,
     found: Found,
-    streams: &'a Arc<Streams>,
-    opening: Option<Opening<'a>>,
+    /// Where a stream is noted that it opens; nowhere for one that is only tried.
+    streams: Option<&'a Arc<Streams>>,
     /// The client's address.
     pub client_ip: IpAddr,
     /// Time.
@@ -61,19 +62,20 @@ impl<'a> SignedRequest<'a> {
     #[must_use]
     pub fn new(
         gateway: &'a Gateway,
-        session: &'a Downstream,
+        header: &'a RequestHeader,
         ctx: &'a mut RequestContext,
         route: &'a Route,
         invalidations: &'a Invalidations,
     ) -> Self {
-        Self::of(gateway.clock.as_ref(), &session.req_header().headers, ctx, route, invalidations)
+        let streams = Some(&gateway.streams);
+        Self { streams, ..Self::tried(gateway.clock.as_ref(), header, ctx, route, invalidations) }
     }
 
-    /// The same of one with these headers.
+    /// The same of one that opens nothing.
     #[must_use]
-    pub fn of(
+    pub fn tried(
         clock: &'a dyn Clock,
-        headers: &'a HeaderMap,
+        header: &'a RequestHeader,
         ctx: &'a mut RequestContext,
         route: &'a Route,
         invalidations: &'a Invalidations,
@@ -84,10 +86,10 @@ impl<'a> SignedRequest<'a> {
             route,
             invalidations,
             path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
-            headers,
+            header,
+            ctx,
             found: Found { facts, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
-            streams: &gateway.streams,
-            opening: ctx.opening(session.req_header()),
+            streams: None,
             client_ip: ctx.client_ip,
             clock,
             deadline: None,
@@ -97,7 +99,7 @@ impl<'a> SignedRequest<'a> {
     /// The client's headers.
     #[must_use]
     pub fn headers(&self) -> &'a HeaderMap {
-        self.headers
+        &self.header.headers
     }
 
     /// Takes down how long the backend took.
@@ -143,9 +145,9 @@ impl<'a> SignedRequest<'a> {
 
     /// Has the stream noted as one that hangs on the route.
     pub fn hang(&self, subscriber: &mut Subscriber, session: &Session) {
-        if let Some(opening) = &self.opening {
-            let opening = Opening { session: Some(session), ..*opening };
-            subscriber.hold(self.streams.open(&opening, Exit::Hub(subscriber.ending())));
+        if let (Some(streams), Some(opening)) = (self.streams, self.ctx.opening(self.header)) {
+            let opening = Opening { session: Some(session), ..opening };
+            subscriber.hold(streams.open(&opening, Exit::Hub(subscriber.ending())));
         }
     }
 
@@ -164,7 +166,7 @@ impl<'a> SignedRequest<'a> {
             method: &Method::POST,
             path: self.path,
             query: None,
-            headers: self.headers,
+            headers: self.headers(),
             client_ip: self.client_ip,
             route: &self.route.name,
             cost: self.route.cost,

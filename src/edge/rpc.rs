@@ -70,7 +70,7 @@ pub async fn serve(
     };
     let asked = &received.asked;
     let due = deadline(ctx.started, asked.timeout, None);
-    let mut request = SignedRequest::new(gateway, session, ctx, route, &target.invalidations);
+    let mut request = SignedRequest::new(gateway, session.req_header(), ctx, route, &target.invalidations);
     request.deadline = due;
     let outcome = work(&mut request, target, &received).await;
     request.into_found().keep(ctx);

@@ -85,7 +85,7 @@ async fn open(
         Ok(events) => events,
         Err(refusal) => return Ok(Err(Stop::Refused(refusal))),
     };
-    let mut request = SignedRequest::new(gateway, session, ctx, route, &target.invalidations);
+    let mut request = SignedRequest::new(gateway, session.req_header(), ctx, route, &target.invalidations);
     let opened = subscribe(&mut request, &message, codec, &events).await;
     request.into_found().keep(ctx);
     Ok(opened.map_err(Stop::Refused))

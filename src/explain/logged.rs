@@ -198,6 +198,7 @@ fn advice(reason: Reason) -> &'static str {
         | Reason::SessionLookupUnavailable
         | Reason::BudgetStoreUnavailable
         | Reason::GatewayShuttingDown => "send it again later, with growing pauses",
+        Reason::RouteChanged => "subscribe again, after the last event: what is served has changed",
         Reason::Internal => "report it with the request id: the gateway's own log says more",
     }
 }

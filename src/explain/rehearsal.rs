@@ -165,7 +165,7 @@ impl Rehearsal {
                 return;
             }
         };
-        ctx.route = Some(Arc::clone(&route));
+        ctx.route = Some(Arc::clone(&route).into());
         told.route = Some(route.name.clone());
         told.target_name = Some(route.target_name());
         let index = self.plan.routes.iter().position(|known| Arc::ptr_eq(known, &route)).unwrap_or(usize::MAX);

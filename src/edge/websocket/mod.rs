@@ -74,7 +74,8 @@ async fn converse(
     };
     let opened = match events(gateway, Some(&target.events.source)) {
         Ok(events) => {
-            let mut request = SignedRequest::new(gateway, session, ctx, route, &target.events.invalidations);
+            let mut request =
+                SignedRequest::new(gateway, session.req_header(), ctx, route, &target.events.invalidations);
             let opened = subscribe(&mut request, &message, codec, &events).await;
             request.into_found().keep(ctx);
             opened
