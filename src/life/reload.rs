@@ -53,6 +53,9 @@ pub struct ConfigFile<'a> {
     pub invocation: Invocation,
 }
 
+/// By whom a reload is done where nobody has asked.
+const OF_ITSELF: &str = "a change of its files";
+
 /// What is to be done, and who is told what came of it.
 enum Wanted {
     Reload(&'static str, Option<Asked>),
@@ -77,7 +80,7 @@ impl Running {
                 },
                 Some(asked) = reloads.recv() => Wanted::Reload("the admin listener", Some(asked)),
                 Some(asked) = upgrades.recv() => Wanted::Upgrade(Some(asked)),
-                () = watch.changed(), if is_watched => Wanted::Reload("a change of its files", None),
+                () = watch.changed(), if is_watched => Wanted::Reload(OF_ITSELF, None),
             };
             let (by, asked) = match wanted {
                 Wanted::Reload(by, asked) => (by, asked),
@@ -87,12 +90,14 @@ impl Running {
                 },
             };
             let if_match = asked.as_ref().and_then(|asked| asked.if_match.clone());
-            supervisor::tell(&[State::Reloading]);
+            // It would take the first look at the files, right after the start, for news.
+            let tell = |state| (by != OF_ITSELF).then(|| supervisor::tell(&[state]));
+            tell(State::Reloading);
             let outcome = tokio::select! {
                 outcome = self.take_up(file, if_match, by) => outcome,
                 () = signals.stop() => return Parting::Stop,
             };
-            supervisor::tell(&[State::Ready]);
+            tell(State::Ready);
             if matches!(outcome, Outcome::Reloaded { .. }) {
                 watch.follow(self.files(file));
             }
