@@ -59,6 +59,9 @@ pub struct ConfigFile<'a> {
     pub invocation: Invocation,
 }
 
+/// By whom a reload is done where nobody has asked.
+const OF_ITSELF: &str = "a change of its files";
+
 /// What is to be done, and who is told what came of it.
 enum Wanted {
     Reload(&'static str, Option<Asked>),
@@ -85,7 +88,7 @@ impl Running {
                 },
                 Some(asked) = reloads.recv() => Wanted::Reload("the admin listener", Some(asked)),
                 Some(asked) = upgrades.recv() => Wanted::Upgrade(Some(asked)),
-                () = watch.changed(), if is_watched => Wanted::Reload("a change of its files", None),
+                () = watch.changed(), if is_watched => Wanted::Reload(OF_ITSELF, None),
             };
             let (by, asked) = match wanted {
                 Wanted::Reload(by, asked) => (by, asked),
@@ -103,12 +106,14 @@ impl Running {
                 Some(Asked::Reload(terms, answer)) => (terms, Some(answer)),
                 None => (Terms::default(), None),
             };
-            supervisor::tell(&[State::Reloading]);
+            // It would take the first look at the files, right after the start, for news.
+            let tell = |state| (by != OF_ITSELF).then(|| supervisor::tell(&[state]));
+            tell(State::Reloading);
             let outcome = tokio::select! {
                 outcome = self.take_up(file, terms, by) => outcome,
                 () = signals.stop() => return Parting::Stop,
             };
-            supervisor::tell(&[State::Ready]);
+            tell(State::Ready);
             if matches!(outcome, Outcome::Reloaded { .. }) {
                 watch.follow(self.files(file));
                 self.remember(file);

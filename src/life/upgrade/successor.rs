@@ -93,7 +93,7 @@ impl Successor {
     pub(super) async fn serve(&mut self) -> Result<(), UpgradeProblem> {
         self.link.send(&Message::Serve {}).await?;
         match timeout(SERVING, self.link.next()).await {
-            Err(_) => Err(UpgradeProblem::Late(SERVING)),
+            Err(late) => Err(UpgradeProblem::Link(late.into())),
             Ok(message) => match message? {
                 Some(Message::Serving {}) => Ok(()),
                 other => Err(self.no(other).await),
