@@ -12,7 +12,6 @@ use filters::{
     session::Invalidations,
 };
 use http::{HeaderMap, Method};
-use pingora_proxy::Session as Downstream;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandRequest;
 use std::{
@@ -57,7 +56,7 @@ impl<'a> SignedRequest<'a> {
     #[must_use]
     pub fn new(
         gateway: &'a Gateway,
-        session: &'a Downstream,
+        headers: &'a HeaderMap,
         ctx: &'a mut RequestContext,
         route: &'a Route,
         invalidations: &'a Invalidations,
@@ -67,7 +66,7 @@ impl<'a> SignedRequest<'a> {
             route,
             invalidations,
             path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
-            headers: &session.req_header().headers,
+            headers,
             found: Found { facts, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
             client_ip: ctx.client_ip,
             clock: gateway.clock.as_ref(),
@@ -120,15 +119,6 @@ impl<'a> SignedRequest<'a> {
             return Err(Refusal::new(Reason::SessionRevoked));
         }
         Ok(())
-    }
-
-    /// A stream is open for long: of its request only what the log says of it is kept.
-    pub fn forget(&mut self) {
-        if let Some(request) = self.found.facts.command.decoded() {
-            let (message_type, trace_id) = (request.message_type.clone(), request.trace_id.clone());
-            let kept = ExecuteCommandRequest { message_type, trace_id, ..ExecuteCommandRequest::default() };
-            self.found.facts.command = CommandState::Decoded(Arc::new(kept));
-        }
     }
 
     async fn run_chain(&mut self, message_types: &dyn MessageTypes) -> Result<(), Refusal> {

@@ -65,7 +65,5 @@ pub async fn subscribe(
     let subscriber = events.hub.subscribe(subscription);
     // Ended just now, before the hub could end this stream with the others of its session.
     request.refuse_ended(&session)?;
-    let subscriber = subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))?;
-    request.forget();
-    Ok(subscriber)
+    subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))
 }

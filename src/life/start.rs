@@ -119,6 +119,7 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
     super::events::show(&events, &metrics)?;
     let reloads = Arc::new(Reloads::default());
     let last_call = Arc::new(LastCall::default());
+    let (stop, stopped) = watch::channel(false);
     let gateway = Gateway {
         reloads: Arc::clone(&reloads),
         plan: Arc::clone(&plan),
@@ -130,12 +131,12 @@ pub async fn start(loaded: Loaded, env: &Env<'_>) -> Result<Running, StartProble
         events: Arc::clone(&events),
         activity: Arc::clone(&activity),
         last_call: Arc::clone(&last_call),
+        stop: stop.clone(),
     };
     let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock: Arc::clone(&clock) };
     let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
     let mut service = listener::service(guard, &bindings);
     let fds = listener::take_over(bound);
-    let (stop, stopped) = watch::channel(false);
     // Connections that come before this wait with the kernel.
     connect(&plan.load()).await;
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
@@ -259,7 +260,7 @@ impl Running {
         self.stop.send_replace(true);
         self.last_call.announce(drain.deadline.get());
         let ended = async {
-            // Every connection holds the other end of this. When its last request is served, there may still be much
+            // Every connection holds the other end of this, and every event stream. When its last request is served, there may still be much
             // that the client has not taken.
             self.stop.closed().await;
             if let Err(error) = (&mut *self.service.lock().await).await {

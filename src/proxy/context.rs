@@ -56,11 +56,14 @@ pub struct RequestContext {
     pub is_answered: bool,
     /// Whether the connection was upgraded: then no deadline holds for the whole.
     pub is_upgraded: bool,
-    _in_flight: InFlight,
+    /// Whether the client's side was taken out of Pingora's session: whoever has it counts and logs the request.
+    pub is_handed_over: bool,
+    /// Counts it, unless it was handed over.
+    pub in_flight: Option<InFlight>,
 }
 
 /// Counts a request as long as it lives, however it ends.
-struct InFlight(IntGauge);
+pub struct InFlight(IntGauge);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -94,7 +97,8 @@ impl RequestContext {
             asks_upgrade: false,
             is_answered: false,
             is_upgraded: false,
-            _in_flight: InFlight(in_flight.clone()),
+            is_handed_over: false,
+            in_flight: Some(InFlight(in_flight.clone())),
         }
     }
 

@@ -1,13 +1,10 @@
 //! What the proxy says to a stream that Pingora holds, and only shows by reference.
 
-use super::{GuardedStream, Tunnel};
+use super::GuardedStream;
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -27,26 +24,18 @@ pub(super) struct Lent {
     /// Milliseconds after `accepted`; 0 is never.
     due: AtomicU64,
     switched: AtomicBool,
-    pub(super) tunnel: OnceLock<Arc<Tunnel>>,
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl Lent {
     pub(super) fn new() -> Self {
-        Self {
-            accepted: Instant::now(),
-            due: AtomicU64::new(0),
-            switched: AtomicBool::new(false),
-            tunnel: OnceLock::new(),
-            timer: None,
-        }
+        Self { accepted: Instant::now(), due: AtomicU64::new(0), switched: AtomicBool::new(false), timer: None }
     }
 
     /// Forgets what was said about the request before.
     pub(super) fn reset(&mut self) {
         *self.due.get_mut() = 0;
         *self.switched.get_mut() = false;
-        self.tunnel = OnceLock::new();
         self.timer = None;
     }
 

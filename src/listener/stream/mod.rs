@@ -2,10 +2,8 @@
 
 mod lent;
 mod transport;
-mod tunnel;
 
 pub use lent::Overdue;
-pub use tunnel::Tunnel;
 
 use super::{
     caps::Slot,
@@ -14,13 +12,13 @@ use super::{
     parting::Traffic,
     rules::ListenerId,
 };
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use lent::Lent;
 use pingora_core::protocols::Stream;
 use std::{
     future::poll_fn,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -95,6 +93,15 @@ impl GuardedStream {
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut scratch))?;
         self.ahead.extend_from_slice(scratch.filled());
         Poll::Ready(Ok(scratch.filled().len()))
+    }
+
+    /// What the client sends after its request, in whatever protocol; nothing at its end. For whoever has the stream back
+    /// from Pingora, whose body reader would hold 64 KiB for each.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if self.ahead.is_empty() {
+            ready!(self.poll_fill(cx))?;
+        }
+        Poll::Ready(Ok(mem::take(&mut self.ahead).freeze()))
     }
 
     /// Hands out the request with this head, and no more.
@@ -229,9 +236,6 @@ impl AsyncRead for GuardedStream {
             return Poll::Ready(Err(overdue));
         }
         if this.body.is_spent() {
-            if let Some(tunnel) = this.lent.tunnel.get().cloned() {
-                return this.poll_tunnel(&tunnel, cx);
-            }
             if !this.lent.has_switched() {
                 return this.poll_end(cx);
             }
