@@ -1,5 +1,6 @@
 //! The stream that Pingora is given: it yields one request and nothing of the next.
 
+mod gather;
 mod lent;
 mod transport;
 
@@ -52,6 +53,9 @@ pub struct GuardedStream {
     body: Window,
     /// Whether the client asked for another protocol after this request.
     may_switch: bool,
+    /// Written, and not sent.
+    gathered: BytesMut,
+    is_gathering: bool,
     lent: Lent,
     /// Noted for HTTP/2 alone.
     traffic: Option<Arc<Traffic>>,
@@ -71,8 +75,19 @@ enum Window {
 impl GuardedStream {
     pub(super) fn new(inner: Stream, listener: ListenerId, slot: Option<Slot>) -> Self {
         let body = Window::Length(0);
-        let (ahead, lent) = (BytesMut::new(), Lent::new());
-        Self { inner, ahead, head: 0, body, may_switch: false, lent, traffic: None, listener, _slot: slot }
+        Self {
+            inner,
+            ahead: BytesMut::new(),
+            head: 0,
+            body,
+            may_switch: false,
+            gathered: BytesMut::new(),
+            is_gathering: true,
+            lent: Lent::new(),
+            traffic: None,
+            listener,
+            _slot: slot,
+        }
     }
 
     /// The listener that this connection came in on.
@@ -157,6 +172,9 @@ impl GuardedStream {
             Window::Open => {
                 let bytes = self.ahead.len().min(buf.remaining());
                 hand_out(&mut self.ahead, bytes, buf);
+                if self.ahead.is_empty() {
+                    self.ahead = BytesMut::new();
+                }
                 Poll::Ready(Ok(()))
             }
             Window::Length(left) if self.ahead.is_empty() => {

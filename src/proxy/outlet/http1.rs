@@ -37,7 +37,8 @@ pub(in crate::proxy) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new(stream: Box<GuardedStream>, framing: Framing) -> Self {
+    pub(super) fn new(mut stream: Box<GuardedStream>, framing: Framing) -> Self {
+        stream.write_through();
         Self { stream, framing, staged: staged(None, Bytes::new(), b""), unasked: 0 }
     }
 
