@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use filters::api::Reason;
 use std::{
     future::poll_fn,
+    mem,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
     time::Duration,
@@ -98,17 +99,25 @@ async fn run<T: Transport>(
     transport: &mut T,
     subscriber: &mut Subscriber,
 ) -> Result<Option<Reason>, Gone> {
+    // Whether the client was asked just now, had nothing to say, and will wake this task when it has.
+    let mut has_asked = false;
     loop {
+        let asks = !mem::take(&mut has_asked);
+        let mut is_first = true;
         let turn = poll_fn(|cx| {
             // First: on a stream that always has an event ready nothing behind it would ever be looked at. What a client
             // may say is limited, so it keeps nobody from the events.
-            if let Poll::Ready(heard) = transport.poll_hear(outlet, cx) {
+            if (asks || !mem::take(&mut is_first))
+                && let Poll::Ready(heard) = transport.poll_hear(outlet, cx)
+            {
                 return Poll::Ready(heard.map(Turn::Heard));
             }
             subscriber.poll_next(cx).map(|delivery| Ok(Turn::Delivered(delivery)))
         });
+        let mut has_waited = false;
         let (frames, end) = match turn.await? {
             Turn::Delivered(delivery) => {
+                has_waited = asks;
                 let (frames, end) = gather(transport, subscriber, delivery);
                 (transport.written(frames), end)
             }
@@ -119,7 +128,9 @@ async fn run<T: Transport>(
         };
         if !frames.is_empty() {
             outlet.put(frames);
-            if !outlet.send_at_once().await? {
+            if outlet.send_at_once().await? {
+                has_asked = has_waited;
+            } else {
                 Box::pin(unless_revoked(subscriber, outlet.send())).await?;
             }
         }

@@ -75,10 +75,15 @@ impl Http1 {
 
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, left: usize) -> Poll<Result<(), Gone>> {
         while self.staged.remaining() > left {
-            let mut parts = [IoSlice::new(&[]); 3];
-            let count = self.staged.chunks_vectored(&mut parts);
-            let parts = parts.get(..count).unwrap_or_default();
-            match ready!(Pin::new(&mut *self.stream).poll_write_vectored(cx, parts)) {
+            let stream = Pin::new(&mut *self.stream);
+            let written = if self.staged.chunk().len() == self.staged.remaining() {
+                stream.poll_write(cx, self.staged.chunk())
+            } else {
+                let mut parts = [IoSlice::new(&[]); 3];
+                let count = self.staged.chunks_vectored(&mut parts);
+                stream.poll_write_vectored(cx, parts.get(..count).unwrap_or_default())
+            };
+            match ready!(written) {
                 Ok(written @ 1..) => self.staged.advance(written),
                 Ok(0) | Err(_) => return Poll::Ready(Err(Gone)),
             }
