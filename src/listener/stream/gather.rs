@@ -66,3 +66,61 @@ impl Drop for GuardedStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listener::{Bindings, Endpoint, tests::listener_rules};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    fn pair() -> (GuardedStream, DuplexStream) {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let bindings = Bindings::new(vec![Endpoint { address, rules: listener_rules() }]);
+        let (ours, theirs) = duplex(1 << 16);
+        (GuardedStream::new(Box::new(ours), bindings.by_local_addr(&address).unwrap(), None), theirs)
+    }
+
+    async fn come(theirs: &mut DuplexStream) -> Vec<u8> {
+        let mut bytes = vec![0; 1 << 16];
+        let read = theirs.read(&mut bytes).await.unwrap();
+        bytes.truncate(read);
+        bytes
+    }
+
+    #[tokio::test]
+    async fn small_writes_go_out_together() {
+        let (mut ours, mut theirs) = pair();
+        for piece in ["a head", ", ", "a body"] {
+            ours.write_all(piece.as_bytes()).await.unwrap();
+        }
+        ours.flush().await.unwrap();
+        assert_eq!(come(&mut theirs).await, b"a head, a body");
+        assert_eq!(ours.gathered.capacity(), 0, "an idle connection holds no buffer");
+    }
+
+    #[tokio::test]
+    async fn a_large_one_follows_what_was_gathered() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"head").await.unwrap();
+        ours.write_all(&[b'x'; GATHERED_BYTES + 1]).await.unwrap();
+        assert_eq!(come(&mut theirs).await, [&b"head"[..], &[b'x'; GATHERED_BYTES + 1]].concat());
+    }
+
+    #[tokio::test]
+    async fn what_was_gathered_is_sent_when_an_answer_breaks_off() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"head").await.unwrap();
+        drop(ours);
+        assert_eq!(come(&mut theirs).await, b"head");
+        assert_eq!(come(&mut theirs).await, b"");
+    }
+
+    #[tokio::test]
+    async fn whoever_puts_it_together_writes_through() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"head").await.unwrap();
+        ours.write_through();
+        ours.write_all(b"event").await.unwrap();
+        assert_eq!(come(&mut theirs).await, b"headevent");
+    }
+}
