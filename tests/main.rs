@@ -25,6 +25,7 @@ mod forwards;
 mod framing;
 mod golden;
 mod grpc_clients;
+mod handover;
 mod keys;
 mod kit;
 mod life;

@@ -151,15 +151,6 @@ impl<'a> SignedRequest<'a> {
         }
     }
 
-    /// A stream is open for long: of its request only what the log says of it is kept.
-    pub fn forget(&mut self) {
-        if let Some(request) = self.found.facts.command.decoded() {
-            let (message_type, trace_id) = (request.message_type.clone(), request.trace_id.clone());
-            let kept = ExecuteCommandRequest { message_type, trace_id, ..ExecuteCommandRequest::default() };
-            self.found.facts.command = CommandState::Decoded(Arc::new(kept));
-        }
-    }
-
     async fn run_chain(&mut self, message_types: &dyn MessageTypes) -> Result<(), Refusal> {
         let started = Instant::now();
         let head = Head {

@@ -1,8 +1,9 @@
 //! The service over Connect, gRPC and gRPC-Web.
 
 use super::{
-    deliver::{Heard, Transport, deliver, encoded},
+    deliver::{self, Heard, Transport},
     execute::execute,
+    frames::{Form, encoded, framed},
     request::SignedRequest,
     subscribe::{events, subscribe},
 };
@@ -12,26 +13,29 @@ use crate::{
         hub::{Encoded, Subscriber},
     },
     plan::{CommandTarget, Route},
-    proxy::{Gateway, context::RequestContext, reply},
+    proxy::{Gateway, Gone, Outlet, context::RequestContext, reply},
     rpc::{
-        Answer, Asked, Codec, MessageFault, Shape, Unread, admit, deadline, gone, message_bytes_max, reached,
-        read_message, refusal, run_head,
+        Answer, Asked, Codec, MessageFault, Shape, Unread, admit, deadline, message_bytes_max, read_message, refusal,
+        run_head,
     },
     wire::{Code, Failure},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use filters::{
     api::{Reason, Refusal},
     chain::Stop,
 };
 use http::HeaderMap;
-use pingora_core::Result;
 use pingora_proxy::Session;
 use pingora_timeout::timeout;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandResponse;
-use std::sync::Arc;
-use tokio::time::Instant;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(super) const EXECUTE: &str = "/edge.v1.Gateway/ExecuteCommand";
 pub(super) const SUBSCRIBE: &str = "/edge.v1.Gateway/SubscribeEvents";
@@ -62,7 +66,7 @@ pub async fn serve(
     ctx: &mut RequestContext,
     route: &Route,
     target: &CommandTarget,
-) -> Result<()> {
+) -> pingora_core::Result<()> {
     let received = match receive(gateway, session, ctx, route, target).await? {
         Ok(received) => received,
         Err(Stop::Refused(refusal)) => return gateway.refuse(session, ctx, &refusal).await.map(drop),
@@ -79,9 +83,11 @@ pub async fn serve(
     match outcome {
         Ok(Outcome::Answered(response)) => answer.whole(session, headers, response, &HeaderMap::new()).await,
         Ok(Outcome::Opened(subscriber)) => {
-            let mut stream = Stream { answer, codec: asked.caller.codec, deadline: due };
-            stream.answer.begin(session, headers).await?;
-            ctx.refused = deliver(session, &mut stream, subscriber).await?;
+            answer.begin_last(session, headers).await?;
+            if let Some(outlet) = gateway.hand_over(session, ctx) {
+                let deadline = due.map(|due| Box::pin(sleep_until(due)));
+                deliver::spawn(outlet, Stream { answer, deadline }, subscriber);
+            }
             Ok(())
         }
         Err(refusal) => {
@@ -98,7 +104,7 @@ async fn receive(
     ctx: &mut RequestContext,
     route: &Route,
     target: &CommandTarget,
-) -> Result<std::result::Result<Received, Stop>> {
+) -> pingora_core::Result<Result<Received, Stop>> {
     if let Err(stop) = run_head(session, ctx, route).await {
         return Ok(Err(stop));
     }
@@ -129,7 +135,7 @@ async fn work(
     request: &mut SignedRequest<'_>,
     target: &CommandTarget,
     received: &Received,
-) -> std::result::Result<Outcome, Refusal> {
+) -> Result<Outcome, Refusal> {
     let (message, codec) = (&received.message, received.asked.caller.codec);
     let due = request.deadline;
     let working = async {
@@ -146,8 +152,7 @@ async fn work(
 /// A stream of messages in the caller's protocol.
 struct Stream {
     answer: Answer,
-    codec: Codec,
-    deadline: Option<Instant>,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// The caller's time is over.
@@ -156,34 +161,34 @@ struct Late;
 impl Transport for Stream {
     type Parting = Late;
 
-    async fn hear(&mut self, session: &mut Session) -> Result<Heard<Late>> {
-        tokio::select! {
-            biased;
-            () = reached(self.deadline) => Ok(Heard::Over(Late)),
-            error = gone(session) => Err(error),
+    fn poll_hear(&mut self, outlet: &mut Outlet, cx: &mut Context<'_>) -> Poll<Result<Heard<Late>, Gone>> {
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Ok(Heard::Over(Late)));
         }
+        outlet.poll_heard(cx).map(|_| Err(Gone))
     }
 
-    fn put(&self, event: &Encoded, frames: &mut BytesMut) {
-        frames.extend_from_slice(&self.answer.frame(encoded(event, self.codec)));
+    fn frame(&self, event: &Arc<Encoded>) -> Bytes {
+        let (codec, encoding) = self.answer.form();
+        framed(event, Form::Rpc(codec, encoding), || self.answer.frame(encoded(event, codec)))
     }
 
-    async fn write(&mut self, session: &mut Session, frames: Bytes) -> Result<()> {
-        self.answer.write(session, frames).await
+    fn written(&self, frames: Bytes) -> Bytes {
+        self.answer.written(frames)
     }
 
-    async fn end(&mut self, session: &mut Session, reason: Reason) -> Result<()> {
+    async fn end(&mut self, outlet: &mut Outlet, reason: Reason) -> Result<(), Gone> {
         let failure = refusal::to_failure(&Refusal::new(reason));
-        self.answer.finish(session, Some(&failure), &HeaderMap::new()).await
+        outlet.end(self.answer.last(Some(&failure), &HeaderMap::new())).await
     }
 
-    async fn part(&mut self, session: &mut Session, _: Late) -> Result<Option<Reason>> {
+    async fn part(&mut self, outlet: &mut Outlet, _: Late) -> Result<Option<Reason>, Gone> {
         let late = Failure::new(Code::DeadlineExceeded, "the caller's time is over");
-        self.answer.finish(session, Some(&late), &HeaderMap::new()).await.map(|()| None)
+        outlet.end(self.answer.last(Some(&late), &HeaderMap::new())).await.map(|()| None)
     }
 }
 
-fn encode(response: &ExecuteCommandResponse, codec: Codec) -> std::result::Result<Bytes, Refusal> {
+fn encode(response: &ExecuteCommandResponse, codec: Codec) -> Result<Bytes, Refusal> {
     match codec {
         Codec::Proto => Ok(response.encode_to_vec().into()),
         Codec::Json => serde_json::to_vec(response).map(Bytes::from).map_err(|error| {

@@ -2,15 +2,16 @@
 //! nothing that is belongs in a URL.
 
 use super::{
-    deliver::{Heard, Transport, deliver},
+    deliver::{self, Heard, Transport},
+    frames::{Form, framed},
     request::SignedRequest,
     subscribe::{events, subscribe},
 };
 use crate::{
     events::hub::{Encoded, SERVER_TIME, Subscriber},
     plan::{Route, subscriptions::EventTarget},
-    proxy::{self, Gateway, context::RequestContext, reply},
-    rpc::{Codec, gone, message_bytes_max, run_head},
+    proxy::{self, Gateway, Gone, Last, Outlet, context::RequestContext, reply},
+    rpc::{Codec, message_bytes_max, run_head},
     wire::Code,
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -26,12 +27,18 @@ use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use proto::edge::v1::Event;
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const SERVED: HeaderValue = HeaderValue::from_static("application/json, application/proto, application/x-protobuf");
 /// nginx would gather the stream until its buffer is full.
 const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
+/// The names of both fields, and what ends them and their block.
+const FIELDS_BYTES: usize = "id: \ndata: \n\n".len();
 
 /// Answers one request to a route of server-sent events.
 ///
@@ -43,7 +50,7 @@ pub async fn serve(
     ctx: &mut RequestContext,
     route: &Route,
     target: &EventTarget,
-) -> Result<()> {
+) -> pingora_core::Result<()> {
     let subscriber = match open(gateway, session, ctx, route, target).await? {
         Ok(subscriber) => subscriber,
         Err(Stop::Refused(refusal)) => return gateway.refuse(session, ctx, &refusal).await.map(drop),
@@ -54,9 +61,11 @@ pub async fn serve(
     head.insert_header(CACHE_CONTROL, "no-store")?;
     head.insert_header(X_ACCEL_BUFFERING, "no")?;
     reply::finish(&ctx.facts, &mut head)?;
-    reply::begin(session, head).await?;
-    let mut stream = EventStream { is_behind: subscriber.is_behind() };
-    ctx.refused = deliver(session, &mut stream, subscriber).await?;
+    reply::begin_last(session, head).await?;
+    let stream = EventStream { is_behind: subscriber.is_behind() };
+    if let Some(outlet) = gateway.hand_over(session, ctx) {
+        deliver::spawn(outlet, stream, subscriber);
+    }
     Ok(())
 }
 
@@ -66,7 +75,7 @@ async fn open(
     ctx: &mut RequestContext,
     route: &Route,
     target: &EventTarget,
-) -> Result<std::result::Result<Subscriber, Stop>> {
+) -> pingora_core::Result<Result<Subscriber, Stop>> {
     if let Err(stop) = run_head(session, ctx, route).await {
         return Ok(Err(stop));
     }
@@ -128,46 +137,50 @@ struct EventStream {
 impl Transport for EventStream {
     type Parting = Infallible;
 
-    async fn hear(&mut self, session: &mut Session) -> Result<Heard<Infallible>> {
-        Err(gone(session).await)
+    fn poll_hear(&mut self, outlet: &mut Outlet, cx: &mut Context<'_>) -> Poll<Result<Heard<Infallible>, Gone>> {
+        outlet.poll_heard(cx).map(|_| Err(Gone))
     }
 
-    fn put(&self, event: &Encoded, frames: &mut BytesMut) {
+    fn frame(&self, event: &Arc<Encoded>) -> Bytes {
         let Event { event_type, position, .. } = &event.event;
         // Clients keep the last id: cut off behind such a first event, they would never get what they missed.
-        let is_ahead = self.is_behind && event_type == SERVER_TIME;
-        // It is the backend's. A line break in it would begin a field of its own, and browsers drop an id with a NUL.
-        if !is_ahead && !position.is_empty() && !position.contains(['\r', '\n', '\0']) {
-            put_field(frames, b"id", position.as_bytes());
+        if self.is_behind && event_type == SERVER_TIME {
+            return block(event, "");
         }
-        // JSON has its line breaks escaped, so it is one line.
-        put_field(frames, b"data", event.json());
-        frames.put_u8(b'\n');
+        framed(event, Form::Sse, || block(event, position))
     }
 
-    fn put_heartbeat(&self, frames: &mut BytesMut) {
-        frames.put_slice(b": heartbeat\n\n");
+    fn heartbeat(&self) -> Bytes {
+        Bytes::from_static(b": heartbeat\n\n")
     }
 
-    async fn write(&mut self, session: &mut Session, frames: Bytes) -> Result<()> {
-        reply::write_piece(session, frames, false).await
-    }
-
-    async fn end(&mut self, session: &mut Session, reason: Reason) -> Result<()> {
+    async fn end(&mut self, outlet: &mut Outlet, reason: Reason) -> Result<(), Gone> {
         let data = serde_json::json!({ "code": Code::from(reason.rpc_code()).as_str(), "reason": reason.as_str() });
-        let last = format!("event: end\ndata: {data}\n\n");
-        reply::write_piece(session, last.into(), true).await
+        outlet.end(Last::Body(format!("event: end\ndata: {data}\n\n").into())).await
     }
 
-    async fn part(&mut self, _: &mut Session, parting: Infallible) -> Result<Option<Reason>> {
+    async fn part(&mut self, _: &mut Outlet, parting: Infallible) -> Result<Option<Reason>, Gone> {
         match parting {}
     }
 }
 
-fn put_field(frames: &mut BytesMut, name: &[u8], value: &[u8]) {
-    frames.reserve(name.len() + value.len() + 4);
-    frames.put_slice(name);
-    frames.put_slice(b": ");
-    frames.put_slice(value);
-    frames.put_u8(b'\n');
+/// An event and where it stands.
+fn block(event: &Encoded, position: &str) -> Bytes {
+    let json = event.json();
+    let mut block = BytesMut::with_capacity(position.len() + json.len() + FIELDS_BYTES);
+    // It is the backend's. A line break in it would begin a field of its own, and browsers drop an id with a NUL.
+    if !position.is_empty() && !position.contains(['\r', '\n', '\0']) {
+        put_field(&mut block, b"id", position.as_bytes());
+    }
+    // JSON has its line breaks escaped, so it is one line.
+    put_field(&mut block, b"data", json);
+    block.put_u8(b'\n');
+    block.freeze()
+}
+
+fn put_field(block: &mut BytesMut, name: &[u8], value: &[u8]) {
+    block.put_slice(name);
+    block.put_slice(b": ");
+    block.put_slice(value);
+    block.put_u8(b'\n');
 }

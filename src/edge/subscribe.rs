@@ -67,6 +67,5 @@ pub async fn subscribe(
     request.refuse_ended(&session)?;
     let mut subscriber = subscriber.map_err(|refused| Refusal::because(refused.reason(), refused.to_string()))?;
     request.hang(&mut subscriber, &session);
-    request.forget();
     Ok(subscriber)
 }

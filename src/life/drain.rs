@@ -49,8 +49,8 @@ impl Running {
         self.stop.send_replace(true);
         self.last_call.announce(deadline);
         let ended = async {
-            // Every connection holds the other end of this. When its last request is served, there may still be much
-            // that the client has not taken.
+            // Every connection holds the other end of this, and every event stream. When the last request is served,
+            // there may still be much that the client has not taken.
             self.stop.closed().await;
             if let Err(error) = (&mut *self.service.lock().await).await {
                 tracing::error!(%error, "the proxy service failed");

@@ -148,6 +148,7 @@ pub async fn start_after(
     let (reloads, upgrades) = (Arc::<Reloads>::default(), Arc::<Upgrades>::default());
     let last_call = Arc::new(LastCall::default());
     let streams = Arc::new(Streams::new(Arc::clone(&plan)));
+    let (stop, stopped) = watch::channel(false);
     let gateway = Gateway {
         streams: Arc::clone(&streams),
         reloads: Arc::clone(&reloads),
@@ -161,12 +162,12 @@ pub async fn start_after(
         events: Arc::clone(&events),
         activity: Arc::clone(&activity),
         last_call: Arc::clone(&last_call),
+        stop: stop.clone(),
     };
     let door = Door { metrics: Arc::clone(&metrics), access_log: Arc::clone(&access_log), clock: Arc::clone(&clock) };
     let guard = Guard::new(proxy(gateway), Arc::clone(&bindings), connection_rules(&connections), caps, Arc::new(door));
     let mut service = listener::service(guard, &bindings);
     let fds = listener::take_over(bound);
-    let (stop, stopped) = watch::channel(false);
     // Connections that come before this wait with the kernel.
     connect(&plan.load()).await;
     if let Some(predecessor) = predecessor {

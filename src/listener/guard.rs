@@ -86,6 +86,29 @@ impl<P> Guard<P> {
     }
 }
 
+impl<P> Guard<P>
+where
+    P: HttpServerApp + Send + Sync + 'static,
+{
+    /// Serves a connection until it ends.
+    async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
+        let accepted = Instant::now();
+        let deadline = accepted + self.connections.head_deadline;
+        let Some((connection, mut stream)) = Box::pin(self.admit(stream, deadline)).await else { return };
+        match detect(connection.rules, &mut stream, deadline, shutdown).await {
+            Some(Protocol::Http2) => http2::serve(self, &connection, stream, deadline, shutdown).await,
+            Some(Protocol::Http1) if connection.rules.http1 => {
+                http1::serve(self, &connection, stream, accepted, shutdown).await;
+            }
+            Some(Protocol::Http1) => {
+                let refusal = HeadRefusal::version(http2::ONLY);
+                self.refuse(&connection, &mut stream, &refusal).await;
+            }
+            None => {}
+        }
+    }
+}
+
 /// What the client speaks; `None` where it went or stalled before that was clear.
 async fn detect(
     rules: &ListenerRules,
@@ -125,19 +148,10 @@ where
     P: HttpServerApp + Send + Sync + 'static,
 {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let accepted = Instant::now();
-        let deadline = accepted + self.connections.head_deadline;
-        let (connection, mut stream) = self.admit(stream, deadline).await?;
-        match detect(connection.rules, &mut stream, deadline, shutdown).await? {
-            Protocol::Http2 => http2::serve(self, &connection, stream, deadline, shutdown).await,
-            Protocol::Http1 if connection.rules.http1 => {
-                http1::serve(self, &connection, stream, accepted, shutdown).await;
-            }
-            Protocol::Http1 => {
-                let refusal = HeadRefusal::version(http2::ONLY);
-                self.refuse(&connection, &mut stream, &refusal).await;
-            }
-        }
+        let (guard, shutdown) = (Arc::clone(self), shutdown.clone());
+        // Pingora 0.9.1 calls from a task that has room for every kind of handshake: 9 KiB, held by each connection for
+        // as long as this is waited for.
+        tokio::spawn(async move { guard.serve(stream, &shutdown).await });
         None
     }
 

@@ -27,6 +27,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
+    task_local,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -60,14 +61,26 @@ fn options(rules: &ListenerRules) -> H2Options {
 }
 
 /// Streams that are being served.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Active {
     count: AtomicUsize,
     ended: Notify,
 }
 
 /// Counts as a stream for as long as it lives.
-struct Serving(Arc<Active>);
+#[derive(Debug)]
+pub struct Serving(Arc<Active>);
+
+task_local! {
+    /// Of the stream that the current task serves.
+    static SERVING: Serving;
+}
+
+/// Counts the current task's stream of HTTP/2 for longer than that task, where it serves one.
+#[must_use]
+pub fn serving() -> Option<Serving> {
+    SERVING.try_with(|serving| serving.0.begin()).ok()
+}
 
 impl Active {
     fn begin(self: &Arc<Self>) -> Serving {
@@ -172,10 +185,9 @@ where
     let app = Arc::clone(guard.app());
     let shutdown = shutdown.clone();
     // Its own task: a stream must not wait for another one's handler, nor end with the connection unlogged.
-    tokio::spawn(async move {
-        let _serving = serving;
+    tokio::spawn(SERVING.scope(serving, async move {
         app.process_new_http(session, &shutdown).await;
-    });
+    }));
 }
 
 /// What a client is told that speaks something else where only HTTP/2 is spoken.

@@ -21,8 +21,8 @@ const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
 };
 /// TLS reads record by record; a record has 16 KiB and a little.
 const TLS_READ_BUFFER: usize = 17 << 10;
-/// Pingora's own default: about one segment.
-const WRITE_BUFFER: usize = 1460;
+/// Pingora's own default: about one segment, for TLS to put its records together. The guard gathers what is not encrypted.
+const TLS_WRITE_BUFFER: usize = 1460;
 
 /// A service that accepts on every endpoint of `bindings`. Started with the table of [`super::take_over`], it binds
 /// nothing itself.
@@ -39,8 +39,8 @@ fn config(endpoint: &Endpoint) -> ListenerConfig {
     options.tcp_keepalive = Some(TCP_KEEPALIVE);
     // Without TLS the guard and Pingora's body reader bring buffers of their own, and the 64 KiB that Pingora puts
     // in front would be copied through and held by every idle connection.
-    let read = if endpoint.rules.tls.is_some() { TLS_READ_BUFFER } else { 0 };
+    let (read, write) = if endpoint.rules.tls.is_some() { (TLS_READ_BUFFER, TLS_WRITE_BUFFER) } else { (0, 0) };
     ListenerConfig::tcp(endpoint.address.to_string())
         .tcp_socket_options(options)
-        .l4_buffer(L4BufferSettings::new(read, WRITE_BUFFER))
+        .l4_buffer(L4BufferSettings::new(read, write))
 }

@@ -61,11 +61,14 @@ pub struct RequestContext {
     pub is_upgraded: bool,
     /// Its place among the open streams, where it is one that goes on for long.
     pub stream: Option<OpenStream>,
-    _in_flight: InFlight,
+    /// Whether the client's side was taken out of Pingora's session: whoever has it counts and logs the request.
+    pub is_handed_over: bool,
+    /// Counts it, unless it was handed over.
+    pub in_flight: Option<InFlight>,
 }
 
 /// Counts a request as long as it lives, however it ends.
-struct InFlight(IntGauge);
+pub struct InFlight(IntGauge);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -124,7 +127,8 @@ impl RequestContext {
             is_answered: false,
             is_upgraded: false,
             stream: None,
-            _in_flight: InFlight(in_flight.clone()),
+            is_handed_over: false,
+            in_flight: Some(InFlight(in_flight.clone())),
         }
     }
 

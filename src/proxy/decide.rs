@@ -29,7 +29,11 @@ use http::{
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use proto::edge::v1::ExecuteCommandRequest;
 use std::{net::IpAddr, sync::Arc, time::Duration};
+
+/// The longest trace id that is logged.
+const TRACE_ID_BYTES_MAX: usize = 128;
 
 impl Gateway {
     /// Decides a request and, unless it is to be proxied, answers it. `Ok(true)` says that it was answered.
@@ -122,14 +126,7 @@ impl Gateway {
     pub(super) fn finish(&self, session: &Session, ctx: &RequestContext) {
         let took = ctx.started.elapsed();
         let status = session.response_written().map_or(0, |written| written.status.as_u16());
-        let metrics = ctx.metrics(&self.metrics.unrouted);
-        metrics.finished(status, took);
-        if let Some(reason) = ctx.refused {
-            metrics.refused(reason);
-        }
-        for filter in &ctx.facts.faults_passed {
-            metrics.fault_passed(filter);
-        }
+        ctx.metrics(&self.metrics.unrouted).ended(status, took, ctx.refused, &ctx.facts.faults_passed);
         let listener = ctx.listener();
         if listener.is_some_and(|listener| listener.is_admin) || !self.access_log.is_on() {
             return;
@@ -145,12 +142,12 @@ impl Gateway {
             client_ip: ctx.client_ip,
             method: header.method.as_str(),
             path: header.uri.path(),
-            protocol: if header.version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" },
+            protocol: protocol(header),
             status,
             reason: ctx.refused.map(Reason::as_str),
             stopped_by: ctx.facts.stopped_by,
             message_type: command.map(|command| command.message_type.as_str()),
-            trace_id: command.map(|command| command.trace_id.as_str()).filter(|id| !id.is_empty() && id.len() <= 128),
+            trace_id: command.and_then(|command| trace_id(command)),
             bytes_in: ctx.bytes_in,
             bytes_out: session.body_bytes_sent() as u64,
             chain_us: micros(ctx.chain_took),
@@ -160,7 +157,17 @@ impl Gateway {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+/// The protocol as the log says it.
+pub(super) fn protocol(header: &RequestHeader) -> &'static str {
+    if header.version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" }
+}
+
+/// The client's trace id, where it can be logged.
+pub(super) fn trace_id(command: &ExecuteCommandRequest) -> Option<&str> {
+    Some(command.trace_id.as_str()).filter(|id| !id.is_empty() && id.len() <= TRACE_ID_BYTES_MAX)
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

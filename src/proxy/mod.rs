@@ -7,7 +7,9 @@ pub mod context;
 mod decide;
 mod dial;
 mod forward;
+mod handover;
 mod hops;
+mod outlet;
 mod publish;
 pub mod reply;
 mod waits;
@@ -17,7 +19,8 @@ pub(crate) use chain::{Incoming, replayed_max, run_chain, run_head, run_rest};
 pub(crate) use decide::{asked, asked_method, find_route, recognise};
 pub(crate) use forward::{rewrite, vouch};
 pub(crate) use hops::{nominated, strip};
-pub(crate) use waits::{may_switch, tunnel};
+pub(crate) use outlet::{Gone, Last, Outlet};
+pub(crate) use waits::may_switch;
 
 use crate::{
     events::Sources,
@@ -41,6 +44,7 @@ use pingora_core::{
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use std::{os::fd::RawFd, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// The gateway as Pingora sees it.
 pub struct Gateway {
@@ -68,6 +72,8 @@ pub struct Gateway {
     pub streams: Arc<Streams>,
     /// When calls that go on are told of a stop.
     pub last_call: Arc<LastCall>,
+    /// Says that the gateway stops. A drain waits until nobody listens any more.
+    pub stop: watch::Sender<bool>,
 }
 
 #[async_trait]
@@ -214,7 +220,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Self::CTX) {
-        self.finish(session, ctx);
+        if !ctx.is_handed_over {
+            self.finish(session, ctx);
+        }
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Self::CTX, _: &Error) -> bool {

@@ -156,6 +156,15 @@ pub async fn begin(session: &mut Session, mut head: ResponseHeader) -> Result<()
     session.write_response_header(Box::new(head), false).await
 }
 
+/// The same for an answer that is handed over: its connection serves nothing after it, where it is one of HTTP/1.
+///
+/// # Errors
+/// Where the client has gone.
+pub async fn begin_last(session: &mut Session, head: ResponseHeader) -> Result<()> {
+    session.set_keepalive(None);
+    begin(session, head).await
+}
+
 /// Writes a piece of an answer. Over HTTP/2 Pingora 0.9.1 gives a whole piece the time that is meant for some progress:
 /// a slow reader of a large one would be cut off.
 ///

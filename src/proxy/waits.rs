@@ -7,7 +7,7 @@
 
 use super::context::RequestContext;
 use crate::{
-    listener::{Dismissal, Ended, GuardedStream, Overdue, Tunnel},
+    listener::{Dismissal, Ended, GuardedStream, Overdue},
     plan::Forward,
 };
 use http::{Version, header::UPGRADE};
@@ -116,13 +116,6 @@ pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &R
 #[must_use]
 pub fn may_switch(session: &Session) -> bool {
     stream(session).is_some_and(GuardedStream::may_switch)
-}
-
-/// Grants that, for a protocol that the gateway speaks itself: what the client sends from now on comes here. None where
-/// it is no connection of HTTP/1.
-pub fn tunnel(session: &Session, ctx: &mut RequestContext) -> Option<Arc<Tunnel>> {
-    ctx.is_upgraded = true;
-    stream(session).map(GuardedStream::tunnel)
 }
 
 /// Holds a streamed answer to the upstream's total time. A tunnel has none.

@@ -2,11 +2,14 @@
 
 use super::{
     asked::Asked,
-    caller::{Caller, Protocol},
+    caller::{Caller, Codec, Protocol},
     text,
 };
 use crate::{
-    proxy::reply::{self, write_piece},
+    proxy::{
+        Last,
+        reply::{self, write_piece},
+    },
     wire::{
         Encoding, Failure,
         failure::{GRPC_STATUS, connect_end},
@@ -103,15 +106,12 @@ impl Answer {
         reply::begin(session, self.head(headers)).await
     }
 
-    /// Writes a message of a stream that has begun.
+    /// Writes the head of a stream that is handed over.
     ///
     /// # Errors
     /// Where the client has gone.
-    pub async fn message(&self, session: &mut Session, message: Bytes) -> Result<()> {
-        let framed = self.frame(&message);
-        // The client may take its time, and one copy is enough for that.
-        drop(message);
-        self.write(session, framed).await
+    pub async fn begin_last(&self, session: &mut Session, headers: HeaderMap) -> Result<()> {
+        reply::begin_last(session, self.head(headers)).await
     }
 
     /// A message of a stream in its frame.
@@ -120,12 +120,30 @@ impl Answer {
         frame(message, self.accepts)
     }
 
-    /// Writes messages in their frames, as many as are there.
+    /// How messages are encoded, and how they are compressed.
+    #[must_use]
+    pub fn form(&self) -> (Codec, Encoding) {
+        (self.caller.codec, self.accepts)
+    }
+
+    /// How a stream that has begun ends.
+    #[must_use]
+    pub fn last(&self, failure: Option<&Failure>, trailers: &HeaderMap) -> Last {
+        match self.caller.protocol {
+            Protocol::Grpc => Last::Trailers(grpc_trailers(failure, trailers)),
+            _ => Last::Body(self.written(self.end(failure, trailers))),
+        }
+    }
+
+    /// Writes a message of a stream that has begun.
     ///
     /// # Errors
     /// Where the client has gone.
-    pub async fn write(&self, session: &mut Session, frames: Bytes) -> Result<()> {
-        write_piece(session, self.written(frames), false).await
+    pub async fn message(&self, session: &mut Session, message: Bytes) -> Result<()> {
+        let piece = self.written(self.frame(&message));
+        // The client may take its time, and one copy is enough for that.
+        drop(message);
+        write_piece(session, piece, false).await
     }
 
     /// Ends a stream that has begun.
@@ -133,10 +151,10 @@ impl Answer {
     /// # Errors
     /// Where the client has gone.
     pub async fn finish(&self, session: &mut Session, failure: Option<&Failure>, trailers: &HeaderMap) -> Result<()> {
-        if self.caller.protocol == Protocol::Grpc {
-            return self.end_grpc(session, grpc_trailers(failure, trailers)).await;
+        match self.last(failure, trailers) {
+            Last::Trailers(trailers) => self.end_grpc(session, trailers).await,
+            Last::Body(body) => write_piece(session, body, true).await,
         }
-        write_piece(session, self.written(self.end(failure, trailers)), true).await
     }
 
     /// Writes an answer that is a failure and nothing else, with `headers` beside the failure's own.
@@ -200,7 +218,8 @@ impl Answer {
 
     /// A piece of a body as it goes out. In the text variant each is padded by itself, so a client can read it as it
     /// comes.
-    fn written(&self, piece: Bytes) -> Bytes {
+    #[must_use]
+    pub fn written(&self, piece: Bytes) -> Bytes {
         if self.caller.is_text { text::encode(&piece).into() } else { piece }
     }
 

@@ -22,7 +22,7 @@ pub use forward::serve;
 pub(crate) use admit::{Shape, admit};
 pub(crate) use answer::Answer;
 pub(crate) use asked::Asked;
-pub(crate) use exchange::{deadline, reached};
+pub(crate) use exchange::deadline;
 pub(crate) use message::MessageFault;
 
 use crate::{
@@ -34,7 +34,7 @@ use filters::{
     api::{Reason, Refusal},
     chain::Stop,
 };
-use pingora_core::{Error, Result};
+use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -82,15 +82,6 @@ pub(crate) async fn run_head(
     let outcome = crate::proxy::run_head(session.req_header(), ctx, route).await;
     ctx.chain_took = ctx.started.elapsed();
     outcome
-}
-
-/// Waits until the client of a request that was read whole has gone, and says how.
-pub(crate) async fn gone(session: &mut Session) -> Box<Error> {
-    loop {
-        if let Err(error) = session.downstream_session.read_body_or_idle(true).await {
-            return error.into_down();
-        }
-    }
 }
 
 /// Reads the one message of a request.

@@ -92,6 +92,17 @@ impl RouteMetrics {
         self.duration.observe(took.as_secs_f64());
     }
 
+    /// Counts a finished request with all that became of it.
+    pub fn ended(&self, status: u16, took: Duration, refused: Option<Reason>, faults_passed: &[&'static str]) {
+        self.finished(status, took);
+        if let Some(reason) = refused {
+            self.refused(reason);
+        }
+        for filter in faults_passed {
+            self.fault_passed(filter);
+        }
+    }
+
     /// Counts a refusal.
     pub fn refused(&self, reason: Reason) {
         self.refusals.with_label_values(&[self.route.as_str(), reason.as_str()]).inc();

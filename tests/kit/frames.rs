@@ -52,6 +52,11 @@ impl Frames {
         self.send(DATA, 0, stream, body);
     }
 
+    /// Ends the body of a request.
+    pub fn end(&mut self, stream: u32) {
+        self.send(DATA, END_STREAM, stream, &[]);
+    }
+
     fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
         let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();

@@ -1,6 +1,6 @@
 //! An echo that speaks with this codec, for the Autobahn suite: a gateway's own endpoint echoes nothing.
 
-use super::socket::{Said, Socket, put};
+use super::socket::{Said, Socket, message};
 use bytes::{Bytes, BytesMut};
 use std::{
     env,
@@ -45,7 +45,7 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
         let is_over = loop {
             match socket.next() {
                 Ok(None) => break false,
-                Ok(Some(Said::Message(message, codec))) => put(&message, codec, &mut frames),
+                Ok(Some(Said::Message(said, codec))) => frames.extend_from_slice(&message(&said, codec)),
                 Ok(Some(Said::Control(_))) => frames.extend_from_slice(&socket.take_answers()),
                 Ok(Some(Said::Close)) => break true,
                 Err(close) => {

@@ -3,24 +3,24 @@
 use super::{
     allowance::{Allowance, FRAME_BYTES},
     close::Close,
-    socket::{Said, Socket, put},
+    socket::{Said, Socket, message},
 };
 use crate::{
-    edge::deliver::{Heard, Transport, encoded},
+    edge::{
+        deliver::{Heard, Transport},
+        frames::{Form, encoded, framed},
+    },
     events::hub::Encoded,
-    listener::Tunnel,
-    proxy::reply,
-    rpc::{Codec, gone},
+    proxy::{Gone, Outlet},
+    rpc::Codec,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use filters::api::Reason;
-use pingora_core::Result;
-use pingora_proxy::Session;
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
@@ -42,8 +42,9 @@ pub enum Parting {
 
 /// A connected client.
 pub struct Client {
-    tunnel: Arc<Tunnel>,
     socket: Socket,
+    /// Whether something has come that was not looked into to its end.
+    has_come: bool,
     allowance: Allowance,
     message_bytes_max: u64,
     bytes_in: u64,
@@ -56,20 +57,20 @@ pub struct Client {
 }
 
 /// The stream of a client that has subscribed.
-pub struct Stream<'a> {
-    client: &'a mut Client,
+pub struct Stream {
+    client: Client,
     codec: Codec,
     /// When it is looked how long the client has been silent.
     look: Pin<Box<Sleep>>,
 }
 
 impl Client {
-    /// One that is heard here, whose request may have so many bytes, and that may be silent for so long.
+    /// One whose request may have so many bytes, and that may be silent for so long.
     #[must_use]
-    pub fn new(tunnel: Arc<Tunnel>, message_bytes_max: u64, idle: Duration) -> Self {
+    pub fn new(message_bytes_max: u64, idle: Duration) -> Self {
         Self {
-            tunnel,
             socket: Socket::new(usize::try_from(message_bytes_max).unwrap_or(usize::MAX)),
+            has_come: false,
             allowance: Allowance::new(),
             message_bytes_max,
             bytes_in: 0,
@@ -80,21 +81,15 @@ impl Client {
         }
     }
 
-    /// Bytes that came.
-    #[must_use]
-    pub fn bytes_in(&self) -> u64 {
-        self.bytes_in
-    }
-
     /// Waits for the first message.
     ///
     /// # Errors
     /// Where the client has gone.
     pub async fn first_message(
         &mut self,
-        session: &mut Session,
+        outlet: &mut Outlet,
         within: Duration,
-    ) -> Result<std::result::Result<(Bytes, Codec), Parting>> {
+    ) -> Result<Result<(Bytes, Codec), Parting>, Gone> {
         let due = Instant::now() + within;
         let bytes_max = self.message_bytes_max.saturating_mul(BYTES_FOR_ONE);
         loop {
@@ -106,8 +101,8 @@ impl Client {
                 Err(close) => return Ok(Err(Parting::ByUs(close))),
                 Ok(None) => {}
             }
-            self.answer(session).await?;
-            match timeout_at(due, self.read(session)).await {
+            self.answer(outlet).await?;
+            match timeout_at(due, self.read(outlet)).await {
                 Ok(read) => read?,
                 Err(_) => return Ok(Err(Parting::ByUs(Close::of(Reason::RequestTimeout)))),
             }
@@ -118,23 +113,24 @@ impl Client {
     }
 
     /// The stream of events, once there is one. No further message is taken.
-    pub fn stream(&mut self, codec: Codec) -> Stream<'_> {
+    pub fn stream(mut self, codec: Codec) -> Stream {
         self.socket.take_no_more();
+        // Behind the first message there may be more.
+        self.has_come = true;
         let look = Box::pin(sleep_until(self.heard + self.idle / 2));
         Stream { client: self, codec, look }
     }
 
-    /// Ends the conversation without a stream. Answers with why the gateway did.
-    ///
-    /// # Errors
-    /// Where the client has gone.
-    pub async fn leave(&mut self, session: &mut Session, parting: Parting) -> Result<Option<Reason>> {
-        let reason = self.part(session, parting).await?;
-        self.settle(session).await;
-        Ok(reason)
+    /// Ends the conversation without a stream.
+    pub async fn leave(mut self, mut outlet: Outlet, parting: Parting) {
+        if let Ok(reason) = self.part(&mut outlet, parting).await {
+            outlet.record().refused = reason;
+            self.settle(&mut outlet).await;
+            outlet.close().await;
+        }
     }
 
-    async fn part(&mut self, session: &mut Session, parting: Parting) -> Result<Option<Reason>> {
+    async fn part(&mut self, outlet: &mut Outlet, parting: Parting) -> Result<Option<Reason>, Gone> {
         let reason = match parting {
             Parting::ByClient => None,
             Parting::ByUs(close) => {
@@ -143,21 +139,21 @@ impl Client {
                 Some(close.reason)
             }
         };
-        self.answer(session).await.map(|()| reason)
+        self.answer(outlet).await.map(|()| reason)
     }
 
     /// Reads on for a moment where the client has yet to close: closing a socket with unread bytes sends a reset, which
     /// can overtake the close and destroy it.
-    async fn settle(&mut self, session: &mut Session) {
+    async fn settle(&mut self, outlet: &mut Outlet) {
         if self.lingers {
-            drop(timeout_at(Instant::now() + LINGER, self.linger(session)).await);
+            drop(timeout_at(Instant::now() + LINGER, self.linger(outlet)).await);
         }
     }
 
-    async fn linger(&mut self, session: &mut Session) {
+    async fn linger(&mut self, outlet: &mut Outlet) {
         let until = self.bytes_in.saturating_add(LINGER_BYTES_MAX);
         let mut is_understood = true;
-        while self.bytes_in < until && self.read(session).await.is_ok() {
+        while self.bytes_in < until && self.read(outlet).await.is_ok() {
             while is_understood {
                 match self.socket.next() {
                     Ok(Some(Said::Close)) => return,
@@ -170,46 +166,47 @@ impl Client {
     }
 
     /// Writes what answers the client.
-    async fn answer(&mut self, session: &mut Session) -> Result<()> {
+    async fn answer(&mut self, outlet: &mut Outlet) -> Result<(), Gone> {
         let answers = self.socket.take_answers();
-        if answers.is_empty() { Ok(()) } else { reply::write_piece(session, answers, false).await }
+        if answers.is_empty() { Ok(()) } else { outlet.write(answers).await }
     }
 
     /// Takes in what comes next. Dropped while it waits, nothing is lost.
-    async fn read(&mut self, session: &mut Session) -> Result<()> {
-        let bytes = {
-            // It reads, and ends where the client has gone.
-            let mut gone = pin!(gone(session));
-            poll_fn(|cx| match gone.as_mut().poll(cx) {
-                Poll::Ready(error) => Poll::Ready(Err(error)),
-                Poll::Pending => self.tunnel.take().map_or(Poll::Pending, |bytes| Poll::Ready(Ok(bytes))),
-            })
-            .await?
-        };
+    async fn read(&mut self, outlet: &mut Outlet) -> Result<(), Gone> {
+        poll_fn(|cx| self.poll_read(outlet, cx)).await.map(drop)
+    }
+
+    /// The same; says how much it was.
+    fn poll_read(&mut self, outlet: &mut Outlet, cx: &mut Context<'_>) -> Poll<Result<u64, Gone>> {
+        let bytes = ready!(outlet.poll_heard(cx))?;
+        let come = bytes.len() as u64;
         self.heard = Instant::now();
         self.is_pinged = false;
-        self.bytes_in = self.bytes_in.saturating_add(bytes.len() as u64);
+        self.has_come = true;
+        self.bytes_in = self.bytes_in.saturating_add(come);
+        outlet.record().bytes_in = self.bytes_in;
         self.socket.feed(bytes);
-        Ok(())
+        Poll::Ready(Ok(come))
     }
 
     /// What has been said, and is more than a ping or a pong.
     fn said(&mut self) -> Option<Parting> {
-        loop {
+        while self.has_come {
             match self.socket.next() {
-                Ok(None) => return None,
+                Ok(None) => self.has_come = false,
                 Ok(Some(Said::Control(_))) => {}
                 Ok(Some(Said::Close)) => return Some(Parting::ByClient),
                 Ok(Some(Said::Message(..))) => return Some(Parting::ByUs(Close::of(Reason::RequestMalformed))),
                 Err(close) => return Some(Parting::ByUs(close)),
             }
         }
+        None
     }
 
     /// Pings a client that has been silent for half its time; one that has not answered within the other half is given
     /// up. It is not looked while something is written, which may take longer than all of it: a client that reads a large
     /// event slowly is asked first. Says when to look again.
-    fn look(&mut self) -> std::result::Result<Instant, Parting> {
+    fn look(&mut self) -> Result<Instant, Parting> {
         let half = self.idle / 2;
         if self.heard.elapsed() < half {
             return Ok(self.heard + half);
@@ -227,54 +224,47 @@ fn flood() -> Parting {
     Parting::ByUs(Close::of(Reason::BudgetExhausted))
 }
 
-impl Transport for Stream<'_> {
+impl Transport for Stream {
     type Parting = Parting;
 
-    async fn hear(&mut self, session: &mut Session) -> Result<Heard<Parting>> {
-        let client = &mut *self.client;
+    fn poll_hear(&mut self, outlet: &mut Outlet, cx: &mut Context<'_>) -> Poll<Result<Heard<Parting>, Gone>> {
+        let client = &mut self.client;
         loop {
             if let Some(parting) = client.said() {
-                return Ok(Heard::Over(parting));
+                return Poll::Ready(Ok(Heard::Over(parting)));
             }
             let answers = client.socket.take_answers();
             if !answers.is_empty() {
-                return Ok(Heard::Answer(answers));
+                return Poll::Ready(Ok(Heard::Answer(answers)));
             }
-            let before = client.bytes_in;
-            tokio::select! {
-                biased;
-                read = client.read(session) => {
-                    read?;
-                    if !client.allowance.spend(client.bytes_in - before) {
-                        return Ok(Heard::Over(flood()));
-                    }
+            if let Poll::Ready(come) = client.poll_read(outlet, cx) {
+                if !client.allowance.spend(come?) {
+                    return Poll::Ready(Ok(Heard::Over(flood())));
                 }
-                () = self.look.as_mut() => match client.look() {
-                    Ok(next) => self.look.as_mut().reset(next),
-                    Err(parting) => return Ok(Heard::Over(parting)),
-                },
+                continue;
+            }
+            ready!(self.look.as_mut().poll(cx));
+            match client.look() {
+                Ok(next) => self.look.as_mut().reset(next),
+                Err(parting) => return Poll::Ready(Ok(Heard::Over(parting))),
             }
         }
     }
 
-    fn put(&self, event: &Encoded, frames: &mut BytesMut) {
-        put(encoded(event, self.codec), self.codec, frames);
+    fn frame(&self, event: &Arc<Encoded>) -> Bytes {
+        framed(event, Form::Socket(self.codec), || message(encoded(event, self.codec), self.codec))
     }
 
-    async fn write(&mut self, session: &mut Session, frames: Bytes) -> Result<()> {
-        reply::write_piece(session, frames, false).await
+    async fn end(&mut self, outlet: &mut Outlet, reason: Reason) -> Result<(), Gone> {
+        self.client.part(outlet, Parting::ByUs(Close::of(reason))).await.map(drop)
     }
 
-    async fn end(&mut self, session: &mut Session, reason: Reason) -> Result<()> {
-        self.client.part(session, Parting::ByUs(Close::of(reason))).await.map(drop)
+    async fn part(&mut self, outlet: &mut Outlet, parting: Parting) -> Result<Option<Reason>, Gone> {
+        self.client.part(outlet, parting).await
     }
 
-    async fn part(&mut self, session: &mut Session, parting: Parting) -> Result<Option<Reason>> {
-        self.client.part(session, parting).await
-    }
-
-    async fn settle(&mut self, session: &mut Session) {
-        self.client.settle(session).await;
+    async fn settle(&mut self, outlet: &mut Outlet) {
+        self.client.settle(outlet).await;
     }
 }
 

@@ -9,7 +9,7 @@ const IDLE: Duration = Duration::from_secs(60);
 async fn nobody_is_given_up_who_was_not_asked() {
     // A write may have taken so long before the first look.
     for silent in [IDLE / 2, IDLE, IDLE * 3] {
-        let mut client = Client::new(Arc::default(), 1024, IDLE);
+        let mut client = Client::new(1024, IDLE);
         assert_eq!(client.look().ok(), Some(Instant::now() + IDLE / 2));
         assert_eq!(client.socket.take_answers(), "", "it was heard just now");
         advance(silent).await;

@@ -13,19 +13,20 @@ mod socket;
 pub(super) use handshake::check_head;
 
 use super::{
-    deliver::deliver,
+    deliver,
     request::SignedRequest,
     subscribe::{events, subscribe},
 };
 use crate::{
     plan::{Route, subscriptions::WebSocketTarget},
-    proxy::{Gateway, context::RequestContext, reply, tunnel},
+    proxy::{Gateway, Gone, Outlet, context::RequestContext, reply},
     rpc::{message_bytes_max, run_head},
 };
 use client::{Client, Parting};
 use close::Close;
-use filters::{api::Reason, chain::Stop};
-use pingora_core::{Error, ErrorType, Result};
+use filters::chain::Stop;
+use pingora_core::Result;
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 /// Answers one request to a route of WebSockets.
@@ -50,41 +51,46 @@ pub async fn serve(
     };
     let mut answer = handshake::answer(&accept)?;
     reply::finish(&ctx.facts, &mut answer)?;
-    let Some(tunnel) = tunnel(session, ctx) else { return Error::e_explain(ErrorType::InternalError, "no tunnel") };
     session.write_response_header(Box::new(answer), false).await?;
-    let mut client = Client::new(tunnel, message_bytes_max(ctx), target.idle);
-    let outcome = converse(gateway, session, ctx, route, target, &mut client).await;
-    ctx.bytes_in = client.bytes_in();
-    ctx.refused = outcome?;
+    let header = session.req_header().clone();
+    let Some(outlet) = gateway.hand_over(session, ctx) else { return Ok(()) };
+    let client = Client::new(message_bytes_max(ctx), target.idle);
+    converse(gateway, &header, ctx, route, target, Conversation { client, outlet }).await;
     Ok(())
 }
 
-/// From the first message to the close. Answers with why the gateway closed.
+/// A client and its connection.
+struct Conversation {
+    client: Client,
+    outlet: Outlet,
+}
+
+/// From the first message to the stream of events, or to the close where there is none.
 async fn converse(
     gateway: &Gateway,
-    session: &mut Session,
+    header: &RequestHeader,
     ctx: &mut RequestContext,
     route: &Route,
     target: &WebSocketTarget,
-    client: &mut Client,
-) -> Result<Option<Reason>> {
-    let (message, codec) = match client.first_message(session, target.first_message).await? {
-        Ok(first) => first,
-        Err(parting) => return client.leave(session, parting).await,
+    Conversation { mut client, mut outlet }: Conversation,
+) {
+    let (message, codec) = match client.first_message(&mut outlet, target.first_message).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(parting)) => return client.leave(outlet, parting).await,
+        Err(Gone) => return,
     };
     let opened = match events(gateway, Some(&target.events.source)) {
         Ok(events) => {
-            let mut request =
-                SignedRequest::new(gateway, session.req_header(), ctx, route, &target.events.invalidations);
+            let mut request = SignedRequest::new(gateway, header, ctx, route, &target.events.invalidations);
             let opened = subscribe(&mut request, &message, codec, &events).await;
             request.into_found().keep(ctx);
             opened
         }
         Err(refusal) => Err(refusal),
     };
-    drop(message);
+    outlet.record().note(ctx);
     match opened {
-        Ok(subscriber) => deliver(session, &mut client.stream(codec), subscriber).await,
-        Err(refusal) => client.leave(session, Parting::ByUs(Close::of(refusal.reason))).await,
+        Ok(subscriber) => deliver::spawn(outlet, client.stream(codec), subscriber),
+        Err(refusal) => client.leave(outlet, Parting::ByUs(Close::of(refusal.reason))).await,
     }
 }

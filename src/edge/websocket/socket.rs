@@ -140,18 +140,19 @@ fn second() -> Said {
     Said::Message(Bytes::new(), Codec::Proto)
 }
 
-/// Adds a message in its frame, which no server masks: the bytes are the same for every client.
-pub fn put(message: &[u8], codec: Codec, frames: &mut BytesMut) {
+/// A message in its frame, which no server masks: the bytes are the same for every client.
+pub fn message(message: &[u8], codec: Codec) -> Bytes {
     let data = match codec {
         Codec::Json => Data::Text,
         Codec::Proto => Data::Binary,
     };
     let header = FrameHeader { opcode: OpCode::Data(data), ..FrameHeader::default() };
     let length = message.len() as u64;
-    frames.reserve(header.len(length) + message.len());
+    let mut frame = BytesMut::with_capacity(header.len(length) + message.len());
     // Memory takes whatever is written to it.
-    drop(header.format(length, &mut (&mut *frames).writer()));
-    frames.put_slice(message);
+    drop(header.format(length, &mut (&mut frame).writer()));
+    frame.put_slice(message);
+    frame.freeze()
 }
 
 #[cfg(test)]

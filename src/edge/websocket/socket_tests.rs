@@ -222,9 +222,8 @@ fn events_are_framed_by_their_length() {
         (65_535, &[TEXT, 126, 255, 255]),
         (65_536, &[TEXT, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
     ] {
-        let mut frames = BytesMut::new();
-        put(&vec![b'*'; length], Codec::Json, &mut frames);
-        assert!(frames.starts_with(head) && frames.len() == head.len() + length, "{length}");
+        let frame = message(&vec![b'*'; length], Codec::Json);
+        assert!(frame.starts_with(head) && frame.len() == head.len() + length, "{length}");
     }
 }
 

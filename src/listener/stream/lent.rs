@@ -1,6 +1,6 @@
 //! What the proxy says to a stream that Pingora holds, and only shows by reference.
 
-use super::{Dismissal, GuardedStream, Tunnel};
+use super::{Dismissal, GuardedStream};
 use std::{
     io,
     pin::Pin,
@@ -32,7 +32,6 @@ pub(super) struct Lent {
     /// Milliseconds after `accepted`; 0 is never.
     due: AtomicU64,
     switched: AtomicBool,
-    pub(super) tunnel: OnceLock<Arc<Tunnel>>,
     dismissal: OnceLock<Arc<Dismissal>>,
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
@@ -43,7 +42,6 @@ impl Lent {
             accepted: Instant::now(),
             due: AtomicU64::new(0),
             switched: AtomicBool::new(false),
-            tunnel: OnceLock::new(),
             dismissal: OnceLock::new(),
             timer: None,
         }
@@ -53,7 +51,6 @@ impl Lent {
     pub(super) fn reset(&mut self) {
         *self.due.get_mut() = 0;
         *self.switched.get_mut() = false;
-        self.tunnel = OnceLock::new();
         self.dismissal = OnceLock::new();
         self.timer = None;
     }

@@ -1,13 +1,12 @@
 //! The stream that Pingora is given: it yields one request and nothing of the next.
 
 mod dismissal;
+mod gather;
 mod lent;
 mod transport;
-mod tunnel;
 
 pub use dismissal::Dismissal;
 pub use lent::{Ended, Overdue};
-pub use tunnel::Tunnel;
 
 use super::{
     caps::Slot,
@@ -16,13 +15,13 @@ use super::{
     parting::Traffic,
     rules::ListenerId,
 };
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use lent::Lent;
 use pingora_core::protocols::Stream;
 use std::{
     future::poll_fn,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -56,6 +55,9 @@ pub struct GuardedStream {
     body: Window,
     /// Whether the client asked for another protocol after this request.
     may_switch: bool,
+    /// Written, and not sent.
+    gathered: BytesMut,
+    is_gathering: bool,
     lent: Lent,
     /// Noted for HTTP/2 alone.
     traffic: Option<Arc<Traffic>>,
@@ -75,8 +77,19 @@ enum Window {
 impl GuardedStream {
     pub(super) fn new(inner: Stream, listener: ListenerId, slot: Option<Slot>) -> Self {
         let body = Window::Length(0);
-        let (ahead, lent) = (BytesMut::new(), Lent::new());
-        Self { inner, ahead, head: 0, body, may_switch: false, lent, traffic: None, listener, _slot: slot }
+        Self {
+            inner,
+            ahead: BytesMut::new(),
+            head: 0,
+            body,
+            may_switch: false,
+            gathered: BytesMut::new(),
+            is_gathering: true,
+            lent: Lent::new(),
+            traffic: None,
+            listener,
+            _slot: slot,
+        }
     }
 
     /// The listener that this connection came in on.
@@ -97,6 +110,15 @@ impl GuardedStream {
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut scratch))?;
         self.ahead.extend_from_slice(scratch.filled());
         Poll::Ready(Ok(scratch.filled().len()))
+    }
+
+    /// What the client sends after its request, in whatever protocol; nothing at its end. For whoever has the stream back
+    /// from Pingora, whose body reader would hold 64 KiB for each.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if self.ahead.is_empty() {
+            ready!(self.poll_fill(cx))?;
+        }
+        Poll::Ready(Ok(mem::take(&mut self.ahead).freeze()))
     }
 
     /// Hands out the request with this head, and no more.
@@ -152,6 +174,9 @@ impl GuardedStream {
             Window::Open => {
                 let bytes = self.ahead.len().min(buf.remaining());
                 hand_out(&mut self.ahead, bytes, buf);
+                if self.ahead.is_empty() {
+                    self.ahead = BytesMut::new();
+                }
                 Poll::Ready(Ok(()))
             }
             Window::Length(left) if self.ahead.is_empty() => {
@@ -231,9 +256,6 @@ impl AsyncRead for GuardedStream {
             return Poll::Ready(Err(overdue));
         }
         if this.body.is_spent() {
-            if let Some(tunnel) = this.lent.tunnel.get().cloned() {
-                return this.poll_tunnel(&tunnel, cx);
-            }
             if !this.lent.has_switched() {
                 return this.poll_end(cx);
             }

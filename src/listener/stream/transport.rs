@@ -7,6 +7,7 @@ use pingora_core::protocols::{
     UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
 };
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
@@ -17,6 +18,9 @@ use tokio::io::AsyncWrite;
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(taken) = ready!(self.poll_gather(cx, &[io::IoSlice::new(buf)]))? {
+            return Poll::Ready(Ok(taken));
+        }
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Some(traffic) = &self.traffic {
             traffic.wrote(&polled);
@@ -25,6 +29,7 @@ impl AsyncWrite for GuardedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_gathered(cx))?;
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
         if let Some(traffic) = &self.traffic {
             traffic.flushed(&polled);
@@ -35,6 +40,7 @@ impl AsyncWrite for GuardedStream {
     /// What HTTP/2 ends with. In a peaceful parting the client's window updates are read until it ends too, or is given
     /// up: closing would answer them with a reset.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_gathered(cx))?;
         ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         while self.traffic.as_ref().is_some_and(|traffic| traffic.is_parting()) && ready!(self.poll_fill(cx))? > 0 {
             self.ahead.clear();
@@ -47,6 +53,9 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(taken) = ready!(self.poll_gather(cx, bufs))? {
+            return Poll::Ready(Ok(taken));
+        }
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         if let Some(traffic) = &self.traffic {
             traffic.wrote(&polled);
@@ -62,6 +71,8 @@ impl AsyncWrite for GuardedStream {
 #[async_trait]
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
+        // What cannot be written any more has nobody to read it.
+        drop(poll_fn(|cx| self.poll_gathered(cx)).await);
         self.inner.shutdown().await;
         let is_open = matches!(self.body, Window::Open);
         if !is_open && (!self.body.is_spent() || !self.ahead.is_empty()) {

@@ -139,7 +139,7 @@ fn connection_rules() -> ConnectionRules {
     }
 }
 
-fn listener_rules() -> ListenerRules {
+pub(super) fn listener_rules() -> ListenerRules {
     ListenerRules {
         name: "door".into(),
         http1: true,
