@@ -15,11 +15,6 @@ impl Readiness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(reason);
     }
 
-    /// This reason is gone.
-    pub fn unblock(&self, reason: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(reason);
-    }
-
     /// Every reason, in alphabetical order.
     #[must_use]
     pub fn reasons(&self) -> Vec<&'static str> {
