@@ -20,6 +20,8 @@ pub struct Signals {
     interrupt: Signal,
     hangup: Signal,
     user2: Signal,
+    /// What came while only a stop was waited for.
+    missed: Option<Told>,
 }
 
 impl Signals {
@@ -33,11 +35,19 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             user2: signal(SignalKind::user_defined2())?,
+            missed: None,
         })
     }
 
-    /// What comes next.
+    /// What comes next. Dropped while it waits, nothing is missed.
     pub(super) async fn next(&mut self) -> Told {
+        match self.missed.take() {
+            Some(missed) => missed,
+            None => self.come().await,
+        }
+    }
+
+    async fn come(&mut self) -> Told {
         tokio::select! {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,
@@ -46,8 +56,16 @@ impl Signals {
         }
     }
 
-    /// Until the process is to stop. Whoever stops takes up no configuration any more.
+    /// Until the process is to stop. What comes ahead of that is what comes next: a configuration may have been written
+    /// after it was read.
     pub(super) async fn stop(&mut self) {
-        while self.next().await != Told::Stop {}
+        loop {
+            match self.come().await {
+                Told::Stop => return,
+                Told::Upgrade => self.missed = Some(Told::Upgrade),
+                // The new process of an upgrade reads the configuration, too.
+                Told::Reload => self.missed = self.missed.or(Some(Told::Reload)),
+            }
+        }
     }
 }
