@@ -1,5 +1,5 @@
-//! The admin pages: life signs, metrics, the running configuration, its reload, budgets. Served on loopback listeners only,
-//! which the configuration's checks see to.
+//! The admin pages: life signs, metrics, the running configuration, its reload, upgrades, budgets. Served on loopback
+//! listeners only, which the configuration's checks see to.
 
 mod budgets;
 mod reload;
@@ -145,6 +145,11 @@ async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Resu
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     media_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(JSON))
+}
+
+/// What is asked for is done by whoever follows the configuration's file.
+fn nobody() -> Refusal {
+    Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same")
 }
 
 fn plain(value: &impl Serialize) -> Page {

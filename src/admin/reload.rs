@@ -1,6 +1,6 @@
 //! Takes up the configuration as it is in its file now.
 
-use super::{Page, plain};
+use super::{Page, nobody, plain};
 use crate::{
     life::{Foreseen, Outcome, Terms},
     proxy::Gateway,
@@ -48,8 +48,4 @@ pub(super) async fn reload(gateway: &Gateway, query: Option<&str>, headers: &Hea
         Outcome::Refused { revision, .. } => (422, revision),
     };
     Ok(Page { status, revision: Some(revision.clone()), ..plain(&outcome) })
-}
-
-fn nobody() -> Refusal {
-    Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same")
 }

@@ -1,13 +1,11 @@
 //! Has another process take the place of this one.
 
-use super::{Page, plain};
+use super::{Page, nobody, plain};
 use crate::{life::Upgrade, proxy::Gateway};
-use filters::api::{Reason, Refusal};
+use filters::api::Refusal;
 
 /// Says what came of it: 200 where another process serves from here on, 422 where this one serves on.
 pub(super) async fn upgrade(gateway: &Gateway) -> Result<Page, Refusal> {
-    let nobody =
-        || Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same");
     let outcome = gateway.upgrades.ask().await.ok_or_else(nobody)?;
     let status = if matches!(outcome, Upgrade::Upgraded { .. }) { 200 } else { 422 };
     Ok(Page { status, ..plain(&outcome) })
