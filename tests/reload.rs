@@ -89,6 +89,18 @@ fn another_configuration_is_in_force_at_once_and_no_connection_is_cut() {
 }
 
 #[test]
+fn no_page_in_a_browser_has_it_reloaded_or_upgraded() {
+    let backend = backend();
+    let gateway = Gateway::start(&yaml(&backend, "one"));
+    fs::write(gateway.config(), yaml(&backend, "two")).unwrap();
+    for target in ["/reload", "/reload?force", "/upgrade"] {
+        let answer = post_reload_as(&gateway, target, "Origin: https://page.example\r\n");
+        assert_eq!((answer.status, answer.json()["reason"].as_str()), (403, Some("ORIGIN_FORBIDDEN")), "{target}");
+    }
+    assert_eq!(get(&gateway, "public", "/one/a").status, 200);
+}
+
+#[test]
 fn a_configuration_with_problems_changes_nothing_and_is_named() {
     let backend = backend();
     let gateway = Gateway::start(&yaml(&backend, "one"));

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use filters::api::{Reason, Refusal};
 use http::{
     HeaderMap, Method,
-    header::{CONTENT_TYPE, ETAG},
+    header::{CONTENT_TYPE, ETAG, ORIGIN},
 };
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
@@ -43,6 +43,11 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
     let header = session.req_header();
     let path = header.uri.path().to_owned();
     let page = match (&header.method, path.strip_prefix("/budgets/")) {
+        // What a page of another origin may send without asking first (the Fetch standard's simple requests), from the
+        // browser of whoever can reach this address. Browsers say so with every POST, command lines never.
+        (&Method::POST, _) if header.headers.contains_key(ORIGIN) => {
+            Err(Refusal::because(Reason::OriginForbidden, "nothing is done here for a page in a browser"))
+        }
         (&Method::POST, _) if path == "/upgrade" => upgrade::upgrade(gateway).await,
         (&Method::POST, _) if path == "/reload" => reload::reload(gateway, header.uri.query(), &header.headers).await,
         (&Method::GET | &Method::HEAD, _) if path == "/reload" => reload::foresee(gateway).await,
