@@ -135,9 +135,8 @@ impl Streams {
         let id = self.next.fetch_add(1, Relaxed);
         self.all().insert(id, Open::new(opening, exit));
         // A reload that came in between has either seen it among all, or is seen here.
-        let in_force = self.in_force.load_full();
-        if !Arc::ptr_eq(&in_force, opening.plan) {
-            self.settle_one(id, &in_force);
+        if !Arc::ptr_eq(&self.in_force.load_full(), opening.plan) {
+            self.settle_one(id);
         }
         OpenStream { streams: Arc::clone(self), id }
     }

@@ -38,10 +38,15 @@ impl Streams {
     }
 
     /// The same, of one that has opened since. It is one alone, so there is nothing to spread.
-    pub(super) fn settle_one(&self, id: u64, plan: &Plan) {
+    pub(super) fn settle_one(&self, id: u64) {
         let mut settled = Settled::default();
-        if let Some(open) = self.all().get_mut(&id) {
-            open.settle(&Judge::of(plan), &mut settled);
+        {
+            let mut all = self.all();
+            // Under the lock: a later plan's reload has its turn behind this one, and never ahead.
+            let in_force = self.in_force.load_full();
+            if let Some(open) = all.get_mut(&id) {
+                open.settle(&Judge::of(&in_force), &mut settled);
+            }
         }
         tokio::spawn(settled.carry_out(Duration::ZERO));
     }
