@@ -1,7 +1,9 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 //!
 //! Data flows one way:
-//! `cli → life, explain → proxy, listener, edge, admin → rpc, events → plan, upstream, store → config, telemetry, wire`.
+//! `cli, demo → life, explain → proxy, edge, rpc, admin → listener, events → plan, upstream, store → config, telemetry →
+//! client, wire`. Against it go words that are only read or left: what the process says of itself and is asked for, its
+//! readiness, reloads, upgrades and open streams, is kept by `life`; `plan` and `telemetry` speak of a listener's limits.
 
 pub mod admin;
 pub mod cli;
