@@ -69,7 +69,7 @@ pub(super) async fn reload(args: ReloadArgs) -> ExitCode {
     };
     let told = if args.plan { foreseen(&args, &reply) } else { None };
     told.or_else(|| outcome(&args, &reply)).unwrap_or_else(|| {
-        fail(&format!("portcullis reload: {admin} answered {}, and is no admin listener", reply.status))
+        fail(&format!("portcullis reload: {admin} answered {}: is it the admin listener?", reply.status))
     })
 }
 

@@ -83,6 +83,7 @@ pub(super) async fn call(
     };
     Ok(Outcome::Forwarded { sent: Box::new(sent), answer: None })
 }
+
 /// What is said where a backend would have had to be asked for a session, and nobody said what it answers.
 pub(super) fn lacking(calls: &[Call]) -> Option<String> {
     let call = calls.iter().find(|call| !call.is_known)?;

@@ -11,7 +11,6 @@ mod escape;
 mod explanation;
 mod incoming;
 pub mod logged;
-
 mod offline;
 mod rehearsal;
 mod request;
