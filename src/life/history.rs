@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
     path::{self, Path, PathBuf},
 };
 
@@ -119,14 +119,17 @@ impl Past {
     }
 }
 
-/// Puts a text in the place of a file as one step: whoever reads sees the old one or the new one, whole.
+/// Puts a text in the place of a file as one step: whoever reads sees the old one or the new one, whole. It belongs to
+/// whom that belonged.
 ///
 /// # Errors
-/// Where the folder cannot be written. The file is as it was then.
+/// Where the folder cannot be written, or the file not be given away. It is as it was then.
 pub fn replace(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = write_new(&new, text.as_ref(), mode).and_then(|()| fs::rename(&new, path));
+    let written = write_new(&new, text.as_ref(), mode)
+        .and_then(|()| give_to_owner_of(path, &new))
+        .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         // It may not have come to be.
         drop(fs::remove_file(&new));
@@ -140,6 +143,16 @@ fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text)?;
     file.sync_all()
+}
+
+/// A gateway may read its configuration as the file's group only, and not as whoever puts another there.
+fn give_to_owner_of(path: &Path, new: &Path) -> io::Result<()> {
+    let Ok(there) = fs::metadata(path) else { return Ok(()) };
+    let made = fs::metadata(new)?;
+    if (made.uid(), made.gid()) == (there.uid(), there.gid()) {
+        return Ok(());
+    }
+    chown(new, Some(there.uid()), Some(there.gid()))
 }
 
 fn state_directories(env: &Env<'_>) -> Vec<PathBuf> {
