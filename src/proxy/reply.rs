@@ -18,7 +18,7 @@ const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remainin
 const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What even a slow client takes within the time of one write.
-const PART_BYTES: usize = 64 << 10;
+pub(super) const PART_BYTES: usize = 64 << 10;
 /// How long a client that has its answer may take to finish its body.
 const LINGER: Duration = Duration::from_secs(2);
 

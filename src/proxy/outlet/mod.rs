@@ -7,7 +7,10 @@ mod http2;
 
 pub(super) use http1::Framing;
 
-use super::handover::{Attendance, Record};
+use super::{
+    handover::{Attendance, Record},
+    reply::PART_BYTES,
+};
 use crate::listener::GuardedStream;
 use bytes::Bytes;
 use h2::SendStream;
@@ -20,9 +23,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::timeout;
-
-/// What even a slow client takes within the time of one write.
-const PART_BYTES: usize = 64 << 10;
 
 /// The client has gone, or does not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
