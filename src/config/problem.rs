@@ -73,12 +73,17 @@ pub struct Report {
 
 impl Report {
     /// A report over this text. Problems said twice (a part that is used through aliases) are kept once, and
-    /// of very many only the first.
+    /// of very many only the first, the errors ahead of the warnings.
     pub(super) fn new(file: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.at, a.severity, &a.what).cmp(&(b.at, b.severity, &b.what)));
         problems.dedup_by(|a, b| (a.at, &a.what) == (b.at, &b.what));
         let left_out = problems.len().saturating_sub(SHOWN_MAX);
-        problems.truncate(SHOWN_MAX);
+        if left_out > 0 {
+            // A report that had lost its errors among warnings would let the configuration be used.
+            problems.sort_by_key(|problem| problem.severity);
+            problems.truncate(SHOWN_MAX);
+            problems.sort_by_key(|problem| problem.at);
+        }
         let all = render::lines(text);
         let lines = all.map(str::to_owned).take(problems.iter().map(|p| p.at.line).max().unwrap_or(0)).collect();
         Self { file: file.to_owned(), lines, problems, left_out }

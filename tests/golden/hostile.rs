@@ -55,6 +55,18 @@ fn a_file_that_is_fine_says_what_it_has() {
 }
 
 #[test]
+fn no_error_is_lost_among_warnings() {
+    for warnings in [150, 1_500] {
+        let endpoints = vec!["\"http://127.0.0.1:8081\""; warnings + 1].join(", ");
+        let yaml =
+            WHOLE.replace("\"http://127.0.0.1:8081\"", &endpoints).replace("forward: backend", "forward: nobody");
+        let (code, printed) = checked(yaml.as_bytes(), Format::Json);
+        assert_eq!(code, EXIT_PROBLEMS, "{warnings}");
+        assert!(printed.contains("there is no upstream `nobody`"), "{warnings}");
+    }
+}
+
+#[test]
 fn problems_for_programs_are_an_array() {
     let (code, printed) = checked(WHOLE.replace("/*", "x").as_bytes(), Format::Json);
     let expected = serde_json::json!([{

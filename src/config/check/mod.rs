@@ -77,7 +77,9 @@ impl Checks<'_> {
     }
 
     fn add(&mut self, severity: Severity, pointer: &str, what: &str, remedy: &str) {
-        if self.problems.len() >= FOUND_MAX {
+        // Half of the room is kept for errors: one that found none for all the warnings would be no error.
+        let max = if severity == Severity::Warning { FOUND_MAX / 2 } else { FOUND_MAX };
+        if self.problems.len() >= max {
             return;
         }
         let found = self.tree.find(pointer);
