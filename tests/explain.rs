@@ -113,6 +113,22 @@ fn line_of(what: &str) -> u64 {
 const MAIL: &[&str] = &["/mail", "--listener", "public", "-H", "content-type: application/json", "-d", r#"{"a":1}"#];
 
 #[test]
+fn what_came_from_the_environment_is_not_shown() {
+    let scene = Scene::new(&YAML.replace("x-by: portcullis", r#"x-by: "key-${KEY_OF_BACKEND}""#));
+    for format in ["text", "json"] {
+        let mut process = portcullis();
+        process
+            .current_dir(scene.folder.path())
+            .args(["explain", "gateway.yaml"])
+            .args(MAIL)
+            .args(["--format", format]);
+        let told: Told = process.env("KEY_OF_BACKEND", "hunter2").output().unwrap().into();
+        assert_eq!(told.code, Some(0), "{}", told.error);
+        assert!(told.text.contains("key-${KEY_OF_BACKEND}") && !told.text.contains("hunter2"), "{}", told.text);
+    }
+}
+
+#[test]
 fn a_forward_is_told_as_it_would_be_sent() {
     let scene = Scene::new(YAML);
     let more = ["--from", "10.1.1.1", "-H", "x-forwarded-for: 198.51.100.9", "-H", "X_User_Id: 7", "-H", "x-debug: 1"];

@@ -15,7 +15,7 @@ pub const EXIT_PROBLEMS: u8 = 2;
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The configuration.
-    #[arg(default_value = "gateway.yaml")]
+    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
     pub file: PathBuf,
     /// How problems are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]

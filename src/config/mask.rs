@@ -38,6 +38,22 @@ fn find<'a>(json: &'a mut Json, pointer: &str) -> Option<&'a mut Json> {
     })
 }
 
+/// The configuration with values of headers as they were written: what of them came from the environment may be a secret,
+/// and whoever tries a request is shown its headers.
+pub(super) fn with_headers_as_written(config: Config, variables: &[(String, String)]) -> Config {
+    let of_headers: Vec<_> = variables.iter().filter(|(pointer, _)| pointer.contains("/headers/")).collect();
+    if of_headers.is_empty() {
+        return config;
+    }
+    let mut json = serde_json::to_value(&config).unwrap_or_default();
+    for (pointer, written) in of_headers {
+        if let Some(value) = find(&mut json, pointer) {
+            *value = written.as_str().into();
+        }
+    }
+    serde_json::from_value(json).unwrap_or(config)
+}
+
 /// Leaves out what is not given, and masks passwords in URLs.
 fn tidy(json: &mut Json) {
     match json {

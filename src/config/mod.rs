@@ -69,6 +69,13 @@ impl Loaded {
         mask::shown(&self.config, &self.variables)
     }
 
+    /// The same with values of headers as they were written, without what came from the environment.
+    #[must_use]
+    pub(crate) fn with_headers_as_written(self) -> Self {
+        let config = mask::with_headers_as_written(self.config, &self.variables);
+        Self { config, ..self }
+    }
+
     /// What its problems call the file.
     #[must_use]
     pub fn file(&self) -> &str {

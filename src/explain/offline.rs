@@ -13,8 +13,9 @@ use ed25519_dalek::{
 const KEY_VARIABLE: &str = "=portcullis-offline-key";
 
 /// The same configuration with stores in memory, keys of its own, and backends that are spoken to in cleartext: nothing
-/// is sent to them anyway.
-pub(super) fn offline(mut loaded: Loaded) -> Loaded {
+/// is sent to them anyway. Headers have what is written for them, since they are shown.
+pub(super) fn offline(loaded: Loaded) -> Loaded {
+    let mut loaded = loaded.with_headers_as_written();
     let config = &mut loaded.config;
     for store in config.stores.values_mut() {
         if matches!(store, Store::Redis(_)) {

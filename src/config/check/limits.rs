@@ -14,6 +14,7 @@ const HEAD_MAX: Size = Size::from_bytes(1 << 20);
 const INSTANT: Duration = Duration::from_millis(1);
 /// Longer, and a device that has just signed in could be taken for one that never did.
 const MINUTE: Duration = Duration::from_secs(60);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -47,6 +48,8 @@ impl Checks<'_> {
             self.within("/reload/streams/drain", window, INSTANT, HOUR);
         }
         self.within("/drain/delay", config.drain.delay, Duration::from_millis(0), HOUR);
+        // Whoever asks for an upgrade waits for its end.
+        self.within("/upgrade/deadline", config.upgrade.deadline, INSTANT, TEN_MINUTES);
         self.within("/drain/deadline", config.drain.deadline, Duration::from_millis(0), DAY);
     }
 

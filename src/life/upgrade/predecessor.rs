@@ -81,15 +81,13 @@ impl Predecessor {
         }
     }
 
-    /// Says that connections are accepted, and waits until the feeds are free. Answers with the positions up to
-    /// which they were held; one that is not there begins anew.
+    /// Says that connections are accepted, and waits until the feeds are free, however long that takes: two with one
+    /// `gateway_client_id` would end each other. Answers with the positions up to which they were held; one that is not
+    /// there begins anew.
     pub(in crate::life) async fn feeds(self) -> BTreeMap<String, String> {
-        let heard = async {
-            self.link.send(&Message::Serving {}).await?;
-            answer(self.link.next()).await
-        };
-        match heard.await {
-            Ok(Some(Message::Feeds(feeds))) => feeds,
+        let told = answer(self.link.send(&Message::Serving {})).await;
+        match (told, self.link.next().await) {
+            (Ok(()), Ok(Some(Message::Feeds(feeds)))) => feeds,
             // It has ended, so that they are free all the same.
             _ => BTreeMap::new(),
         }
