@@ -75,8 +75,7 @@ fn what_was_in_force_is_again_and_nothing_that_was_written_is_lost() {
 
     let (_, list) = told(&rollback(&gateway, &["--list"]));
     let revisions: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(revisions.len(), 3, "{list}");
-    assert_eq!(revisions.first(), revisions.last(), "one, two, one: {list}");
+    assert_eq!(revisions.len(), 2, "one, and two: {list}");
     let (code, text) = told(&rollback(&gateway, &["--to", revisions[1]]));
     assert_eq!(code, Some(0), "{text}");
     assert!(serves(&gateway, "two"));

@@ -105,11 +105,17 @@ fn name(written: &str) -> Result<HeaderName, (String, String)> {
         let what = format!("`{written}` is no header name");
         (what, "write letters, digits and hyphens, such as x-powered-by".to_owned())
     })?;
-    if FRAMING.contains(&name.as_str()) {
+    if is_framing(name.as_str()) {
         let what = format!("`{written}` frames the message or belongs to one connection: only the proxy writes it");
         return Err((what, "leave it out".to_owned()));
     }
     Ok(name)
+}
+
+/// Whether a header frames messages or belongs to one connection, so that only the proxy can write it.
+#[must_use]
+pub fn is_framing(name: &str) -> bool {
+    FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
 }
 
 struct Headers {

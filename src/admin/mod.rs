@@ -153,8 +153,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// What is asked for is done by whoever follows the configuration's file.
-fn nobody() -> Refusal {
-    Refusal::because(Reason::NotServed, "no file is followed, the gateway stops, or others wait for the same")
+fn nobody(gateway: &Gateway) -> Refusal {
+    if gateway.readiness.is_draining() {
+        return Refusal::because(Reason::GatewayShuttingDown, "the gateway stops, and does nothing new");
+    }
+    Refusal::because(Reason::NotServed, "no file is followed, or others wait for the same")
 }
 
 fn plain(value: &impl Serialize) -> Page {

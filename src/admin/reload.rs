@@ -20,7 +20,7 @@ struct Next {
 
 /// What a reload would do now: 200, or 422 where the configuration cannot be used.
 pub(super) async fn foresee(gateway: &Gateway) -> Result<Page, Refusal> {
-    Ok(match gateway.reloads.foresee().await.ok_or_else(nobody)? {
+    Ok(match gateway.reloads.foresee().await.ok_or_else(|| nobody(gateway))? {
         Ok(foreseen) => {
             let revision = Some(foreseen.revision.clone());
             Page { status: 200, revision, ..plain(&Next { foreseen, last: gateway.reloads.last() }) }
@@ -41,7 +41,7 @@ pub(super) async fn reload(gateway: &Gateway, query: Option<&str>, headers: &Hea
         Some("force") => true,
         Some(_) => return Err(Refusal::because(Reason::RequestMalformed, "the query is `force` or none")),
     };
-    let outcome = gateway.reloads.ask(Terms { if_match, is_forced }).await.ok_or_else(nobody)?;
+    let outcome = gateway.reloads.ask(Terms { if_match, is_forced }).await.ok_or_else(|| nobody(gateway))?;
     let (status, revision) = match &outcome {
         Outcome::Reloaded { revision } | Outcome::Unchanged { revision } => (200, revision),
         Outcome::Outdated { revision } => (412, revision),

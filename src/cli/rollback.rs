@@ -14,9 +14,6 @@ use std::{
     process::ExitCode,
 };
 
-/// Revisions are longer; fewer letters may belong to several.
-const SHOWN_MIN: usize = 4;
-
 /// What to go back to.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
@@ -95,6 +92,11 @@ fn put_back(args: &RollbackArgs) -> Result<Option<Past>, Problem> {
         entries.iter().for_each(|past| say(io::stdout(), &line(past, held.as_deref())));
         return Ok(None);
     }
+    // A rollback that was refused has left the file so, and is now asked for in earnest.
+    let is_asked_again = args.force && args.to.is_none();
+    if let Some(refused) = entries.iter().skip(1).find(|past| is_asked_again && is_held(past, held.as_deref())) {
+        return Ok(Some(refused.clone()));
+    }
     let chosen = choose(&entries, args.to.as_deref(), held.as_deref(), &file)?;
     let text = chosen.text().map_err(at(&chosen.path))?;
     let base_dir = args.config.parent().unwrap_or(Path::new(""));
@@ -137,9 +139,6 @@ fn choose<'a>(
         return other.ok_or_else(|| Problem::NothingElse(file.to_owned()));
     };
     let asked = || revision.to_owned();
-    if revision.len() < SHOWN_MIN {
-        return Err(Problem::Ambiguous(asked()));
-    }
     let mut found = entries.iter().filter(|past| past.revision.starts_with(revision));
     let first = found.next().ok_or_else(|| Problem::Unknown(asked()))?;
     // One that was in force twice is the same.
@@ -184,7 +183,7 @@ mod tests {
             (Some("abcd1"), Some("c"), "3"),
             (Some("abcd2"), Some("c"), "2"),
             (Some("abcd"), Some("c"), "several revisions begin with `abcd`: write more of it"),
-            (Some("f"), Some("c"), "several revisions begin with `f`: write more of it"),
+            (Some("f"), Some("c"), "4"),
             (Some("0000"), Some("c"), "no revision that is kept begins with `0000`: see --list"),
         ] {
             let chosen = choose(&entries, revision, held.map(str::as_bytes), "gateway.yaml");

@@ -1,6 +1,6 @@
 //! The end of a gateway: what has begun is finished, and nothing is begun any more.
 
-use super::Running;
+use super::{Running, readiness::DRAINING};
 use futures_util::future::join_all;
 use std::{sync::PoisonError, time::Duration};
 use tokio::{
@@ -8,7 +8,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-const DRAINING: &str = "draining";
 /// Over this part of the drain's deadline event streams end.
 pub(super) const SHARE_OF_STREAMS: u32 = 4;
 /// How often it is looked whether anybody is calling still.

@@ -42,7 +42,13 @@ impl History {
     /// # Errors
     /// Where there is no current directory to take a relative path from.
     pub fn places(file: &Path, env: &Env<'_>) -> io::Result<Vec<Self>> {
-        let file = path::absolute(file)?;
+        let mut file = path::absolute(file)?;
+        // However the folder is spelled. The file itself may be a link that leads elsewhere each time.
+        if let (Some(folder), Some(name)) =
+            (file.parent().and_then(|folder| folder.canonicalize().ok()), file.file_name())
+        {
+            file = folder.join(name);
+        }
         let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
         let id: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -77,7 +83,7 @@ impl History {
         Ok(entries)
     }
 
-    /// Keeps a configuration as the newest, and `keep` in all. One that is the newest already is not kept twice.
+    /// Keeps a configuration as the newest, once, and `keep` in all.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -90,7 +96,10 @@ impl History {
         // After a clock that was set back, too, the newest has to be the first.
         let since_ms = entries.first().map_or(now_ms, |newest| now_ms.max(newest.since_ms.saturating_add(1)));
         replace(&self.folder.join(format!("{since_ms:015}-{revision}.yaml")), text, OWNERS_FILE)?;
-        entries.iter().skip(keep.saturating_sub(1)).try_for_each(|old| fs::remove_file(&old.path))
+        let (same, others): (Vec<Past>, Vec<Past>) =
+            entries.into_iter().partition(|past| past.text().is_ok_and(|kept| kept == text));
+        let too_many = others.iter().skip(keep.saturating_sub(1));
+        same.iter().chain(too_many).try_for_each(|old| fs::remove_file(&old.path))
     }
 
     /// Keeps a text that was never in force, and says where: nothing that somebody wrote is lost.
@@ -185,6 +194,8 @@ mod tests {
             history.record(now_ms, revision, text, 3).unwrap();
         }
         assert_eq!(kept(&history), ["r5 a", "r4 c", "r2 b"], "the same text twice is one, and no clock is believed");
+        history.record(9, "r6", "b", 3).unwrap();
+        assert_eq!(kept(&history), ["r6 b", "r5 a", "r4 c"], "what comes back is the newest, and crowds nothing out");
         fs::write(history.folder().join("notes.txt"), "of somebody").unwrap();
         let aside = history.set_aside(9, b"x: [").unwrap();
         assert_eq!((kept(&history).len(), fs::read(&aside).unwrap().as_slice()), (3, &b"x: ["[..]));

@@ -189,7 +189,9 @@ impl Running {
             }
         }
         self.metrics.reloads(&outcome);
-        if matches!(outcome, Outcome::Reloaded { .. } | Outcome::Refused { .. }) {
+        let is_mended = matches!(self.reloads.last(), Some(Outcome::Refused { .. }));
+        let has_done = matches!(outcome, Outcome::Reloaded { .. } | Outcome::Refused { .. });
+        if has_done || (is_mended && matches!(outcome, Outcome::Unchanged { .. })) {
             self.reloads.ended(outcome.clone());
         }
         outcome

@@ -1,5 +1,6 @@
 //! Headers that only the gateway may write.
 
+use filters::api::folded;
 use http::HeaderName;
 
 /// Names that are dropped from outside, in every spelling that a backend could take for them.
@@ -27,10 +28,6 @@ impl IdentityHeaders {
             .iter()
             .any(|known| known.len() == name.len() && name.iter().map(|byte| folded(*byte)).eq(known.iter().copied()))
     }
-}
-
-fn folded(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 #[cfg(test)]

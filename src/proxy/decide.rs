@@ -19,7 +19,7 @@ use crate::{
     telemetry::access_log::Entry,
 };
 use filters::{
-    api::{Reason, Refusal},
+    api::{Reason, Refusal, is_disguise},
     chain::Stop,
 };
 use http::{
@@ -180,7 +180,8 @@ pub(crate) fn recognise(header: &mut RequestHeader, ctx: &mut RequestContext, pe
     let mut identity = Vec::new();
     for name in header.headers.keys() {
         ctx.brought_forwarding |= FORWARDING.contains(name);
-        if ctx.plan.identity_headers.covers(name) {
+        let is_disguised = || FORWARDING.iter().any(|known| is_disguise(name, known));
+        if ctx.plan.identity_headers.covers(name) || is_disguised() {
             identity.push(name.clone());
         }
     }

@@ -104,7 +104,7 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     if let Some(host) = &forward.host {
         headers.insert(HOST, host.clone());
     }
-    ctx.facts.upstream_headers.apply_to(headers);
+    ctx.facts.upstream_headers.apply_to_request(headers);
     *request = RequestHeader::from(parts);
     Ok(())
 }

@@ -124,6 +124,6 @@ pub(crate) fn metadata(request: &RequestHeader, ctx: &RequestContext) -> HeaderM
     asked::strip(&mut headers);
     vouch(ctx, &request.uri, &mut headers);
     headers.remove(HOST);
-    ctx.facts.upstream_headers.apply_to(&mut headers);
+    ctx.facts.upstream_headers.apply_to_request(&mut headers);
     headers
 }

@@ -12,7 +12,7 @@ pub mod units;
 pub use build::{BuildFault, ConfigProblem, Configured, Named, Parts, Reference};
 pub use exchange::{CommandState, Exchange, Facts, Head, MessageTypes, Reservation, Session};
 pub use filter::{BodyNeed, Check, Filter, Halt, OnFault, Outcome, Step};
-pub use headers::{HeaderEdit, HeaderEdits};
+pub use headers::{HeaderEdit, HeaderEdits, folded, is_disguise};
 pub use ports::{
     Charge, Claim, Claimed, Clock, Exhausted, Grant, LookupFault, Receipt, ReplayClaim, ReplayKey, SessionLookup,
     SessionRecord, SessionStatus, Store, StoreFault,

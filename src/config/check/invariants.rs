@@ -99,7 +99,7 @@ impl<'a> Checks<'a> {
             self.filter_name(&format!("{pointer}/needs"), filter);
         }
         if let Some(header) = never_forwarded {
-            self.header_name(&format!("{pointer}/never_forwarded"), header);
+            self.header_of_clients(&format!("{pointer}/never_forwarded"), header);
         }
         self.problems.len() == known
     }

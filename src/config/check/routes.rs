@@ -7,6 +7,7 @@ use super::{
     Checks, paths,
     targets::COMMAND_SERVICE,
 };
+use filters::headers::is_framing;
 use http::{HeaderName, HeaderValue, Method};
 use std::collections::{BTreeSet, HashMap};
 
@@ -38,7 +39,7 @@ impl<'a> Checks<'a> {
             }
         }
         for (index, header) in config.identity_headers.iter().enumerate() {
-            self.header_name(&format!("/identity_headers/{index}"), header);
+            self.header_of_clients(&format!("/identity_headers/{index}"), header);
         }
     }
 
@@ -103,6 +104,15 @@ impl<'a> Checks<'a> {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             let remedy = "write letters, digits and `-`, such as `x-user-id`";
             self.error(pointer, format!("`{name}` is no header name"), remedy);
+        }
+    }
+
+    /// A header whose copies by clients the gateway can drop.
+    pub(super) fn header_of_clients(&mut self, pointer: &str, name: &str) {
+        self.header_name(pointer, name);
+        if is_framing(name) {
+            let what = format!("`{name}` frames the message or belongs to one connection: the proxy writes its own");
+            self.error(pointer, what, "leave it out");
         }
     }
 
