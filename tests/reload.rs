@@ -297,5 +297,6 @@ fn whoever_asks_a_gateway_that_stops_is_told_so() {
     assert_eq!(kept.send("GET /one/a HTTP/1.1\r\nHost: a\r\n\r\n").answer().status, 200);
     gateway.signal("TERM");
     eventually("the drain", || (get(&gateway, "admin", "/readyz").status == 503).then_some(()));
-    assert_eq!(post_reload(&gateway, "").status, 501);
+    let told = post_reload(&gateway, "");
+    assert_eq!((told.status, told.json()["reason"].as_str()), (503, Some("GATEWAY_SHUTTING_DOWN")));
 }

@@ -130,15 +130,10 @@ fn by_part(plan: &Plan, census: &Census) -> BTreeMap<String, Hanging> {
             continue;
         }
         let uses = Uses::of(&plan.loaded.config, written);
-        let of_streams: BTreeSet<Part> = uses.streams.into_iter().chain([Part::named("routes", &route.name)]).collect();
-        // No stream hangs on what only requests use.
-        let of_requests = uses.requests.into_iter().filter(|part| !of_streams.contains(part));
-        let of_requests: BTreeSet<Part> = of_requests.collect();
-        let requests_alone = Hanging { requests, ..Hanging::default() };
-        let all = of_streams.iter().map(|part| (part, of_route));
-        for (part, more) in all.chain(of_requests.iter().map(|part| (part, requests_alone))) {
+        let parts: BTreeSet<Part> = uses.streams.into_iter().chain(uses.requests).collect();
+        for part in parts.into_iter().chain([Part::named("routes", &route.name)]) {
             let sum_before = hanging.entry(part.to_string()).or_default();
-            *sum_before = sum(*sum_before, more);
+            *sum_before = sum(*sum_before, of_route);
         }
     }
     hanging
