@@ -267,8 +267,7 @@ pub struct Invariant {
     /// Beside `under`: nothing from outside reaches it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is: Option<Claim>,
-    /// A header that no backend gets as a client has sent it. Other spellings of the name are other headers, but for those
-    /// of `identity_headers`.
+    /// A header that no backend gets as a client has sent it, nor spelled in another way that some backends take for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub never_forwarded: Option<String>,
 }
