@@ -7,7 +7,7 @@ use super::{
     refuse::{self, Hooks, Refused},
     rules::{Bindings, ConnectionRules, ListenerRules},
     stream::GuardedStream,
-    wait::{begun, fill},
+    wait::{Patience, fill},
 };
 use async_trait::async_trait;
 use pingora_core::{
@@ -95,10 +95,11 @@ where
         let accepted = Instant::now();
         let deadline = accepted + self.connections.head_deadline;
         let Some((connection, mut stream)) = Box::pin(self.admit(stream, deadline)).await else { return };
-        match detect(connection.rules, &mut stream, deadline, shutdown).await {
-            Some(Protocol::Http2) => http2::serve(self, &connection, stream, deadline, shutdown).await,
+        let mut patience = Patience::new(shutdown);
+        match detect(connection.rules, &mut stream, deadline, &mut patience).await {
+            Some(Protocol::Http2) => http2::serve(self, &connection, stream, deadline, patience, shutdown).await,
             Some(Protocol::Http1) if connection.rules.http1 => {
-                http1::serve(self, &connection, stream, accepted, shutdown).await;
+                http1::serve(self, &connection, stream, accepted, patience, shutdown).await;
             }
             Some(Protocol::Http1) => {
                 let refusal = HeadRefusal::version(http2::ONLY);
@@ -114,7 +115,7 @@ async fn detect(
     rules: &ListenerRules,
     stream: &mut GuardedStream,
     deadline: Instant,
-    shutdown: &ShutdownWatch,
+    patience: &mut Patience,
 ) -> Option<Protocol> {
     if rules.tls.is_some() {
         let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
@@ -124,7 +125,7 @@ async fn detect(
         return Some(Protocol::Http1);
     }
     let wait = deadline.saturating_duration_since(Instant::now());
-    if !begun(stream, wait, &mut shutdown.clone()).await {
+    if !patience.begun(stream, wait).await {
         return None;
     }
     loop {

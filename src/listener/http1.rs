@@ -4,7 +4,7 @@ use super::{
     guard::{Connection, Guard},
     head::{HeadReader, HeadRefusal},
     stream::GuardedStream,
-    wait::{begun, fill},
+    wait::{Patience, fill},
 };
 use pingora_core::{
     apps::{HttpPersistentSettings, HttpServerApp},
@@ -28,6 +28,7 @@ pub(super) async fn serve<P>(
     connection: &Connection<'_>,
     mut stream: Box<GuardedStream>,
     accepted: Instant,
+    mut patience: Patience,
     shutdown: &ShutdownWatch,
 ) where
     P: HttpServerApp + Send + Sync + 'static,
@@ -35,9 +36,8 @@ pub(super) async fn serve<P>(
     let rules = guard.rules();
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut head_deadline = Some(accepted + rules.head_deadline);
-    let mut stops = shutdown.clone();
     loop {
-        match arrival(guard, connection, &mut stream, head_deadline.take(), &mut stops).await {
+        match arrival(guard, connection, &mut stream, head_deadline.take(), &mut patience).await {
             Arrival::Request => {}
             Arrival::Nothing => return,
             Arrival::Refused(refusal) => return guard.refuse(connection, &mut stream, &refusal).await,
@@ -61,11 +61,11 @@ async fn arrival<P>(
     connection: &Connection<'_>,
     stream: &mut GuardedStream,
     deadline: Option<Instant>,
-    stops: &mut ShutdownWatch,
+    patience: &mut Patience,
 ) -> Arrival {
     let rules = guard.rules();
     let wait = deadline.map_or(rules.keepalive, |deadline| deadline.saturating_duration_since(Instant::now()));
-    if !begun(stream, wait, stops).await {
+    if !patience.begun(stream, wait).await {
         return Arrival::Nothing;
     }
     let mut deadline = deadline;

@@ -5,7 +5,7 @@ use super::{
     parting::Parting,
     rules::{ConnectionRules, ListenerRules},
     stream::GuardedStream,
-    wait::stopped,
+    wait::Patience,
 };
 use pingora_core::{
     apps::HttpServerApp,
@@ -112,6 +112,7 @@ pub(super) async fn serve<P>(
     connection: &Connection<'_>,
     mut stream: Box<GuardedStream>,
     deadline: Instant,
+    mut patience: Patience,
     shutdown: &ShutdownWatch,
 ) where
     P: HttpServerApp + Send + Sync + 'static,
@@ -125,13 +126,12 @@ pub(super) async fn serve<P>(
     let rules = guard.rules();
     let active = Arc::new(Active::default());
     let mut malformed = 0;
-    let mut stops = shutdown.clone();
     // Clients take a GOAWAY well between two requests; some fail where it comes ahead of the first (hyper-util 0.1).
     let mut first_awaited = Some(Instant::now());
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopped(&mut stops, first_awaited), if !parting.has_begun() => {
+            () = patience.stopped(first_awaited), if !parting.has_begun() => {
                 h2.graceful_shutdown();
                 parting.begin();
                 continue;

@@ -7,13 +7,12 @@ use super::{
 use crate::plan::Route;
 use bytes::Bytes;
 use filters::{
-    api::{BodyNeed, Exchange, Reason, Refusal},
+    api::{BodyNeed, Reason, Refusal},
     chain::Stop,
 };
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use std::mem;
 
 /// The most of a body that Pingora 0.9.1 can send to a backend after a filter has read it.
 const REPLAYED_BYTES_MAX: u64 = 64 << 10;
@@ -99,13 +98,9 @@ async fn run(
     route: &Route,
     body: Option<&Bytes>,
 ) -> std::result::Result<(), Stop> {
-    let mut facts = mem::take(&mut ctx.facts);
-    let head = ctx.head(&header.method, header.uri.query(), &header.headers);
-    let mut exchange = Exchange { head, body, message_types: None, facts: &mut facts };
-    let outcome = match body {
+    let mut exchange = ctx.exchange(header, body);
+    match body {
         None => route.chain.run_head(&mut exchange).await,
         Some(_) => route.chain.run_rest(&mut exchange).await,
-    };
-    ctx.facts = facts;
-    outcome
+    }
 }

@@ -1,5 +1,6 @@
 //! Whose request it is, and what is told to the backend about that.
 
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +16,7 @@ const HOPS_MAX: usize = 16;
 
 /// Headers by which proxies say where a request came from. A client's own are dropped, and the gateway
 /// writes those that it vouches for.
-pub const FORWARDING: [HeaderName; 6] = [
+pub static FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("forwarded"),
     FORWARDED_FOR,
     FORWARDED_HOST,
@@ -79,7 +80,11 @@ pub fn forwarded(client: &str, host: &str, scheme: &str) -> Option<HeaderValue> 
     let (host_open, host, host_close) =
         if host.contains(['"', '\\']) { ("", "", "") } else { (";host=\"", host, "\"") };
     let pieces = ["for=", open, client, close, host_open, host, host_close, ";proto=", scheme];
-    HeaderValue::try_from(pieces.concat()).ok()
+    let mut value = BytesMut::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    for piece in pieces {
+        value.extend_from_slice(piece.as_bytes());
+    }
+    HeaderValue::from_maybe_shared(value.freeze()).ok()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use crate::{
     telemetry::metrics::RouteMetrics,
     upstream::Endpoint,
 };
-use filters::api::{Facts, Head, Reason};
-use http::{HeaderMap, Method, request::Parts};
+use bytes::Bytes;
+use filters::api::{Exchange, Facts, Head, Reason};
+use http::request::Parts;
 use prometheus::IntGauge;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -173,17 +174,18 @@ impl RequestContext {
         if self.is_tls { "https" } else { "http" }
     }
 
-    /// The view that filters get.
+    /// What filters are given of it: what is known, and what they find.
     #[must_use]
-    pub fn head<'a>(&'a self, method: &'a Method, query: Option<&'a str>, headers: &'a HeaderMap) -> Head<'a> {
-        Head {
-            method,
+    pub fn exchange<'a>(&'a mut self, head: &'a Parts, body: Option<&'a Bytes>) -> Exchange<'a> {
+        let head = Head {
+            method: &head.method,
             path: self.path.as_ref().map_or("/", CanonicalPath::as_str),
-            query,
-            headers,
+            query: head.uri.query(),
+            headers: &head.headers,
             client_ip: self.client_ip,
             route: self.route.as_ref().map_or("-", |route| route.name.as_str()),
             cost: self.route.as_ref().map_or(1, |route| route.cost),
-        }
+        };
+        Exchange { head, body, message_types: None, facts: &mut self.facts }
     }
 }

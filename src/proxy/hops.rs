@@ -7,35 +7,37 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
 };
 
-/// `Trailer` too: Pingora 0.9.1 passes no trailers on. `Upgrade` is looked at by itself.
-const HOP_BY_HOP: [HeaderName; 5] = [
+/// `Trailer` too: Pingora 0.9.1 passes no trailers on.
+static HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     TE,
     TRAILER,
+    CONNECTION,
+    UPGRADE,
 ];
 
 /// Strips them. `Transfer-Encoding` stays: it is Pingora's word for how the answer is framed from here on. Of an
 /// answer that switches protocols `Upgrade` stays as well.
 pub fn strip(headers: &mut HeaderMap, switches: bool) {
-    for name in nominated(headers) {
-        headers.remove(&name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    // Most answers have none of them, and seeing that costs less than to look for each.
+    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        for name in nominated(headers) {
+            headers.remove(&name);
+        }
+        for name in HOP_BY_HOP.iter().filter(|name| !(switches && **name == UPGRADE)) {
+            headers.remove(name);
+        }
     }
     if switches {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    } else {
-        headers.remove(CONNECTION);
-        headers.remove(UPGRADE);
     }
 }
 
 /// What `Connection` names, but for what is treated by itself. Mostly it only says `keep-alive` or `close`.
 pub(crate) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let kept = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
+    static KEPT: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
     headers
         .get_all(CONNECTION)
         .iter()
@@ -43,7 +45,7 @@ pub(crate) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .map(<[u8]>::trim_ascii)
         .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !kept.contains(name))
+        .filter(|name| !KEPT.contains(name))
         .collect()
 }
 

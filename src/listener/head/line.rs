@@ -1,6 +1,7 @@
 //! One line of a head.
 
 use super::HeadRefusal;
+use memchr::memchr;
 use std::ops::Range;
 
 /// The longest method in the IANA registry has 16 characters.
@@ -52,8 +53,7 @@ pub(super) fn header(line: &[u8]) -> Result<(&[u8], &[u8]), HeadRefusal> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(HeadRefusal::malformed("a header line begins with white space"));
     }
-    let colon = line.iter().position(|byte| *byte == b':');
-    let split = colon.and_then(|colon| Some((line.get(..colon)?, line.get(colon + 1..)?)));
+    let split = memchr(b':', line).and_then(|colon| Some((line.get(..colon)?, line.get(colon + 1..)?)));
     let Some((name, value)) = split else {
         return Err(HeadRefusal::malformed("a header line has no colon"));
     };
@@ -61,8 +61,10 @@ pub(super) fn header(line: &[u8]) -> Result<(&[u8], &[u8]), HeadRefusal> {
     if !is_token(name) {
         return Err(HeadRefusal::malformed("a header name is malformed"));
     }
-    // RFC 9110 section 5.5: CR, LF and NUL are dangerous, other controls are invalid.
-    if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..)) {
+    // RFC 9110 section 5.5: CR, LF and NUL are dangerous, other controls are invalid. Looked for to the end, without a
+    // branch for each byte, as nearly every value is in order.
+    let is_control = |byte: &u8| !matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    if value.iter().fold(false, |found, byte| found | is_control(byte)) {
         return Err(HeadRefusal::malformed("a header value has a control character"));
     }
     Ok((name, trim(value)))
@@ -70,8 +72,12 @@ pub(super) fn header(line: &[u8]) -> Result<(&[u8], &[u8]), HeadRefusal> {
 
 /// RFC 9110 section 5.6.2.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    const OTHER: &[u8] = b"!#$%&'*+-.^_`|~";
-    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || OTHER.contains(byte))
+    !bytes.is_empty() && bytes.iter().fold(true, |so_far, byte| so_far & is_token_byte(*byte))
+}
+
+/// Written as ranges, which cost one test of a bit for a byte.
+const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Without the optional white space around a value (RFC 9110 section 5.6.3: spaces and tabs only).

@@ -15,6 +15,7 @@ pub use refusal::HeadRefusal;
 
 use facts::Facts;
 use line::RequestLine;
+use memchr::memchr;
 use std::ops::Range;
 
 /// The most that a request head may bring.
@@ -71,7 +72,7 @@ impl HeadReader {
         if bytes.first().is_some_and(|first| *first != b'\r' && !line::is_token(&[*first])) {
             return Err(HeadRefusal::malformed("the request line is malformed"));
         }
-        while let Some(found) = bytes.get(self.seen..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n')) {
+        while let Some(found) = bytes.get(self.seen..).and_then(|rest| memchr(b'\n', rest)) {
             let end = self.seen + found + 1;
             if end > self.limits.bytes_max {
                 return Err(HeadRefusal::too_large("the request head is too large"));
