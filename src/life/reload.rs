@@ -55,8 +55,8 @@ pub struct ConfigFile<'a> {
     pub path: PathBuf,
     /// The process environment.
     pub env: &'a Env<'a>,
-    /// How another process is started in the place of this one.
-    pub invocation: Invocation,
+    /// How another process is started in the place of this one; none where this one is more than a gateway.
+    pub invocation: Option<Invocation>,
 }
 
 /// By whom a reload is done where nobody has asked.

@@ -2,8 +2,7 @@
 
 use super::{Foreseen, inbox::Inbox};
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What came of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,7 +68,7 @@ impl Asked {
 #[derive(Default)]
 pub struct Reloads {
     asked: Inbox<Asked>,
-    last: Mutex<Option<Outcome>>,
+    last: watch::Sender<Option<Outcome>>,
 }
 
 impl Reloads {
@@ -96,10 +95,16 @@ impl Reloads {
     /// What came of the last reload.
     #[must_use]
     pub fn last(&self) -> Option<Outcome> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.borrow().clone()
+    }
+
+    /// What comes of reloads from here on. Of several in quick succession only the last may be seen.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<Option<Outcome>> {
+        self.last.subscribe()
     }
 
     pub(super) fn ended(&self, outcome: Outcome) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.last.send_replace(Some(outcome));
     }
 }

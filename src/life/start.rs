@@ -85,7 +85,8 @@ pub struct Running {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) reloading: Mutex<()>,
-    pub(super) reloads: Arc<Reloads>,
+    /// Who may ask for a reload, and what came of the last one.
+    pub reloads: Arc<Reloads>,
     pub(super) upgrades: Arc<Upgrades>,
     /// For another process. While they are there, connections are queued.
     pub(super) sockets: std::sync::Mutex<Vec<Bound>>,

@@ -41,7 +41,7 @@ impl Running {
         upgrades: &mut Receiver<asked::Asked>,
     ) -> Option<Parting> {
         supervisor::tell(&[State::Reloading, State::Status("starting the new process")]);
-        let mut prepared = pin!(self.prepare(&file.invocation));
+        let mut prepared = pin!(self.prepare(file.invocation.as_ref()));
         let prepared = loop {
             tokio::select! {
                 prepared = &mut prepared => break prepared,
@@ -80,7 +80,8 @@ impl Running {
         parting
     }
 
-    async fn prepare(&self, invocation: &Invocation) -> Result<(Successor, u32), UpgradeProblem> {
+    async fn prepare(&self, invocation: Option<&Invocation>) -> Result<(Successor, u32), UpgradeProblem> {
+        let invocation = invocation.ok_or(UpgradeProblem::Embedded)?;
         if std::process::id() == 1 {
             return Err(UpgradeProblem::First);
         }

@@ -23,6 +23,11 @@ pub enum UpgradeProblem {
     /// Its end would be that of the container.
     #[error("this process is the first of its container, which would end with it: start another container instead")]
     First,
+    /// What else it does would end with it.
+    #[error(
+        "this process is more than a gateway, and what else it does would end with it: only `portcullis run` is upgraded"
+    )]
+    Embedded,
     /// The file cannot be started.
     #[error("{} cannot be started: {source}", program.display())]
     Spawn {
