@@ -162,6 +162,21 @@ fn what_a_running_process_cannot_change_is_changed() {
 }
 
 #[test]
+fn who_asks_where_nobody_listens_yet_is_told_of_the_flag() {
+    let gateway = Gateway::start(&yaml(&backend()));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let moved = format!("admin: {{ bind: \"{free}\", admin");
+    fs::write(gateway.config(), yaml(&backend()).replace("admin: { bind: \"127.0.0.1:0\", admin", &moved)).unwrap();
+    for command in ["upgrade", "reload"] {
+        let output = portcullis().arg(command).arg(gateway.config()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("--admin"), "{output:?}");
+        let named = portcullis().args([command, "--admin", &format!("http://{free}")]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&named.stderr).contains("--admin"), "{named:?}");
+    }
+}
+
+#[test]
 fn the_file_that_is_there_now_is_started() {
     let installed = Installed::start(&yaml(&backend()));
     let mark = installed.folder.path().join("mark");
