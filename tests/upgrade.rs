@@ -218,6 +218,26 @@ fn a_binary_that_fails_leaves_the_old_process_serving() {
 }
 
 #[test]
+fn a_gateway_behind_a_script_ends_with_an_upgrade_that_failed() {
+    let backend = backend();
+    let yaml = yaml(&backend).replace("reload:", "upgrade: { deadline: 1s }\nreload:");
+    let installed = Installed::start(&yaml);
+    let (gateway, pid) = (&installed.gateway, installed.folder.path().join("pid"));
+    let binary = env!("CARGO_BIN_EXE_portcullis");
+    let script = format!("exec 3<&0\n{binary} \"$@\" <&3 3<&- &\necho $! > {}\nwait\n", pid.display());
+    installed.replace(&format!("#!/bin/sh\n{script}"));
+    // A store that takes connections and never says a word: longer than the deadline, the start waits for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let stores = format!("stores: {{ slow: {{ redis: {{ url: \"{url}\", connect_timeout: 4s }} }} }}\nroutes:");
+    fs::write(gateway.config(), yaml.replace("routes:", &stores)).unwrap();
+    is_not_upgraded(gateway, "was not ready within 1 s");
+    let started = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    eventually("the end of the gateway behind it", || has_ended(started).then_some(()));
+    assert_eq!(get(gateway, "public", "/a").status, 200);
+}
+
+#[test]
 fn a_configuration_that_fails_leaves_the_old_process_serving() {
     let (backend, taken) = (backend(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let gateway = Gateway::start(&yaml(&backend));
