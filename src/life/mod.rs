@@ -9,6 +9,7 @@ mod foreseen;
 pub mod history;
 mod inbox;
 mod last_call;
+mod open_files;
 mod readiness;
 mod reload;
 mod reloads;

@@ -1,8 +1,8 @@
 //! From a checked configuration to a gateway that serves.
 
 use super::{
-    Activity, LastCall, Predecessor, Readiness, Reloads, Upgrades, door::Door, events::Cursors, reload::ReloadProblem,
-    streams::Streams,
+    Activity, LastCall, Predecessor, Readiness, Reloads, Upgrades, door::Door, events::Cursors, open_files,
+    reload::ReloadProblem, streams::Streams,
 };
 use crate::{
     config::{
@@ -118,6 +118,7 @@ pub async fn start_after(
     env: &Env<'_>,
     predecessor: &mut Option<Predecessor>,
 ) -> Result<Running, StartProblem> {
+    open_files::raise(loaded.config.connections.max);
     let metrics = Arc::new(Metrics::new()?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let invalidations = Arc::new(Invalidations::new(Arc::clone(&clock)));
