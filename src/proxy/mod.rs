@@ -47,6 +47,7 @@ use std::{os::fd::RawFd, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// The gateway as Pingora sees it.
+#[derive(Clone)]
 pub struct Gateway {
     /// The plan that new requests pin.
     pub plan: Arc<ArcSwap<Plan>>,
