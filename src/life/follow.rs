@@ -7,7 +7,7 @@ use super::{
     supervisor::{self, State},
     watch::Watch,
 };
-use crate::config::{self, Env};
+use crate::config::{self, Env, Loaded};
 use std::path::PathBuf;
 use tokio::{sync::oneshot, task::block_in_place};
 
@@ -135,8 +135,7 @@ impl Running {
 
     /// What a reload would do now, or why it would not come to that.
     fn foresee_file(&self, file: &ConfigFile<'_>) -> Result<Foreseen, Outcome> {
-        let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
-        loaded.and_then(|loaded| self.foresee(loaded, file.env)).map_err(|problem| self.refused_for(problem))
+        load(file).and_then(|loaded| self.foresee(loaded, file.env)).map_err(|problem| self.refused_for(problem))
     }
 
     fn refused_for(&self, problem: ReloadProblem) -> Outcome {
@@ -157,8 +156,7 @@ impl Running {
         if terms.if_match.is_some_and(|revision| revision != before) {
             return Outcome::Outdated { revision: before };
         }
-        let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
-        let reloaded = match loaded {
+        let reloaded = match load(file) {
             Ok(loaded) => self.reload(loaded, file.env, terms.is_forced).await,
             Err(problem) => Err(problem),
         };
@@ -195,4 +193,9 @@ impl Running {
             Err(problem) => tracing::error!("the certificates stay as they are: {problem}"),
         }
     }
+}
+
+/// What the file holds now.
+fn load(file: &ConfigFile<'_>) -> Result<Loaded, ReloadProblem> {
+    block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config)
 }
