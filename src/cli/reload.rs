@@ -4,7 +4,7 @@ use super::{EXIT_USAGE, check::Format, fail, load, say};
 use crate::{
     client::{Client, Endpoint, HttpVersion, Reply, Trust},
     config::Loaded,
-    life::Foreseen,
+    vitals::Foreseen,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};

@@ -2,8 +2,9 @@
 
 use super::Narrator;
 use crate::{
-    life::{Outcome, Running},
+    life::Running,
     plan::{Plan, changes::Changes},
+    vitals::Outcome,
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;

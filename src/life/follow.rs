@@ -1,13 +1,15 @@
 //! Takes up what the configuration's file holds, whoever asks for it.
 
 use super::{
-    Foreseen, History, Invocation, Outcome, Parting, ReloadProblem, Running, Signals, Terms, Upgrade,
-    reloads::Asked,
+    History, Invocation, Parting, ReloadProblem, Running, Signals,
     signals::Told,
     supervisor::{self, State},
     watch::Watch,
 };
-use crate::config::{self, Env, Loaded};
+use crate::{
+    config::{self, Env, Loaded},
+    vitals::{Asked, Foreseen, Outcome, Terms, Upgrade},
+};
 use std::path::PathBuf;
 use tokio::{sync::oneshot, task::block_in_place};
 
@@ -176,7 +178,7 @@ impl Running {
                 tracing::debug!(by, ?outcome, "nothing is reloaded");
             }
         }
-        self.metrics.reloads(&outcome);
+        self.metrics.reloads(outcome.word());
         let is_mended = matches!(self.reloads.last(), Some(Outcome::Refused { .. }));
         let has_done = matches!(outcome, Outcome::Reloaded { .. } | Outcome::Refused { .. });
         if has_done || (is_mended && matches!(outcome, Outcome::Unchanged { .. })) {

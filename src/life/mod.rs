@@ -1,38 +1,26 @@
 //! The life of the process: start, ready, reload, upgrade, drain, end.
 
-mod activity;
 mod door;
 mod drain;
 mod events;
 mod follow;
-mod foreseen;
 pub mod history;
-mod inbox;
-mod last_call;
 mod listeners;
 mod open_files;
 mod prepare;
-mod readiness;
 mod reload;
-mod reloads;
 mod signals;
 mod start;
-pub mod streams;
 mod supervisor;
 mod upgrade;
 mod watch;
 
-pub use activity::Activity;
 pub use follow::ConfigFile;
-pub use foreseen::Foreseen;
 pub use history::History;
-pub use last_call::LastCall;
-pub use readiness::Readiness;
 pub use reload::ReloadProblem;
-pub use reloads::{Outcome, Reloads, Terms};
 pub use signals::Signals;
 pub use start::{Running, StartProblem, start, start_after};
-pub use upgrade::{Inherited, Invocation, Predecessor, Upgrade, UpgradeProblem, Upgrades};
+pub use upgrade::{Inherited, Invocation, Predecessor, UpgradeProblem};
 
 use signals::Told;
 use std::time::Duration;

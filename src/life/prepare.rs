@@ -1,11 +1,10 @@
 //! Everything that serves, put together ahead of the first connection.
 
 use super::{
-    Activity, LastCall, Readiness, StartProblem,
+    StartProblem,
     door::Door,
     events::{self, Cursors},
     listeners::{Listeners, connection_rules},
-    streams::Streams,
 };
 use crate::{
     config::{Env, Loaded},
@@ -14,6 +13,7 @@ use crate::{
     plan::{self, Outside},
     proxy::Gateway,
     telemetry::{access_log::AccessLog, metrics::Metrics},
+    vitals::{Activity, LastCall, Readiness, streams::Streams},
 };
 use arc_swap::ArcSwap;
 use filters::{api::Clock, memory::SystemClock, session::Invalidations};

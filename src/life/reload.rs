@@ -1,9 +1,8 @@
 //! A running gateway takes up another configuration, or says what that would do.
 
 use super::{
-    Foreseen, Running,
+    Running,
     events::{self, Cursors},
-    foreseen::window,
     start::connect,
 };
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     listener::TlsProblem,
     plan::{self, BuildProblem, Outside, Plan, changes},
     telemetry::metrics::Metrics,
+    vitals::{Foreseen, window},
 };
 use filters::session::Invalidations;
 use std::sync::Arc;

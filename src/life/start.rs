@@ -1,15 +1,13 @@
 //! From a checked configuration to a gateway that serves.
 
-use super::{
-    Activity, LastCall, Predecessor, Readiness, Reloads, Upgrades, listeners::Listeners, open_files, prepare::Prepared,
-    streams::Streams,
-};
+use super::{Predecessor, listeners::Listeners, open_files, prepare::Prepared};
 use crate::{
     config::{Env, Loaded},
     events::Sources,
     listener::{self, BindProblem, Bindings, Bound, TlsProblem},
     plan::{BuildProblem, Plan, SharedStore},
     telemetry::{access_log::AccessLog, metrics::Metrics},
+    vitals::{Activity, LastCall, Readiness, Reloads, Upgrades, streams::Streams},
 };
 use arc_swap::ArcSwap;
 use filters::{api::Clock, session::Invalidations};

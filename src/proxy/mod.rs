@@ -24,13 +24,13 @@ pub(crate) use waits::may_switch;
 
 use crate::{
     events::Sources,
-    life::{
-        Activity, LastCall, Readiness, Reloads, Upgrades,
-        streams::{Exit, Streams},
-    },
     listener::Bindings,
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
+    vitals::{
+        Activity, LastCall, Readiness, Reloads, Upgrades,
+        streams::{Exit, Streams},
+    },
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;

@@ -35,6 +35,19 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What it is counted as.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Reloaded { .. } => "reloaded",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Outdated { .. } => "outdated",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 /// Under which conditions a configuration is taken up.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
@@ -45,7 +58,7 @@ pub struct Terms {
 }
 
 /// Somebody wants something of the configuration.
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// That it is taken up, and to be told what came of it.
     Reload(Terms, oneshot::Sender<Outcome>),
     /// To be told what that would do; or, as an outcome, why it would not be taken up.
@@ -54,7 +67,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// Nothing is read now.
-    pub(super) fn refuse(self, revision: String, why: &str) {
+    pub(crate) fn refuse(self, revision: String, why: &str) {
         let refused = Outcome::Refused { revision, why: why.to_owned(), foreseen: None };
         // Whoever asked may have gone.
         match self {
@@ -73,7 +86,7 @@ pub struct Reloads {
 
 impl Reloads {
     /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
-    pub(super) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
+    pub(crate) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
         self.asked.open()
     }
 
@@ -104,7 +117,7 @@ impl Reloads {
         self.last.subscribe()
     }
 
-    pub(super) fn ended(&self, outcome: Outcome) {
+    pub(crate) fn ended(&self, outcome: Outcome) {
         self.last.send_replace(Some(outcome));
     }
 }
