@@ -46,7 +46,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    log::start(loaded.config.observe.log.level)?;
+    log::start(loaded.config.observe.log.level, &[life::FOLLOWER])?;
     // Ahead of the announcement: whoever has read it may send a signal at once.
     let mut signals = Signals::listen()?;
     let running = life::start(loaded, file.env).await?;

@@ -21,7 +21,8 @@ impl Folder {
         let name = getrandom::u32().map_err(io::Error::other)?;
         let path = env::temp_dir().join(format!("portcullis-demo-{name:08x}"));
         // One that is there already is somebody else's, who may have laid links in it.
-        DirBuilder::new().mode(0o700).create(&path)?;
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         Ok(Self(path))
     }
 

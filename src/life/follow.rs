@@ -23,6 +23,9 @@ pub struct ConfigFile<'a> {
     pub invocation: Option<Invocation>,
 }
 
+/// Under which name the log has what came of reloads.
+pub const FOLLOWER: &str = module_path!();
+
 /// By whom a reload is done where nobody has asked.
 const OF_ITSELF: &str = "a change of its files";
 

@@ -15,7 +15,7 @@ mod supervisor;
 mod upgrade;
 mod watch;
 
-pub use follow::ConfigFile;
+pub use follow::{ConfigFile, FOLLOWER};
 pub use history::History;
 pub use reload::ReloadProblem;
 pub use signals::Signals;
