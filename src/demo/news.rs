@@ -48,7 +48,7 @@ impl News {
                 narrator.refused(FILE, "refused, and what was in force goes on");
                 narrator.aside(why);
             }
-            // Nobody but a stranger says which revision must be in force, and hears of it then.
+            // Whoever says which revision must be in force is told alone.
             Outcome::Outdated { .. } => {}
         }
     }
