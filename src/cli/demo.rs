@@ -35,6 +35,8 @@ pub(super) fn demo(args: DemoArgs) -> ExitCode {
 }
 
 async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
+    // Ahead of all that has to be tidied up, and of the announcement: whoever has read it may send a signal at once.
+    let mut signals = Signals::listen()?;
     let (stage, mut mailbox) = Stage::set(args.ports).await?;
     let env = |name: &str| stage.variable(name);
     // Another process would not have the backend.
@@ -47,8 +49,6 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     log::start(loaded.config.observe.log.level, &[life::FOLLOWER])?;
-    // Ahead of the announcement: whoever has read it may send a signal at once.
-    let mut signals = Signals::listen()?;
     let running = life::start(loaded, file.env).await?;
     running.announce();
     let gateway = addresses(&running)?;

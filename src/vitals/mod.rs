@@ -1,5 +1,5 @@
 //! What those who serve note of the process, and what is asked of it: readiness, activity, open streams, reloads,
-//! upgrades. Who leads the process reads it and answers; nothing here does anything by itself.
+//! upgrades. Whoever leads the process reads it, and answers.
 
 mod activity;
 mod foreseen;
