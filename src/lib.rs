@@ -1,9 +1,8 @@
 //! Portcullis: an edge gateway for signed commands and event streams, on Pingora.
 //!
 //! Data flows one way:
-//! `cli, demo → life, explain → proxy, edge, rpc, admin → listener, events → plan, upstream, store → config, telemetry →
-//! client, wire`. Against it go words that are only read or left: what the process says of itself and is asked for, its
-//! readiness, reloads, upgrades and open streams, is kept by `life`; `plan` and `telemetry` speak of a listener's limits.
+//! `cli, demo → life, explain → proxy, edge, rpc, admin → vitals → listener, events → plan, upstream, store → config,
+//! telemetry → client, wire`. Against it go words alone: `plan` and `telemetry` speak of a listener's limits.
 
 pub mod admin;
 pub mod cli;
@@ -21,4 +20,5 @@ pub mod rpc;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod vitals;
 pub mod wire;

@@ -12,14 +12,6 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_demo_tells_its_story_to_the_end() {
-    let told = run(&["demo", "--once", "--public-port", "0", "--edge-port", "0", "--admin-port", "0"]);
-    let said = text(&told.stdout);
-    assert!(told.status.success(), "{said}\n{}", text(&told.stderr));
-    assert!(said.matches('✓').count() > 20 && !said.contains('✗'), "{said}");
-}
-
-#[test]
 fn routes_are_printed_in_the_order_in_which_they_are_tried() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");

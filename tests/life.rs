@@ -8,7 +8,9 @@ use crate::kit::{
     raw::Raw,
 };
 use std::{
+    fs,
     net::TcpListener,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -93,6 +95,51 @@ fn who_is_told_twice_to_stop_cuts_what_is_left_and_says_so() {
         gateway.log_line("told to stop twice");
         assert_eq!(slow.rest(), b"");
     }
+}
+
+#[test]
+fn a_stop_waits_for_no_reload_that_is_under_way() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    // A store that takes connections and never says a word, for which a reload waits longer than this test.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let before = yaml(&backend, "127.0.0.1:0").replace("drain:", "reload: { watch: false }\ndrain:");
+    let stores = format!("stores: {{ slow: {{ redis: {{ url: \"{url}\", connect_timeout: 60s }} }} }}\nroutes:");
+    let mut gateway = Gateway::start(&before);
+    fs::write(gateway.config(), before.replace("routes:", &stores).replace("path: \"/*\"", "path: /other")).unwrap();
+    let mut asks = Raw::connect(gateway.address("admin"));
+    asks.send("POST /reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    silent.set_nonblocking(true).unwrap();
+    let _kept = eventually("the reload at its store", || silent.accept().ok());
+    assert_eq!(get(&gateway, "public", "/a").status, 200, "what was in force is");
+    gateway.signal("TERM");
+    let told = asks.answer();
+    assert_eq!((told.status, told.json()["why"].as_str()), (422, Some("the gateway stops")));
+    assert_eq!(gateway.ended().code(), Some(0));
+    assert!(!gateway.has_panicked());
+}
+
+#[test]
+fn as_many_files_may_be_open_as_connections_need_or_it_is_said() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let yaml = yaml(&backend, "127.0.0.1:0").replace("drain:", "connections: { max: 200 }\ndrain:");
+    let limited = |limits: &str| {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{limits} && exec {} \"$@\"", env!("CARGO_BIN_EXE_portcullis"))).arg("sh");
+        Gateway::start_by(command, &yaml)
+    };
+    let files = |gateway: &Gateway| {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap().to_owned();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    let raised = limited("ulimit -Sn 300 && ulimit -Hn 2000");
+    assert_eq!(files(&raised), 2000);
+    assert!(!raised.has_logged("too few files"));
+    let refused = limited("ulimit -Sn 300 && ulimit -Hn 400");
+    refused.log_line("too few files may be open");
+    assert!(refused.has_logged("\"limit\":400,\"needed\":1424"), "both numbers are told");
+    assert_eq!((files(&refused), get(&refused, "public", "/a").status), (400, 200));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod budgets;
 mod changes;
 mod cli;
 mod commands;
+mod demo;
 mod drain;
 mod endpoints;
 mod explain;

@@ -2,6 +2,7 @@
 //! as if nothing had been.
 
 mod commands;
+mod failed;
 mod figures;
 mod supervised;
 mod under_load;
@@ -162,6 +163,21 @@ fn what_a_running_process_cannot_change_is_changed() {
 }
 
 #[test]
+fn who_asks_where_nobody_listens_yet_is_told_of_the_flag() {
+    let gateway = Gateway::start(&yaml(&backend()));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let moved = format!("admin: {{ bind: \"{free}\", admin");
+    fs::write(gateway.config(), yaml(&backend()).replace("admin: { bind: \"127.0.0.1:0\", admin", &moved)).unwrap();
+    for command in ["upgrade", "reload"] {
+        let output = portcullis().arg(command).arg(gateway.config()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("--admin"), "{output:?}");
+        let named = portcullis().args([command, "--admin", &format!("http://{free}")]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&named.stderr).contains("--admin"), "{named:?}");
+    }
+}
+
+#[test]
 fn the_file_that_is_there_now_is_started() {
     let installed = Installed::start(&yaml(&backend()));
     let mark = installed.folder.path().join("mark");
@@ -170,59 +186,6 @@ fn the_file_that_is_there_now_is_started() {
     is_upgraded(&installed.gateway);
     let args = fs::read_to_string(mark).unwrap();
     assert_eq!(args.trim(), format!("run {}", installed.gateway.config().display()));
-}
-
-#[test]
-fn a_binary_that_fails_leaves_the_old_process_serving() {
-    let backend = backend();
-    let installed = Installed::start(&yaml(&backend).replace("reload:", "upgrade: { deadline: 2s }\nreload:"));
-    let gateway = &installed.gateway;
-    let mut failed = 0;
-    for (script, expected) in [
-        ("#!/bin/sh\nexit 3\n", "exit status: 3"),
-        ("#!/bin/sh\nkill -SEGV $$\n", "signal: 11"),
-        ("#!/bin/sh\nexec sleep 600\n", "was not ready within 2 s"),
-        ("#!/bin/sh\necho ready >&0\nexec sleep 600\n", "none that takes over"),
-        ("#!/bin/nowhere\n", "No such file"),
-        ("\u{7f}ELF but not really", "cannot be started"),
-    ] {
-        installed.replace(script);
-        is_not_upgraded(gateway, expected);
-        failed += 1;
-    }
-    fs::set_permissions(installed.program(), fs::Permissions::from_mode(0o644)).unwrap();
-    is_not_upgraded(gateway, "Permission denied");
-    fs::remove_file(installed.program()).unwrap();
-    is_not_upgraded(gateway, "cannot be started");
-    let metrics = String::from_utf8(get(gateway, "admin", "/metrics").body).unwrap();
-    let expected = format!("portcullis_upgrades_failed_total {}", failed + 2);
-    assert!(metrics.contains(&expected), "{expected} is not in {metrics}");
-    fs::write(installed.program(), "").unwrap();
-    installed.restore();
-    is_upgraded(gateway);
-}
-
-#[test]
-fn a_configuration_that_fails_leaves_the_old_process_serving() {
-    let (backend, taken) = (backend(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let gateway = Gateway::start(&yaml(&backend));
-    let more = format!("  more: {{ bind: \"{}\" }}\n  public:", taken.local_addr().unwrap());
-    for (broken, expected) in [
-        (String::new(), "gateway.yaml:1:1"),
-        (yaml(&backend).replace("forward: backend", "forward: backnd"), "did you mean `backend`"),
-        (yaml(&backend).replace("  public:", &more), "another listener or process has this port"),
-        (
-            yaml(&backend).replace("version: 1", "version: 1\nobserve: { access_log: { to: { file: /nowhere/log } } }"),
-            "access log",
-        ),
-    ] {
-        fs::write(gateway.config(), broken).unwrap();
-        is_not_upgraded(&gateway, expected);
-    }
-    fs::remove_file(gateway.config()).unwrap();
-    is_not_upgraded(&gateway, "gateway.yaml");
-    fs::write(gateway.config(), yaml(&backend)).unwrap();
-    is_upgraded(&gateway);
 }
 
 /// A gateway that starts a process which is never ready, and that process.
@@ -274,15 +237,4 @@ fn who_asks_is_told_that_it_stops() {
         let output = asked.join().unwrap();
         assert!(String::from_utf8_lossy(&output.stderr).contains("the gateway stops"), "{output:?}");
     });
-}
-
-#[test]
-fn a_process_that_was_started_for_an_upgrade_that_is_none_does_not_start() {
-    let mut command = portcullis();
-    command.env("PORTCULLIS_UPGRADE", "1").arg("run").stdin(std::process::Stdio::null());
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("gateway.yaml"), yaml(&backend())).unwrap();
-    let output = command.current_dir(&folder).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
 }

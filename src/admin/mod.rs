@@ -7,10 +7,10 @@ mod upgrade;
 
 use crate::{
     events::feed::Link,
-    life::Outcome,
     plan::SharedStore,
     proxy::{self, Gateway, context::RequestContext, reply},
     store::redis::Status,
+    vitals::Outcome,
 };
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};

@@ -2,8 +2,8 @@
 
 use super::{Page, nobody, plain};
 use crate::{
-    life::{Foreseen, Outcome, Terms},
     proxy::Gateway,
+    vitals::{Foreseen, Outcome, Terms},
 };
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, header::IF_MATCH};

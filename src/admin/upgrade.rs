@@ -1,7 +1,7 @@
 //! Has another process take the place of this one.
 
 use super::{Page, nobody, plain};
-use crate::{life::Upgrade, proxy::Gateway};
+use crate::{proxy::Gateway, vitals::Upgrade};
 use filters::api::Refusal;
 
 /// Says what came of it: 200 where another process serves from here on, 422 where this one serves on.

@@ -4,12 +4,11 @@ use super::{EXIT_USAGE, LOG_WAIT, fail, on_runtime, say};
 use crate::{
     client::Endpoint,
     config,
-    demo::{self, GATEWAY_YAML, Gateway, Narrator, Ports, Stage},
-    life::{self, Running},
+    demo::{self, Gateway, Narrator, News, Ports, Stage},
+    life::{self, ConfigFile, Left, Parting, Running, Signals},
     telemetry::log,
 };
-use std::{error::Error, io, path::Path, process::ExitCode, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{error::Error, io, process::ExitCode};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -21,8 +20,9 @@ pub(super) struct DemoArgs {
     ports: Ports,
 }
 
-/// Starts a gateway on the embedded configuration in front of the stand-in backend, and tells the story. Exit
-/// codes: 0 where every step held, 1 where one did not or the gateway could not start.
+/// Starts a gateway in front of the stand-in backend, and tells the story; stays up then, where it is not to be told
+/// `once`, and takes up what becomes of the gateway's file. Exit codes: 0 where every step held, 1 where one did not, the
+/// gateway could not start, or it was stopped ahead of the end that it was to come to.
 pub(super) fn demo(args: DemoArgs) -> ExitCode {
     let code = on_runtime(0, async move {
         match perform(args).await {
@@ -35,24 +35,31 @@ pub(super) fn demo(args: DemoArgs) -> ExitCode {
 }
 
 async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let mut stage = Stage::set(args.ports).await?;
+    // Ahead of all that has to be tidied up, and of the announcement: whoever has read it may send a signal at once.
+    let mut signals = Signals::listen()?;
+    let (stage, mut mailbox) = Stage::set(args.ports).await?;
     let env = |name: &str| stage.variable(name);
-    let loaded = match config::parse(GATEWAY_YAML, "the demo's gateway.yaml", Path::new("."), &env) {
+    // Another process would not have the backend.
+    let file = ConfigFile { path: stage.config_file(), env: &env, invocation: None };
+    let loaded = match config::load(&file.path, file.env) {
         Ok(loaded) => loaded,
         Err(report) => {
             say(io::stderr(), &report.to_string());
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    log::start(loaded.config.observe.log.level)?;
-    let running = life::start(loaded, &env).await?;
+    log::start(loaded.config.observe.log.level, &[life::FOLLOWER])?;
+    let running = life::start(loaded, file.env).await?;
     running.announce();
     let gateway = addresses(&running)?;
-    let stop = (!args.once).then(stopped).transpose()?;
-    let told = demo::perform(&mut stage, &gateway, &mut Narrator::to_stdout(), stop).await;
-    running.drain().await;
-    running.close(Duration::from_millis(500));
-    Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let news = (!args.once).then(|| News::of(&running));
+    let mut narrator = Narrator::to_stdout();
+    let has_held = tokio::select! {
+        told = demo::perform(&stage, &mut mailbox, &gateway, &mut narrator, news) => told.is_ok(),
+        _ = life::until_told(&running, &mut signals, Some(&file)) => !args.once,
+    };
+    let left = life::leave(&running, &mut signals, Parting::Stop).await;
+    Ok(if has_held && left == Left::Drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn addresses(running: &Running) -> Result<Gateway, Box<dyn Error>> {
@@ -61,15 +68,4 @@ fn addresses(running: &Running) -> Result<Gateway, Box<dyn Error>> {
         Ok(format!("http://{address}").parse()?)
     };
     Ok(Gateway { public: endpoint("public")?, edge: endpoint("edge")?, admin: endpoint("admin")? })
-}
-
-fn stopped() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -57,6 +57,9 @@ enum Command {
     /// Prints the routes in the order in which they are tried.
     Routes(routes::RoutesArgs),
     /// Shows the gateway at work with a stand-in backend: no configuration, nothing else to start.
+    ///
+    /// After its story it stays up, with lines to paste. The file that the gateway runs on can be changed by hand then, and
+    /// what comes of each change is told.
     Demo(demo::DemoArgs),
     /// Sends a signed command and verifies the answer.
     Call(Box<call::CallArgs>),

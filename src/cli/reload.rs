@@ -4,7 +4,7 @@ use super::{EXIT_USAGE, check::Format, fail, load, say};
 use crate::{
     client::{Client, Endpoint, HttpVersion, Reply, Trust},
     config::Loaded,
-    life::Foreseen,
+    vitals::Foreseen,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -65,7 +65,7 @@ pub(super) async fn reload(args: ReloadArgs) -> ExitCode {
     let asked = client.exchange(&admin, HttpVersion::Http1, method, path, HeaderMap::new(), Bytes::new());
     let reply = match asked.await {
         Ok(reply) => reply,
-        Err(fault) => return fail(&format!("portcullis reload: {admin}: {fault}")),
+        Err(fault) => return fail(&format!("portcullis reload: {admin}: {fault}{}", hint(args.admin.as_ref()))),
     };
     let told = if args.plan { foreseen(&args, &reply) } else { None };
     told.or_else(|| outcome(&args, &reply)).unwrap_or_else(|| {
@@ -97,6 +97,16 @@ fn outcome(args: &ReloadArgs, reply: &Reply) -> Option<ExitCode> {
         }
     }
     Some(if is_in_force { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) })
+}
+
+/// What else to try where nobody answered: a file may have been changed since its gateway was started.
+pub(super) fn hint(named: Option<&Endpoint>) -> &'static str {
+    match named {
+        Some(_) => "",
+        None => {
+            "\nThis is where the file has the admin listener now: where the gateway has another, name it with --admin"
+        }
+    }
 }
 
 pub(super) fn admin_of(loaded: &Loaded) -> Option<Endpoint> {

@@ -100,14 +100,15 @@ fn put_back(args: &RollbackArgs) -> Result<Option<Past>, Problem> {
     let chosen = choose(&entries, args.to.as_deref(), held.as_deref(), &file)?;
     let text = chosen.text().map_err(at(&chosen.path))?;
     let base_dir = args.config.parent().unwrap_or(Path::new(""));
-    config::parse(&text, &chosen.path.display().to_string(), base_dir, &variable).map_err(Problem::Config)?;
+    let loaded = config::parse(&text, &chosen.path.display().to_string(), base_dir, &variable);
+    let keep = loaded.map_err(Problem::Config)?.config.reload.history;
     let mode = match fs::symlink_metadata(&args.config) {
         Ok(now) if now.is_symlink() => return Err(Problem::Link(file, chosen.path.display().to_string())),
         Ok(now) => now.permissions().mode() & 0o7777,
         Err(_) => 0o644,
     };
     if let Some(held) = held.filter(|held| !entries.iter().any(|past| is_held(past, Some(held)))) {
-        let aside = history.set_aside(unix_ms(), &held).map_err(at(history.folder()))?;
+        let aside = history.set_aside(unix_ms(), &held, keep).map_err(at(history.folder()))?;
         say(io::stderr(), &format!("What {file} held is set aside as {}", aside.display()));
     }
     replace(&args.config, &text, mode).map_err(at(&args.config))?;

@@ -35,12 +35,12 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if let Err(error) = log::start(loaded.config.observe.log.level) {
+    if let Err(error) = log::start(loaded.config.observe.log.level, &[]) {
         return fail(&format!("portcullis: no log: {error}"));
     }
-    let path = args.config.clone();
+    let file = ConfigFile { path: args.config.clone(), env: &variable, invocation: Some(invocation) };
     let code = on_runtime(loaded.config.node.threads, async move {
-        match serve(loaded, &ConfigFile { path, env: &variable, invocation }, inherited).await {
+        match serve(loaded, &file, inherited).await {
             Ok(Left::Drained) => ExitCode::SUCCESS,
             Ok(Left::AtOnce) => fail("portcullis: what was left was cut, as the process was told to stop twice"),
             Err(problem) => fail(&format!("portcullis: {problem}")),

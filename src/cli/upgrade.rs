@@ -1,6 +1,10 @@
 //! `portcullis upgrade`.
 
-use super::{EXIT_USAGE, fail, load, reload::admin_of, say};
+use super::{
+    EXIT_USAGE, fail, load,
+    reload::{admin_of, hint},
+    say,
+};
 use crate::client::{Client, Endpoint, HttpVersion, Trust};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -33,8 +37,8 @@ struct Told {
 /// Has another process take the place of a running gateway. Exit codes: 0 where it serves, 1 where no gateway answered,
 /// 2 where the old one serves on.
 pub(super) async fn upgrade(args: UpgradeArgs) -> ExitCode {
-    let admin = match args.admin {
-        Some(admin) => admin,
+    let admin = match &args.admin {
+        Some(admin) => admin.clone(),
         None => match load(&args.config).map(|loaded| admin_of(&loaded)) {
             Ok(Some(admin)) => admin,
             Ok(None) => return fail("portcullis upgrade: no listener has `admin: true`: name one, or send SIGUSR2"),
@@ -45,7 +49,7 @@ pub(super) async fn upgrade(args: UpgradeArgs) -> ExitCode {
     let asked = client.exchange(&admin, HttpVersion::Http1, Method::POST, "/upgrade", HeaderMap::new(), Bytes::new());
     let reply = match asked.await {
         Ok(reply) => reply,
-        Err(fault) => return fail(&format!("portcullis upgrade: {admin}: {fault}")),
+        Err(fault) => return fail(&format!("portcullis upgrade: {admin}: {fault}{}", hint(args.admin.as_ref()))),
     };
     match serde_json::from_slice::<Told>(&reply.body) {
         Ok(told) if reply.status == StatusCode::OK => {

@@ -41,6 +41,17 @@ impl Narrator {
         self.line(&format!("  {mark} {step} → {came}"));
     }
 
+    /// Tells what was not taken, as it should not be.
+    pub fn refused(&mut self, step: &str, came: &str) {
+        let mark = self.painted("33", "✗");
+        self.line(&format!("  {mark} {step} → {came}"));
+    }
+
+    /// Tells more of it, line by line.
+    pub fn aside(&mut self, text: &str) {
+        text.lines().for_each(|line| self.line(&format!("      {line}")));
+    }
+
     /// Tells what did not.
     pub fn failed(&mut self, failed: &Failed) {
         let mark = self.painted("31", "✗");

@@ -1,52 +1,49 @@
 //! Lines to paste into another terminal while the demo stays up.
 
-use super::{Gateway, Narrator};
-use crate::client::{Command, Device, DeviceFile, DeviceFileFault};
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use super::{Gateway, Narrator, Stage};
+use crate::client::{Command, Device, DeviceFile};
+use std::{borrow::Cow, error::Error, fmt::Display, io};
 
-/// The lines, and the device file that they name. The file is removed when this is dropped.
-#[derive(Debug)]
-pub(super) struct Paste {
-    device_file: PathBuf,
+/// What the lines speak of.
+pub(super) struct Paste<'a> {
+    /// How this program is called in a shell.
+    pub(super) program: &'a str,
+    pub(super) gateway: &'a Gateway,
+    pub(super) stage: &'a Stage,
+    /// Whose commands they send.
+    pub(super) device: &'a Device,
 }
 
-impl Drop for Paste {
-    fn drop(&mut self) {
-        // It is gone already where somebody tidied up.
-        let _ = fs::remove_file(&self.device_file);
-    }
-}
-
-impl Paste {
-    /// Writes the device file.
+impl Paste<'_> {
+    /// Writes the device file, and prints the lines.
     ///
     /// # Errors
-    /// Where it cannot be written.
-    pub(super) fn prepare(device: &Device) -> Result<Self, DeviceFileFault> {
-        let device_file = std::env::temp_dir().join(format!("portcullis-demo-{}.json", std::process::id()));
-        DeviceFile::of(device).save(&device_file)?;
-        Ok(Self { device_file })
+    /// Where it cannot be written, or no command be signed.
+    pub(super) fn show(&self, narrator: &mut Narrator) -> Result<(), Box<dyn Error>> {
+        DeviceFile::of(self.device).save(&self.stage.device_file())?;
+        let mut told = |title, lines: &[Line]| {
+            narrator.chapter(title);
+            lines.iter().for_each(|(what, line)| narrator.line(&format!("\n  # {what}\n  {line}")));
+        };
+        told("Now you: the gateway stays up; mails are printed here", &self.requests()?);
+        told("Its file is yours to change: what is saved is taken up, and told here", &self.changes());
+        told("At the end the device signs out", &[self.sign_out()]);
+        narrator.line("\nCtrl-C ends it, and removes the files.");
+        Ok(())
     }
 
-    /// Prints the lines. `program` is how this program is called in a shell.
-    ///
-    /// # Errors
-    /// Where no command can be signed.
-    pub(super) fn show(
-        &self,
-        program: &str,
-        gateway: &Gateway,
-        device: &Device,
-        narrator: &mut Narrator,
-    ) -> io::Result<()> {
-        let Gateway { public, edge, admin } = gateway;
-        let caller = format!("--to {edge} --device {}", shown(&self.device_file));
-        let call = format!("{program} call {caller}");
-        narrator.chapter("Now you: the gateway stays up; mails are printed here");
-        for (what, line) in [
+    fn caller(&self) -> String {
+        format!("--to {} --device {}", self.gateway.edge, quoted(&self.stage.device_file().display()))
+    }
+
+    fn call(&self) -> String {
+        format!("{} call {}", quoted(&self.program), self.caller())
+    }
+
+    fn requests(&self) -> io::Result<Vec<Line>> {
+        let Gateway { public, edge, admin } = self.gateway;
+        let (device, call) = (self.device, self.call());
+        Ok(vec![
             (
                 "ask for a sign-in code",
                 format!(
@@ -62,7 +59,7 @@ impl Paste {
             ("the keys that answers verify with", format!("curl -s {public}/.well-known/jwks.json")),
             ("over gRPC, with a payload", format!("{call} --protocol grpc user.games.open '{{\"title\":\"Go\"}}'")),
             ("the same request twice", format!("{call} --repeat-id user.account.get")),
-            ("the device's events, as they come", format!("{program} events tail {caller}")),
+            ("the device's events, as they come", format!("{} events tail {}", quoted(&self.program), self.caller())),
             (
                 "the same as server-sent events, asked for within a minute, and once",
                 signed_curl("curl -iN", &format!("{edge}/events/sse"), device, "gateway.subscribe")?,
@@ -74,17 +71,30 @@ impl Paste {
             ("a flood", format!("{call} --times 60 user.account.get")),
             ("a captured command, too late", format!("{call} --timestamp -120s user.account.get")),
             ("what the gateway counted", format!("curl -s {admin}/metrics")),
+        ])
+    }
+
+    fn changes(&self) -> Vec<Line> {
+        let file = quoted(&self.stage.config_file().display());
+        vec![
+            ("by hand", format!("${{EDITOR:-vi}} {file}")),
             (
-                "the device signs out: its streams end, and what is in flight, so perhaps this call too",
-                format!("{call} user.session.revoke"),
+                "for instance a smaller budget: of the flood, 5 commands pass instead of 40",
+                format!("sed -i 's|40/10s|5/10s|' {file}"),
             ),
-        ] {
-            narrator.line(&format!("\n  # {what}\n  {line}"));
-        }
-        narrator.line("\nCtrl-C ends it.");
-        Ok(())
+            ("a slip is refused with its line, and nothing changes", format!("sed -i 's|^routes:|rotues:|' {file}")),
+            ("what is in force, whatever the file holds", format!("curl -s {}/config", self.gateway.admin)),
+        ]
+    }
+
+    fn sign_out(&self) -> Line {
+        let call = self.call();
+        ("its streams end, and what is in flight, so perhaps this call too", format!("{call} user.session.revoke"))
     }
 }
+
+/// What it does, and how it is typed.
+type Line = (&'static str, String);
 
 /// A request in JSON, which a shell can paste: base64 has no quote in it.
 fn signed_curl(curl: &str, url: &str, device: &Device, message_type: &str) -> io::Result<String> {
@@ -93,7 +103,9 @@ fn signed_curl(curl: &str, url: &str, device: &Device, message_type: &str) -> io
     Ok(format!("{curl} {url} -H 'content-type: application/json' -d '{body}'"))
 }
 
-/// A path as a shell takes it.
-fn shown(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+/// One word to a shell.
+fn quoted(word: &dyn Display) -> String {
+    let word = word.to_string();
+    // What cannot be quoted has a NUL in it, which no path has.
+    shlex::try_quote(&word).map_or_else(|_| word.clone(), Cow::into_owned)
 }

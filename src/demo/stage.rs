@@ -1,13 +1,18 @@
 //! What must stand before the demo's gateway can start.
 
-use super::backend::{Backend, Mailbox};
+use super::{
+    GATEWAY_YAML,
+    backend::{Backend, Mailbox},
+    folder::Folder,
+};
 use ed25519_dalek::{
     SigningKey, VerifyingKey,
     pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
 };
 
 /// The ports of the demo's listeners. One that is given is used or fails; one that is not falls back to a free
@@ -25,34 +30,47 @@ pub struct Ports {
     pub admin: Option<u16>,
 }
 
-/// The backend, a fresh signer, and the addresses that the gateway is to bind.
+/// The backend, a fresh signer, the gateway's file, and the addresses that it is to bind. The file is gone when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Stage {
     /// The stand-in backend.
     pub backend: Backend,
-    /// What it mails.
-    pub mailbox: Mailbox,
+    folder: Folder,
     signer: SigningKey,
     signer_pem: String,
     binds: [SocketAddr; 3],
 }
 
 impl Stage {
-    /// Starts the backend and makes the key.
+    /// Starts the backend, whose mails come with it, makes the key and writes the file.
     ///
     /// # Errors
-    /// Where no port can be bound or no key be made.
-    pub async fn set(ports: Ports) -> io::Result<Self> {
+    /// Where no port can be bound, no key be made or no file be written.
+    pub async fn set(ports: Ports) -> io::Result<(Self, Mailbox)> {
         let (backend, mailbox) = Backend::start().await?;
         let signer = fresh_key()?;
         let signer_pem = signer.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?.to_string();
         let binds = [(ports.public, 8080), (ports.edge, 9090), (ports.admin, 9901)];
         let binds =
             binds.map(|(given, usual)| (Ipv4Addr::LOCALHOST, given.unwrap_or_else(|| usual_or_free(usual))).into());
-        Ok(Self { backend, mailbox, signer, signer_pem, binds })
+        let stage = Self { backend, folder: Folder::make()?, signer, signer_pem, binds };
+        fs::write(stage.config_file(), GATEWAY_YAML)?;
+        Ok((stage, mailbox))
     }
 
-    /// A variable of [`super::GATEWAY_YAML`].
+    /// The gateway's configuration, which may be changed while it runs.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("gateway.yaml")
+    }
+
+    /// Where whoever speaks for the device that signed in finds its keys.
+    pub(super) fn device_file(&self) -> PathBuf {
+        self.folder.path().join("device.json")
+    }
+
+    /// A variable of the gateway, whatever its file becomes.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         let [public, edge, admin] = self.binds;
@@ -63,6 +81,8 @@ impl Stage {
             "DEMO_BACKEND" => Some(format!("http://{}", self.backend.address())),
             "DEMO_PUSH" => Some(format!("http://{}", self.backend.push_address())),
             "DEMO_SIGNER" => Some(self.signer_pem.clone()),
+            // The history of what was in force ends with the demo, too.
+            "STATE_DIRECTORY" => self.folder.path().to_str().map(str::to_owned),
             _ => None,
         }
     }
@@ -89,12 +109,11 @@ fn usual_or_free(usual: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::GATEWAY_YAML;
     use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 
     #[tokio::test]
     async fn every_variable_of_the_configuration_is_there() {
-        let stage = Stage::set(Ports::default()).await.unwrap();
+        let (stage, _mailbox) = Stage::set(Ports::default()).await.unwrap();
         let names = GATEWAY_YAML.split("${").skip(1).map(|rest| rest.split_once('}').unwrap().0);
         let names: Vec<_> = names.chain(["DEMO_SIGNER"]).collect();
         assert_eq!(names.len(), 6, "{names:?}");
@@ -106,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_signer_is_the_key_that_answers_verify_with() {
-        let stage = Stage::set(Ports::default()).await.unwrap();
+        let (stage, _mailbox) = Stage::set(Ports::default()).await.unwrap();
         let signer = SigningKey::from_pkcs8_pem(&stage.variable("DEMO_SIGNER").unwrap()).unwrap();
         assert_eq!(signer.verifying_key(), stage.gateway_key());
     }
@@ -115,7 +134,7 @@ mod tests {
     async fn a_given_port_is_kept_and_a_taken_usual_one_is_not() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let stage = Stage::set(Ports { public: Some(port), ..Ports::default() }).await.unwrap();
+        let (stage, _mailbox) = Stage::set(Ports { public: Some(port), ..Ports::default() }).await.unwrap();
         assert_eq!(stage.variable("DEMO_PUBLIC"), Some(format!("127.0.0.1:{port}")));
         assert_eq!(usual_or_free(port), 0);
     }

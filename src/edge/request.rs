@@ -2,10 +2,10 @@
 
 use crate::{
     events::hub::Subscriber,
-    life::streams::{Exit, Opening, Streams},
     plan::Route,
     proxy::{Gateway, context::RequestContext},
     rpc::Codec,
+    vitals::streams::{Exit, Opening, Streams},
 };
 use bytes::Bytes;
 use filters::{

@@ -1,6 +1,7 @@
 //! The end of a gateway: what has begun is finished, and nothing is begun any more.
 
-use super::{Running, readiness::DRAINING};
+use super::Running;
+use crate::vitals::{DRAINING, SHARE_OF_STREAMS};
 use futures_util::future::join_all;
 use std::{sync::PoisonError, time::Duration};
 use tokio::{
@@ -8,8 +9,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// Over this part of the drain's deadline event streams end.
-pub(super) const SHARE_OF_STREAMS: u32 = 4;
 /// How often it is looked whether anybody is calling still.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 

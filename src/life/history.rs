@@ -102,13 +102,21 @@ impl History {
         same.iter().chain(too_many).try_for_each(|old| fs::remove_file(&old.path))
     }
 
-    /// Keeps a text that was never in force, and says where: nothing that somebody wrote is lost.
+    /// Keeps a text that was never in force, and says where: what somebody wrote by hand is not lost with the next
+    /// word. Of such texts `keep` are kept, and always this one.
     ///
     /// # Errors
-    /// Where it cannot be written.
-    pub fn set_aside(&self, now_ms: i64, text: &[u8]) -> io::Result<PathBuf> {
+    /// Where it cannot be written, or those that are too many not be removed.
+    pub fn set_aside(&self, now_ms: i64, text: &[u8], keep: usize) -> io::Result<PathBuf> {
         let path = self.folder.join(format!("{now_ms:015}.aside"));
-        replace(&path, text, OWNERS_FILE).map(|()| path)
+        replace(&path, text, OWNERS_FILE)?;
+        let files = fs::read_dir(&self.folder)?.take(FILES_MAX).filter_map(|file| Some(file.ok()?.path()));
+        let mut others: Vec<PathBuf> =
+            files.filter(|file| *file != path && file.extension().is_some_and(|kind| kind == "aside")).collect();
+        // Their names begin with when.
+        others.sort_unstable_by(|a, b| b.cmp(a));
+        others.iter().skip(keep.saturating_sub(1)).try_for_each(fs::remove_file)?;
+        Ok(path)
     }
 }
 
@@ -197,10 +205,29 @@ mod tests {
         history.record(9, "r6", "b", 3).unwrap();
         assert_eq!(kept(&history), ["r6 b", "r5 a", "r4 c"], "what comes back is the newest, and crowds nothing out");
         fs::write(history.folder().join("notes.txt"), "of somebody").unwrap();
-        let aside = history.set_aside(9, b"x: [").unwrap();
+        let aside = history.set_aside(9, b"x: [", 3).unwrap();
         assert_eq!((kept(&history).len(), fs::read(&aside).unwrap().as_slice()), (3, &b"x: ["[..]));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&aside), mode(history.folder())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn of_what_was_set_aside_the_newest_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::within(folder.path());
+        history.record(1, "r1", "a", 3).unwrap();
+        for (now_ms, keep, expected) in
+            [(5, 2, &["5"][..]), (7, 2, &["7", "5"]), (6, 2, &["7", "6"]), (8, 2, &["8", "7"]), (9, 0, &["9"])]
+        {
+            history.set_aside(now_ms, now_ms.to_string().as_bytes(), keep).unwrap();
+            let is_aside = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "aside");
+            let mut aside: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+            aside.retain(is_aside);
+            aside.sort_unstable();
+            let texts: Vec<_> = aside.iter().rev().map(|path| fs::read_to_string(path).unwrap()).collect();
+            assert_eq!(texts, expected, "{now_ms}");
+        }
+        assert_eq!(kept(&history), ["r1 a"], "what was in force is not touched");
     }
 
     #[test]

@@ -1,33 +1,26 @@
 //! The life of the process: start, ready, reload, upgrade, drain, end.
 
-mod activity;
 mod door;
 mod drain;
 mod events;
-mod foreseen;
+mod follow;
 pub mod history;
-mod inbox;
-mod last_call;
-mod readiness;
+mod listeners;
+mod open_files;
+mod prepare;
 mod reload;
-mod reloads;
 mod signals;
 mod start;
-pub mod streams;
 mod supervisor;
 mod upgrade;
 mod watch;
 
-pub use activity::Activity;
-pub use foreseen::Foreseen;
+pub use follow::{ConfigFile, FOLLOWER};
 pub use history::History;
-pub use last_call::LastCall;
-pub use readiness::Readiness;
-pub use reload::{ConfigFile, ReloadProblem};
-pub use reloads::{Outcome, Reloads, Terms};
+pub use reload::ReloadProblem;
 pub use signals::Signals;
 pub use start::{Running, StartProblem, start, start_after};
-pub use upgrade::{Inherited, Invocation, Predecessor, Upgrade, UpgradeProblem, Upgrades};
+pub use upgrade::{Inherited, Invocation, Predecessor, UpgradeProblem};
 
 use signals::Told;
 use std::time::Duration;
@@ -35,7 +28,7 @@ use supervisor::State;
 
 /// Why a gateway leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parting {
+pub enum Parting {
     /// It was told to.
     Stop,
     /// Another process has taken its place.
@@ -54,20 +47,28 @@ pub enum Left {
 /// Runs a gateway until it is told to stop or another process has taken its place, then drains it. Meanwhile it takes
 /// up what `file` holds, where there is one, whenever it is told to or the file has changed.
 pub async fn run_until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) -> Left {
+    let parting = until_told(running, signals, file).await;
+    leave(running, signals, parting).await
+}
+
+/// The first half of [`run_until_told`]: says why the gateway is to leave. It serves on until it is made to.
+pub async fn until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) -> Parting {
     supervisor::tell(&[State::Ready, State::Status(supervisor::SERVING)]);
-    let parting = match file {
-        Some(file) => running.follow(file, signals).await,
-        None => {
-            // Nobody is to wait for what never comes.
-            drop((running.reloads.open(), running.upgrades.open()));
-            loop {
-                match signals.next().await {
-                    Told::Stop => break Parting::Stop,
-                    told => tracing::info!(?told, "ignored: the configuration did not come from a file"),
-                }
+    let Some(file) = file else {
+        // Nobody is to wait for what never comes.
+        drop((running.reloads.open(), running.upgrades.open()));
+        loop {
+            match signals.next().await {
+                Told::Stop => return Parting::Stop,
+                told => tracing::info!(?told, "ignored: the configuration did not come from a file"),
             }
         }
     };
+    running.follow(file, signals).await
+}
+
+/// The second half of [`run_until_told`]: drains the gateway, unless it is told to stop once more.
+pub async fn leave(running: &Running, signals: &mut Signals, parting: Parting) -> Left {
     tracing::info!("draining");
     let left = match parting {
         Parting::Stop => {

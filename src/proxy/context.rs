@@ -2,10 +2,10 @@
 
 use super::decide::host;
 use crate::{
-    life::streams::{OpenStream, Opening},
     plan::{Forward, Plan, PlannedListener, Route, Target, path::CanonicalPath},
     telemetry::metrics::RouteMetrics,
     upstream::Endpoint,
+    vitals::streams::{OpenStream, Opening},
 };
 use bytes::Bytes;
 use filters::api::{Exchange, Facts, Head, Reason};

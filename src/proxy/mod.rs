@@ -24,13 +24,13 @@ pub(crate) use waits::may_switch;
 
 use crate::{
     events::Sources,
-    life::{
-        Activity, LastCall, Readiness, Reloads, Upgrades,
-        streams::{Exit, Streams},
-    },
     listener::Bindings,
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
+    vitals::{
+        Activity, LastCall, Readiness, Reloads, Upgrades,
+        streams::{Exit, Streams},
+    },
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -47,6 +47,7 @@ use std::{os::fd::RawFd, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// The gateway as Pingora sees it.
+#[derive(Clone)]
 pub struct Gateway {
     /// The plan that new requests pin.
     pub plan: Arc<ArcSwap<Plan>>,

@@ -8,11 +8,11 @@ use super::{
     upload::{Stop, Upload},
 };
 use crate::{
-    life::LastCall,
     listener::Dismissal,
     plan::services::{Method, RpcTarget},
     proxy::reply,
     upstream::grpc::{Call, Piece, Reply, Requests},
+    vitals::LastCall,
     wire::{Code, Failure},
 };
 use bytes::Bytes;

@@ -11,11 +11,11 @@ use super::{
     upload::{Upload, failed},
 };
 use crate::{
-    life::streams::Exit,
     listener::Dismissal,
     plan::{Route, services::RpcTarget},
     proxy::{Gateway, context::RequestContext, invite, reply, run_rest, vouch},
     upstream::grpc::Requests,
+    vitals::streams::Exit,
     wire::Failure,
 };
 use filters::{

@@ -22,11 +22,11 @@ struct Log {
     dropped: IntCounter,
 }
 
-/// Starts the log. A second call changes nothing.
+/// Starts the log. What comes from `told_elsewhere` is left out. A second call changes nothing.
 ///
 /// # Errors
 /// Where the process may start no more threads or open no more files.
-pub fn start(level: Level) -> io::Result<()> {
+pub fn start(level: Level, told_elsewhere: &[&str]) -> io::Result<()> {
     let level = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -38,7 +38,8 @@ pub fn start(level: Level) -> io::Result<()> {
     // Pingora logs a line at ERROR for every client that sends nonsense or goes away, and h2 at WARN: an attacker
     // could fill a disk with it, and the access log has the request already.
     let quiet = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
-    let targets = ["pingora_proxy", "pingora_core", "h2"].into_iter().map(|target| (target, quiet));
+    let quiet = ["pingora_proxy", "pingora_core", "h2"].into_iter().map(|target| (target, quiet));
+    let targets = quiet.chain(told_elsewhere.iter().map(|target| (*target, LevelFilter::OFF)));
     let filter = Targets::new().with_default(level).with_targets(targets);
     let writer = Arc::clone(&log.lines);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);

@@ -129,6 +129,21 @@ async fn a_reload_that_ends_too_many_streams_is_refused_unless_it_is_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_taken_up_by_whoever_asks_when_few_enough_are_left() {
+    let scene = scene(", streams: cut, max_streams_cut: 1").await;
+    let mut staying = socket(&scene, "session-1").await;
+    let leaving = socket(&scene, "session-2").await;
+    write(&scene.gateway, "path: /events/ws }", "path: /elsewhere }");
+    assert_eq!(reload_with(&scene.gateway, &[]).status.code(), Some(2));
+    drop(leaving);
+    soon("its end", || (on_route(&scene, "ws") == 1).then_some(())).await;
+    assert_eq!(get(&scene, "/readyz").1["reload"]["outcome"], "refused", "it is not tried again by itself");
+    let asked = reload_with(&scene.gateway, &[]);
+    assert!(asked.status.success(), "{asked:?}");
+    is_closed(&mut staying, CHANGED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_stream_less_is_few_enough() {
     let scene = scene(", streams: cut, max_streams_cut: 1").await;
     let mut socket = socket(&scene, "session-1").await;

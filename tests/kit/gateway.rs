@@ -199,6 +199,11 @@ enum Output {
     Unread,
 }
 
+/// The lines that a process writes, as they come.
+pub fn lines(from: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    gather(from, Output::Read)
+}
+
 fn gather(from: impl Read + Send + 'static, output: Output) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&lines);

@@ -51,15 +51,14 @@ struct Story<'a> {
 ///
 /// # Errors
 /// At the first step that does not hold; it has been printed.
-pub async fn tell(stage: &mut Stage, gateway: &Gateway, narrator: &mut Narrator) -> Result<Device, Failed> {
-    let mut story = Story {
-        gateway,
-        gateway_key: stage.gateway_key(),
-        backend: &stage.backend,
-        mailbox: &mut stage.mailbox,
-        narrator,
-        client: Client::default(),
-    };
+pub async fn tell(
+    stage: &Stage,
+    mailbox: &mut Mailbox,
+    gateway: &Gateway,
+    narrator: &mut Narrator,
+) -> Result<Device, Failed> {
+    let (gateway_key, backend) = (stage.gateway_key(), &stage.backend);
+    let mut story = Story { gateway, gateway_key, backend, mailbox, narrator, client: Client::default() };
     let told = story.tell().await;
     if let Err(failed) = &told {
         narrator.failed(failed);

@@ -21,11 +21,11 @@ impl Write for Heard {
 /// The bare backend passes for a gateway as long as nothing is signed: the story must notice.
 #[tokio::test]
 async fn without_a_gateway_the_story_ends_at_the_first_command() {
-    let mut stage = Stage::set(Ports::default()).await.unwrap();
+    let (stage, mut mailbox) = Stage::set(Ports::default()).await.unwrap();
     let backend: Endpoint = format!("http://{}", stage.backend.address()).parse().unwrap();
     let gateway = Gateway { public: backend.clone(), edge: backend.clone(), admin: backend };
     let heard = Heard::default();
-    let failed = tell(&mut stage, &gateway, &mut Narrator::plain(heard.clone())).await.unwrap_err();
+    let failed = tell(&stage, &mut mailbox, &gateway, &mut Narrator::plain(heard.clone())).await.unwrap_err();
     assert_eq!(failed.step, "Connect, JSON, HTTP/1.1: user.account.get");
     assert_eq!(failed.expected, "a signed answer with result_code \"ok\"");
     let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();

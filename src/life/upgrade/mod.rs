@@ -5,27 +5,25 @@
 //! queues that belong to the sockets and not to either. Until it accepts, whatever goes wrong with it leaves the old
 //! process as it was.
 
-mod asked;
 mod invocation;
 mod link;
 mod predecessor;
 mod successor;
 
-pub use asked::{Upgrade, Upgrades};
 pub use invocation::Invocation;
 pub use predecessor::{Inherited, Predecessor};
 pub use successor::UpgradeProblem;
 
 use super::{
     ConfigFile, Parting, Running, Signals,
-    reloads::Asked,
     signals::Told,
     supervisor::{self, State},
 };
+use crate::vitals::{Asked, Upgrade};
 use futures_util::future::join_all;
 use std::{collections::BTreeMap, pin::pin};
 use successor::Successor;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::{mpsc::Receiver, oneshot};
 
 const UNDER_WAY: &str = "an upgrade is under way";
 
@@ -35,13 +33,13 @@ impl Running {
     pub(super) async fn upgrade(
         &self,
         file: &ConfigFile<'_>,
-        asked: Option<asked::Asked>,
+        asked: Option<oneshot::Sender<Upgrade>>,
         signals: &mut Signals,
         reloads: &mut Receiver<Asked>,
-        upgrades: &mut Receiver<asked::Asked>,
+        upgrades: &mut Receiver<oneshot::Sender<Upgrade>>,
     ) -> Option<Parting> {
         supervisor::tell(&[State::Reloading, State::Status("starting the new process")]);
-        let mut prepared = pin!(self.prepare(&file.invocation));
+        let mut prepared = pin!(self.prepare(file.invocation.as_ref()));
         let prepared = loop {
             tokio::select! {
                 prepared = &mut prepared => break prepared,
@@ -80,7 +78,8 @@ impl Running {
         parting
     }
 
-    async fn prepare(&self, invocation: &Invocation) -> Result<(Successor, u32), UpgradeProblem> {
+    async fn prepare(&self, invocation: Option<&Invocation>) -> Result<(Successor, u32), UpgradeProblem> {
+        let invocation = invocation.ok_or(UpgradeProblem::Embedded)?;
         if std::process::id() == 1 {
             return Err(UpgradeProblem::First);
         }

@@ -23,6 +23,11 @@ pub enum UpgradeProblem {
     /// Its end would be that of the container.
     #[error("this process is the first of its container, which would end with it: start another container instead")]
     First,
+    /// What else it does would end with it.
+    #[error(
+        "this process is more than a gateway, and what else it does would end with it: only `portcullis run` is upgraded"
+    )]
+    Embedded,
     /// The file cannot be started.
     #[error("{} cannot be started: {source}", program.display())]
     Spawn {
@@ -126,7 +131,9 @@ impl Successor {
         }
     }
 
-    /// Ends it, and waits until what it has bound is free.
+    /// Ends it, and waits until what it has bound is free. A gateway that it has started in turn ends by itself, as the
+    /// link does. A process group would be ended whole, but would also keep from the new process, for good, what a
+    /// terminal or a supervisor says to the group of the old one.
     pub(super) async fn failed(mut self, problem: UpgradeProblem) -> UpgradeProblem {
         if let Some(child) = &mut self.child {
             drop(child.start_kill());

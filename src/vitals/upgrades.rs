@@ -1,6 +1,6 @@
 //! Who may ask for an upgrade.
 
-use crate::life::inbox::Inbox;
+use super::inbox::Inbox;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,16 +20,13 @@ pub enum Upgrade {
     },
 }
 
-/// Who is told what came of it.
-pub(super) type Asked = oneshot::Sender<Upgrade>;
-
 /// The way to whoever starts the new process.
 #[derive(Default)]
-pub struct Upgrades(Inbox<Asked>);
+pub struct Upgrades(Inbox<oneshot::Sender<Upgrade>>);
 
 impl Upgrades {
     /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
-    pub(in crate::life) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
+    pub(crate) fn open(&self) -> Option<mpsc::Receiver<oneshot::Sender<Upgrade>>> {
         self.0.open()
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Of a gateway that stops.
-pub(super) const DRAINING: &str = "draining";
+pub(crate) const DRAINING: &str = "draining";
 
 /// The reasons for which this instance is not ready; ready where there is none.
 #[derive(Debug, Default)]

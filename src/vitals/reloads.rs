@@ -2,8 +2,7 @@
 
 use super::{Foreseen, inbox::Inbox};
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What came of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +35,19 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What it is counted as.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Reloaded { .. } => "reloaded",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Outdated { .. } => "outdated",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 /// Under which conditions a configuration is taken up.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
@@ -46,7 +58,7 @@ pub struct Terms {
 }
 
 /// Somebody wants something of the configuration.
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// That it is taken up, and to be told what came of it.
     Reload(Terms, oneshot::Sender<Outcome>),
     /// To be told what that would do; or, as an outcome, why it would not be taken up.
@@ -55,7 +67,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// Nothing is read now.
-    pub(super) fn refuse(self, revision: String, why: &str) {
+    pub(crate) fn refuse(self, revision: String, why: &str) {
         let refused = Outcome::Refused { revision, why: why.to_owned(), foreseen: None };
         // Whoever asked may have gone.
         match self {
@@ -69,12 +81,12 @@ impl Asked {
 #[derive(Default)]
 pub struct Reloads {
     asked: Inbox<Asked>,
-    last: Mutex<Option<Outcome>>,
+    last: watch::Sender<Option<Outcome>>,
 }
 
 impl Reloads {
     /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
-    pub(super) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
+    pub(crate) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
         self.asked.open()
     }
 
@@ -96,10 +108,16 @@ impl Reloads {
     /// What came of the last reload.
     #[must_use]
     pub fn last(&self) -> Option<Outcome> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.borrow().clone()
     }
 
-    pub(super) fn ended(&self, outcome: Outcome) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    /// What comes of reloads from here on. Of several in quick succession only the last may be seen.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<Option<Outcome>> {
+        self.last.subscribe()
+    }
+
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        self.last.send_replace(Some(outcome));
     }
 }

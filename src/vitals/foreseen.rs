@@ -1,9 +1,6 @@
 //! What a reload would do, to a gateway as it is now.
 
-use super::{
-    drain::SHARE_OF_STREAMS,
-    streams::{Census, Streams},
-};
+use super::streams::{Census, Streams};
 use crate::{
     config::source::ReloadStreams,
     plan::{
@@ -17,6 +14,9 @@ use std::{
     fmt::{self, Display, Formatter},
     time::Duration,
 };
+
+/// Over this part of a drain's deadline event streams end.
+pub(crate) const SHARE_OF_STREAMS: u32 = 4;
 
 /// What a reload would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct Foreseen {
 
 impl Foreseen {
     /// What becomes of what is in force, where `after` is taken up.
-    pub(super) fn of(before: &Plan, after: &Plan, streams: &Streams) -> Self {
+    pub(crate) fn of(before: &Plan, after: &Plan, streams: &Streams) -> Self {
         let census = streams.census(after);
         let hanging = by_part(before, &census);
         let mut changes = Changes::between(&before.into(), &after.into());
@@ -109,7 +109,7 @@ impl Display for Foreseen {
 }
 
 /// Over how long streams end that have to.
-pub(super) fn window(plan: &Plan) -> Duration {
+pub(crate) fn window(plan: &Plan) -> Duration {
     let config = &plan.loaded.config;
     match config.reload.streams {
         ReloadStreams::Keep => config.drain.deadline.get() / SHARE_OF_STREAMS,

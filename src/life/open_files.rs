@@ -1,0 +1,56 @@
+//! How many sockets and files the process may have open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Beside connections that clients have opened and those that serve them: listeners, connections to backends that are
+/// kept, stores, feeds, logs.
+const SPARE: u64 = 1_024;
+
+/// Raises the limit where it is too low for so many connections, as far as the system lets this process, and says so
+/// where that is not far enough: without a word, what is over it would wait to be accepted, and backends be out of reach.
+pub(super) fn raise(connections_max: usize) {
+    let needed = needed(connections_max);
+    let limit = getrlimit(Resource::Nofile);
+    if reaches(limit, needed) {
+        return;
+    }
+    // Whether it was raised is seen in the limit itself.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum.or(Some(needed)), ..limit });
+    let limit = getrlimit(Resource::Nofile);
+    if !reaches(limit, needed) {
+        tracing::warn!(
+            limit = limit.current,
+            needed,
+            "too few files may be open for `connections.max`, each with one more to a backend: raise the hard limit \
+             (`LimitNOFILE` of systemd, `ulimit -Hn`), or lower `connections.max`"
+        );
+    }
+}
+
+fn needed(connections_max: usize) -> u64 {
+    u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(SPARE)
+}
+
+/// No limit is enough for everything.
+fn reaches(limit: Rlimit, needed: u64) -> bool {
+    limit.current.is_none_or(|current| current >= needed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_connection_may_need_another_to_a_backend() {
+        for (connections, current, expected) in [
+            (20_000, Some(41_024), true),
+            (20_000, Some(41_023), false),
+            (0, Some(1_024), true),
+            (usize::MAX, Some(1 << 30), false),
+            (usize::MAX, None, true),
+        ] {
+            let limit = Rlimit { current, maximum: None };
+            assert_eq!(reaches(limit, needed(connections)), expected, "{connections} {current:?}");
+        }
+    }
+}
