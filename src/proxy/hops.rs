@@ -21,13 +21,18 @@ static HOP_BY_HOP: [HeaderName; 7] = [
 /// Strips them. `Transfer-Encoding` stays: it is Pingora's word for how the answer is framed from here on. Of an
 /// answer that switches protocols `Upgrade` stays as well.
 pub fn strip(headers: &mut HeaderMap, switches: bool) {
-    // Most answers have none of them, and seeing that costs less than to look for each.
-    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    // Most answers have one of them or none, and to note that costs less than to look for each.
+    let places = headers.keys().filter_map(|name| HOP_BY_HOP.iter().position(|hop| hop == name));
+    let seen = places.fold(0_u8, |seen, place| seen | 1 << place);
+    if seen != 0 {
         for name in nominated(headers) {
             headers.remove(&name);
         }
-        for name in HOP_BY_HOP.iter().filter(|name| !(switches && **name == UPGRADE)) {
-            headers.remove(name);
+        let is_seen = |place: usize| seen & 1 << place != 0;
+        for (_, name) in HOP_BY_HOP.iter().enumerate().filter(|(place, _)| is_seen(*place)) {
+            if !switches || *name != UPGRADE {
+                headers.remove(name);
+            }
         }
     }
     if switches {
