@@ -5,11 +5,13 @@
 
 mod clock;
 mod command;
+mod connection;
 mod considered;
 mod ending;
 mod escape;
 mod explanation;
 mod incoming;
+mod limits;
 pub mod logged;
 mod offline;
 mod rehearsal;
@@ -17,11 +19,14 @@ mod request;
 mod stand_in;
 pub mod suite;
 mod text;
+mod trial;
 mod verdicts;
+mod wire;
 
 pub use command::{Command, Signer};
 pub use escape::escaped;
-pub use explanation::{Answered, Considered, Explanation, Judged, Outcome, Place, Sent, Standing};
+pub use explanation::{Answered, Considered, Explanation, Judged, Place, Sent, Standing, Upshot};
+pub use limits::Limit;
 pub use rehearsal::{Rehearsal, RehearsalFault};
-pub use request::{Parts, Request, RequestFault};
+pub use request::{Parts, Request, RequestFault, with_crlf};
 pub use stand_in::{Answers, Given, Lookups};

@@ -4,7 +4,8 @@ use super::explanation::{Judged, Place, Standing};
 use super::{considered::place, escape::escaped};
 use crate::plan::Plan;
 use filters::{
-    api::{Halt, HeaderEdit, Refusal},
+    api::{Configured as _, Halt, HeaderEdit, Refusal},
+    body,
     chain::{Verdict, runs},
     table::FilterConfig,
 };
@@ -31,6 +32,15 @@ pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&
         }
     }
     judged
+}
+
+/// Says of the filter that limits the body that it was too large: it was found by whoever read it for the chain.
+pub(super) fn blame_body(judged: &mut [Judged], why: String) {
+    let limits = |judged: &&mut Judged| judged.filter == body::Config::NAME;
+    if let Some(body) = judged.iter_mut().find(limits) {
+        body.verdict = Standing::Refused;
+        body.notes = vec![why];
+    }
 }
 
 /// Filters that decide together give one verdict; it is told of the one that stopped the request.

@@ -5,7 +5,7 @@ mod compare;
 use super::{
     command::{Command, Signer},
     considered::place,
-    explanation::{Explanation, Outcome, Place},
+    explanation::{Explanation, Place, Upshot},
     rehearsal::{Rehearsal, RehearsalFault},
     request::{Parts, Request, RequestFault},
     stand_in::{Answers, Given, Lookups},
@@ -177,10 +177,10 @@ impl Running {
 }
 
 fn stopped(explanation: &Explanation) -> Option<String> {
-    match &explanation.outcome {
-        Outcome::Refused { reason, detail, .. } => Some(format!("{reason}: {detail}")),
-        Outcome::Undecided { why } => Some(why.clone()),
-        Outcome::Forwarded { .. } | Outcome::Answered { .. } | Outcome::Opened { .. } => None,
+    match &explanation.upshot {
+        Upshot::Refused { reason, detail, .. } => Some(format!("{reason}: {detail}")),
+        Upshot::Undecided { why } => Some(why.clone()),
+        Upshot::Forwarded { .. } | Upshot::Answered { .. } | Upshot::Opened { .. } => None,
     }
 }
 
