@@ -4,9 +4,9 @@ use super::{
     ending::refused,
     explanation::{Explanation, Upshot},
     incoming::Body,
-    limits::{Limit, of_head},
     rehearsal::Rehearsal,
     request::Request,
+    settings::{Setting, of_head},
     wire::{Arrived, arrive, line},
 };
 use crate::{
@@ -31,7 +31,7 @@ impl Rehearsal {
         let Some(listener) = self.served(request) else { return told };
         if !self.speaks(listener, Protocol::H2) {
             let refusal = other_protocol(listener.head, true);
-            told.upshot = turned_away(&mut ctx, &refusal, Limit::protocols(&self.plan, &listener.name));
+            told.upshot = turned_away(&mut ctx, &refusal, Setting::protocols(&self.plan, &listener.name));
             return told;
         }
         let arrived = Arrived {
@@ -63,14 +63,14 @@ impl Rehearsal {
         }
         if !self.speaks(listener, Protocol::Http1) {
             let refusal = other_protocol(listener.head, false);
-            told.upshot = turned_away(&mut ctx, &refusal, Limit::protocols(&self.plan, &listener.name));
+            told.upshot = turned_away(&mut ctx, &refusal, Setting::protocols(&self.plan, &listener.name));
             return (told, None);
         }
         let mut arrived = match arrive(bytes, listener.head).await {
             Ok(Some(arrived)) => arrived,
             Ok(None) => {
                 told.framing = Some("its head has no end: the gateway waits for the rest of it".to_owned());
-                told.upshot = turned_away(&mut ctx, &HeadRefusal::timeout(), Some(Limit::of_head(&self.plan)));
+                told.upshot = turned_away(&mut ctx, &HeadRefusal::timeout(), Some(Setting::of_head(&self.plan)));
                 return (told, None);
             }
             Err(refusal) => {
@@ -100,17 +100,17 @@ impl Rehearsal {
     }
 
     /// The limit of its listener that a refused head is over.
-    fn limit_of(&self, listener: &PlannedListener, refusal: &HeadRefusal, bytes: &Bytes) -> Option<Limit> {
+    fn limit_of(&self, listener: &PlannedListener, refusal: &HeadRefusal, bytes: &Bytes) -> Option<Setting> {
         let is_too_large = |refusal: &HeadRefusal| refusal.status == HeadRefusal::too_large("").status;
         let is_over = |limits| HeadReader::new(limits).read(bytes).is_err_and(|refusal| is_too_large(&refusal));
         is_too_large(refusal).then(|| of_head(&self.plan, listener, is_over)).flatten()
     }
 }
 
-fn turned_away(ctx: &mut RequestContext, refusal: &HeadRefusal, over: Option<Limit>) -> Upshot {
+fn turned_away(ctx: &mut RequestContext, refusal: &HeadRefusal, setting: Option<Setting>) -> Upshot {
     let mut upshot = refused(None, ctx, refusal.status, &refusal.refusal);
-    if let Upshot::Refused { limit, .. } = &mut upshot {
-        *limit = over;
+    if let Upshot::Refused { decided_by, .. } = &mut upshot {
+        *decided_by = setting;
     }
     upshot
 }

@@ -166,7 +166,7 @@ pub(super) fn refused(
     Upshot::Refused {
         reason: refusal.reason.as_str(),
         detail: refusal.detail.clone().into_owned(),
-        limit: None,
+        decided_by: None,
         sent: None,
         answer: Box::new(answer),
     }
@@ -179,7 +179,7 @@ fn failed(header: &RequestHeader, ctx: &mut RequestContext, failure: &Failure) -
     Upshot::Refused {
         reason: failure.reason.unwrap_or(Reason::Internal).as_str(),
         detail: failure.message.clone().into_owned(),
-        limit: None,
+        decided_by: None,
         sent: None,
         answer: Box::new(answered(ctx, status, HeaderMap::new(), &Bytes::new())),
     }

@@ -1,6 +1,6 @@
 //! What is said of a request.
 
-use super::limits::Limit;
+use super::settings::Setting;
 use serde::Serialize;
 use std::{fmt, net::IpAddr};
 
@@ -199,9 +199,9 @@ pub enum Upshot {
         reason: &'static str,
         /// What exactly was wrong.
         detail: String,
-        /// The limit that it is over, where it is one that no filter has.
+        /// What of the configuration decides that, where it is none of the route's filters.
         #[serde(skip_serializing_if = "Option::is_none")]
-        limit: Option<Limit>,
+        decided_by: Option<Setting>,
         /// What its backend was sent, where it is the answer to that which is refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         sent: Option<Box<Sent>>,

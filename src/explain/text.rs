@@ -3,7 +3,7 @@
 use super::{
     escape::escaped,
     explanation::{Answered, Explanation, Place, Sent, Standing, Upshot},
-    limits::Limit,
+    settings::Setting,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -103,13 +103,13 @@ impl Display for Upshot {
                     None => writeln!(f, "    from now on"),
                 }
             }
-            Self::Refused { reason, detail, limit, sent, answer } => {
+            Self::Refused { reason, detail, decided_by, sent, answer } => {
                 if let Some(sent) = sent {
                     write!(f, "sent to upstream {}, which answered {}\n{sent}", sent.upstream, sent.said())?;
                 }
                 writeln!(f, "refused   {reason}: {}", escaped(detail))?;
-                if let Some(limit) = limit {
-                    limit.fmt(f)?;
+                if let Some(setting) = decided_by {
+                    setting.fmt(f)?;
                 }
                 write!(f, "the client gets\n{answer}")
             }
@@ -118,9 +118,9 @@ impl Display for Upshot {
     }
 }
 
-impl Display for Limit {
+impl Display for Setting {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let what = format!("limit     {}: {}", self.key, self.value);
+        let what = format!("decided   by {}: {}", self.key, self.value);
         match &self.at {
             Some(at) => placed(f, &what, at),
             None => writeln!(f, "{what:<PLACE_COLUMN$}  by default"),

@@ -5,9 +5,9 @@ use super::{
     ending::{Stopped, answered, call, lacking, opened, refuse, refused, with_call},
     explanation::{Explanation, Sent, Upshot},
     incoming::{Body, Whole, announced},
-    limits::Limit,
     rehearsal::Rehearsal,
     request::Request,
+    settings::Setting,
     stand_in::{listed, text},
     verdicts::{blame_body, verdicts},
     wire::Arrived,
@@ -73,24 +73,33 @@ impl Rehearsal {
         };
         told.upshot = with_call(upshot, &calls);
         told.asked = calls.into_iter().filter(|call| call.is_lookup).map(|call| call.sent).collect();
-        self.name_limit(arrived, ctx, &route, told);
+        self.say_what_decides(arrived, ctx, (&route, index), told);
     }
 
-    /// Says which limit a request is over, where none of its filters has said it.
-    fn name_limit(&self, arrived: &Arrived, ctx: &RequestContext, route: &Route, told: &mut Explanation) {
+    /// Says what refuses a request, where none of its filters has said it.
+    fn say_what_decides(
+        &self,
+        arrived: &Arrived,
+        ctx: &RequestContext,
+        (route, index): (&Route, usize),
+        told: &mut Explanation,
+    ) {
         let is_judged = told.stopped_by().is_some();
-        let Upshot::Refused { reason, detail, limit, .. } = &mut told.upshot else { return };
-        let is = |known: Reason| *reason == known.as_str();
+        let Upshot::Refused { reason, detail, decided_by, .. } = &mut told.upshot else { return };
         if is_judged {
+            return;
+        }
+        let is = |known: Reason| *reason == known.as_str();
+        let is_too_large = is(Reason::BodyTooLarge) || is(Reason::MessageTooLarge);
+        if is_too_large && is_filters_limit(arrived, ctx) {
+            blame_body(&mut told.filters, format!("{reason}: {detail}"));
+        } else if is_too_large {
+            *decided_by = Setting::of_listener(&self.plan, &told.listener, "body");
         } else if is(Reason::RequestTimeout) {
             let forward = ctx.forward().filter(|_| route.chain.body_need().is_none());
-            *limit = Some(Limit::of_body(&self.plan, forward));
-        } else if is(Reason::BodyTooLarge) || is(Reason::MessageTooLarge) {
-            if is_filters_limit(arrived, ctx) {
-                blame_body(&mut told.filters, format!("{reason}: {detail}"));
-            } else {
-                *limit = Limit::of_listener(&self.plan, &told.listener, "body");
-            }
+            *decided_by = Some(Setting::of_body(&self.plan, forward));
+        } else {
+            *decided_by = Setting::of_target(&self.plan, index, ctx, reason);
         }
     }
 

@@ -183,9 +183,9 @@ fn pipelines() -> Vec<(String, Vec<&'static str>)> {
 fn told(told: &Explanation) -> Vec<String> {
     let line = match &told.upshot {
         Upshot::Forwarded { .. } => "200".to_owned(),
-        Upshot::Refused { reason, answer, limit, .. } => {
+        Upshot::Refused { reason, answer, decided_by, .. } => {
             let by = told.stopped_by().map(|filter| format!(" by {filter}"));
-            let over = limit.as_ref().map(|limit| format!(" over {}", limit.key));
+            let over = decided_by.as_ref().map(|setting| format!(" over {}", setting.key));
             [Some(format!("{} {reason}", answer.status)), by, over].into_iter().flatten().collect()
         }
         other => panic!("{other:?}"),
