@@ -1,6 +1,8 @@
 //! What a configuration makes of a request is told as it would happen, with the lines that decide it, and nothing is sent.
 
+mod calls;
 mod logged;
+mod named;
 mod proofs;
 mod served;
 
