@@ -262,6 +262,9 @@ fn a_line_for_curl_is_a_request() {
     let told = scene.explain(&["--curl", "curl --frobnicate http://127.0.0.1:1/mail"]);
     assert_eq!(told.code, Some(2));
     assert!(told.error.contains("`--frobnicate`, which is not understood"), "{}", told.error);
+    let line = r#"curl 'http://127.0.0.1:1/mail' -H 'content-type: application/json' --data-raw $'{"a":"it\'s"}'"#;
+    let told = scene.json(&["--curl", line]);
+    assert_eq!(told["sent"]["body"], r#"{"a":"it's"}"#, "{told:#}");
 }
 
 #[test]
@@ -335,6 +338,27 @@ fn an_explanation_reads_so() {
     golden("forwarded.txt", &scene.explain(&[MAIL, &["-H", "x-user-id: 7"]].concat()).text);
     golden("not-routed.txt", &without_ids(&scene.explain(&["/pages", "--listener", "public"]).text));
     golden("refused.txt", &without_ids(&scene.explain(&[MAIL, &["--from", "203.0.113.7"]].concat()).text));
+}
+
+#[test]
+fn what_is_wrong_with_where_a_request_ends_reads_so() {
+    let scene = Scene::new(YAML);
+    let told = |name: &str, wire: &str| {
+        let file = scene.file("request", &wire.replace('\n', "\r\n"));
+        let told = scene.explain(&["--request", file.to_str().unwrap(), "--listener", "public"]);
+        golden(name, &without_ids(&told.text));
+        told.code
+    };
+    let mail = "POST /mail HTTP/1.1\nHost: a\nContent-Type: application/json\n";
+    assert_eq!(told("cut-short.txt", &format!("{mail}Content-Length: 9\n\n{{}}")), Some(1));
+    assert_eq!(told("pipelined.txt", &format!("{mail}Content-Length: 2\n\n{{}}{{}}")), Some(1));
+    assert_eq!(told("without-end.txt", "GET /pages/a HTTP/1.1\nHost: a\n"), Some(1));
+    let file = scene.file("typed", "GET /pages/a HTTP/1.1\nHost: a\n\n");
+    let typed = ["--request", file.to_str().unwrap(), "--listener", "public"];
+    let told = scene.explain(&typed);
+    assert_eq!(told.code, Some(1));
+    assert!(told.text.contains("--crlf reads them as CR LF"), "{}", told.text);
+    assert_eq!(scene.explain(&[&typed[..], &["--crlf"]].concat()).code, Some(0));
 }
 
 /// Ids are others each time: their lines and bodies are left out.

@@ -6,7 +6,7 @@ use super::{
     incoming::Body,
     rehearsal::Rehearsal,
     request::Request,
-    settings::{Setting, of_head},
+    settings::{Setting, is_too_large, of_head},
     wire::{Arrived, arrive, line},
 };
 use crate::{
@@ -32,6 +32,11 @@ impl Rehearsal {
         if !self.speaks(listener, Protocol::H2) {
             let refusal = other_protocol(listener.head, true);
             told.upshot = turned_away(&mut ctx, &refusal, Setting::protocols(&self.plan, &listener.name));
+            return told;
+        }
+        if list_size(header) > listener.head.bytes_max {
+            let refusal = HeadRefusal::too_large("the request head is too large");
+            told.upshot = turned_away(&mut ctx, &refusal, Setting::of_listener(&self.plan, &listener.name, "head"));
             return told;
         }
         let arrived = Arrived {
@@ -69,12 +74,12 @@ impl Rehearsal {
         let mut arrived = match arrive(bytes, listener.head).await {
             Ok(Some(arrived)) => arrived,
             Ok(None) => {
-                told.framing = Some("its head has no end: the gateway waits for the rest of it".to_owned());
+                told.framing = Some("its head has no end: the gateway waits for that, and then answers".to_owned());
                 told.upshot = turned_away(&mut ctx, &HeadRefusal::timeout(), Some(Setting::of_head(&self.plan)));
                 return (told, None);
             }
             Err(refusal) => {
-                told.framing = (!bytes.contains(&b'\r')).then(|| {
+                told.framing = (bytes.contains(&b'\n') && !bytes.contains(&b'\r')).then(|| {
                     "its lines end in LF alone. Was it written in an editor? --crlf reads them as CR LF".to_owned()
                 });
                 told.upshot = turned_away(&mut ctx, &refusal, self.limit_of(listener, &refusal, bytes));
@@ -82,10 +87,10 @@ impl Rehearsal {
             }
         };
         arrived.message = message.clone();
-        self.decide(&arrived, request, &mut ctx, &mut told).await;
+        let is_over = self.decide(&arrived, request, &mut ctx, &mut told).await;
         let behind = Some(bytes.slice(arrived.end..)).filter(|behind| !is_blank(behind));
-        let goes_on = goes_on(&arrived, &ctx, &told.upshot);
-        told.framing = framing(&arrived, behind.as_ref().map_or(0, Bytes::len), goes_on);
+        let goes_on = !is_over && goes_on(&arrived, &ctx, &told.upshot);
+        told.framing = framing(&arrived, behind.as_ref().map_or(0, Bytes::len), goes_on, &told.upshot);
         (told, behind.filter(|_| goes_on))
     }
 
@@ -101,10 +106,24 @@ impl Rehearsal {
 
     /// The limit of its listener that a refused head is over.
     fn limit_of(&self, listener: &PlannedListener, refusal: &HeadRefusal, bytes: &Bytes) -> Option<Setting> {
-        let is_too_large = |refusal: &HeadRefusal| refusal.status == HeadRefusal::too_large("").status;
         let is_over = |limits| HeadReader::new(limits).read(bytes).is_err_and(|refusal| is_too_large(&refusal));
         is_too_large(refusal).then(|| of_head(&self.plan, listener, is_over)).flatten()
     }
+}
+
+/// What of a head counts in HTTP/2 (RFC 9113 section 6.5.2): each field with 32 bytes beside its name and value, those
+/// among them that stand for the request line. The h2 crate turns away what is over the listener's limit.
+fn list_size(header: &RequestHeader) -> usize {
+    let authority = header.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let path = header.uri.path_and_query().map_or(1, |path| path.as_str().len());
+    let own = [
+        (":method", header.method.as_str().len()),
+        (":scheme", "http".len()),
+        (":authority", authority),
+        (":path", path),
+    ];
+    let named = header.headers.iter().map(|(name, value)| (name.as_str(), value.len()));
+    own.into_iter().chain(named).map(|(name, length)| name.len() + length + 32).sum()
 }
 
 fn turned_away(ctx: &mut RequestContext, refusal: &HeadRefusal, setting: Option<Setting>) -> Upshot {
@@ -122,34 +141,34 @@ fn is_blank(behind: &[u8]) -> bool {
 
 /// Whether the gateway reads another request from the connection.
 fn goes_on(arrived: &Arrived, ctx: &RequestContext, upshot: &Upshot) -> bool {
-    let is_whole = arrived.body.end == BodyEnd::Whole;
     let tunnels = || arrived.may_switch && ctx.forward().is_some_and(|forward| forward.websocket);
-    arrived.lasts
-        && is_whole
-        && match upshot {
-            Upshot::Opened { .. } => false,
-            Upshot::Forwarded { .. } => !tunnels(),
-            // What fails while it is proxied ends its connection, and so does a client that was not asked for its body.
-            Upshot::Refused { reason, .. } => {
-                let waits = arrived.header.headers.contains_key(EXPECT) && !arrived.body.is_none();
-                let is_proxied = ctx.forward().is_some() && ctx.chain_took > std::time::Duration::ZERO;
-                !waits && !(is_proxied && *reason == Reason::BodyTooLarge.as_str())
-            }
-            Upshot::Answered { .. } | Upshot::Undecided { .. } => true,
-        }
+    // A client that was not asked for its body is not held to sending it.
+    let waits = || arrived.header.headers.contains_key(EXPECT) && !arrived.body.is_none();
+    let ends = match upshot {
+        Upshot::Opened { .. } => true,
+        Upshot::Forwarded { .. } => tunnels(),
+        Upshot::Refused { .. } => waits(),
+        Upshot::Answered { .. } | Upshot::Undecided { .. } => false,
+    };
+    arrived.lasts && arrived.body.end == BodyEnd::Whole && !ends
 }
 
 /// What is to be said of where a request ends, with so many bytes behind it.
-fn framing(arrived: &Arrived, behind: usize, goes_on: bool) -> Option<String> {
+fn framing(arrived: &Arrived, behind: usize, goes_on: bool, upshot: &Upshot) -> Option<String> {
     let came = arrived.body.bytes.len() as u64;
     let count = |bytes: u64| format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" });
     let headers = &arrived.header.headers;
     match &arrived.body.end {
         BodyEnd::Broken(what) => Some(what.clone()),
-        BodyEnd::Awaited(None) => Some("its last chunk is missing: the gateway waits for it".to_owned()),
-        BodyEnd::Awaited(Some(missing)) => {
-            let whole = count(came.saturating_add(*missing));
-            Some(format!("its body lacks {missing} of {whole}: the gateway waits for the rest"))
+        BodyEnd::Awaited(missing) => {
+            let lacks = match missing {
+                Some(missing) => format!("{missing} of {}", count(came.saturating_add(*missing))),
+                None => "its last chunk".to_owned(),
+            };
+            let is_waited_for =
+                matches!(upshot, Upshot::Refused { reason, .. } if *reason == Reason::RequestTimeout.as_str());
+            let then = if is_waited_for { ": the gateway waits for that, and then answers" } else { "" };
+            Some(format!("its body lacks {lacks}{then}"))
         }
         BodyEnd::Whole if behind == 0 => None,
         BodyEnd::Whole => {

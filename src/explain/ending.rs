@@ -27,6 +27,8 @@ pub(super) enum Stopped {
     Head(HeadRefusal),
     Chain(Stop),
     Call(Failure),
+    /// It failed while it was proxied, which ends its connection.
+    Proxied(Refusal),
 }
 
 impl Stopped {
@@ -34,7 +36,9 @@ impl Stopped {
     pub(super) fn upshot(self, header: &RequestHeader, ctx: &mut RequestContext) -> Upshot {
         match self {
             Self::Head(refusal) => refused(Some(header), ctx, refusal.status, &refusal.refusal),
-            Self::Chain(Stop::Refused(refusal)) => refused(Some(header), ctx, refusal.reason.http_status(), &refusal),
+            Self::Chain(Stop::Refused(refusal)) | Self::Proxied(refusal) => {
+                refused(Some(header), ctx, refusal.reason.http_status(), &refusal)
+            }
             Self::Call(failure) => failed(header, ctx, &failure),
             Self::Chain(Stop::Answered(status)) => {
                 let answer = answered(ctx, status.as_u16(), HeaderMap::new(), &Bytes::new());

@@ -1,5 +1,6 @@
-//! What a plan makes of a request, found out without a network: the plan's own routes, filters and handlers decide it,
-//! with a clock that is set, stores in memory, and backends that answer what they are told to.
+//! What a plan makes of a request, found out without a network: the guard of the listeners says where it ends, the plan's
+//! own routes, filters and handlers decide it, with a clock that is set, stores in memory, and backends that answer what
+//! they are told to.
 //!
 //! `portcullis explain` shows it of one request; `portcullis test` holds it against what a configuration expects.
 

@@ -3,7 +3,7 @@
 use super::{considered::place, explanation::Place};
 use crate::{
     config::source::{Call, WebSocket},
-    listener::head::HeadLimits,
+    listener::head::{HeadLimits, HeadRefusal},
     plan::{Forward, Plan, PlannedListener, Target},
     proxy::context::RequestContext,
 };
@@ -120,6 +120,11 @@ fn path_of(call: &Call) -> &str {
     match call {
         Call::Get(path) | Call::Post(path) | Call::Put(path) | Call::Patch(path) | Call::Delete(path) => path,
     }
+}
+
+/// Whether a head is over a limit of its listener.
+pub(super) fn is_too_large(refusal: &HeadRefusal) -> bool {
+    refusal.status == HeadRefusal::too_large("").status
 }
 
 /// Which of its listener's limits a head is over that is too large.

@@ -7,7 +7,7 @@ use super::{
     incoming::{Body, Whole, announced},
     rehearsal::Rehearsal,
     request::Request,
-    settings::Setting,
+    settings::{Setting, is_too_large},
     stand_in::{listed, text},
     verdicts::{blame_body, verdicts},
     wire::Arrived,
@@ -26,37 +26,21 @@ use pingora_http::RequestHeader;
 use std::sync::Arc;
 
 impl Rehearsal {
-    /// Tells what becomes of a request that has passed the guard.
+    /// Tells what becomes of a request that has passed the guard. Gives whether it takes its connection with it.
     pub(super) async fn decide(
         &self,
         arrived: &Arrived,
         request: &Request,
         ctx: &mut RequestContext,
         told: &mut Explanation,
-    ) {
+    ) -> bool {
         let mut recognised = arrived.header.clone();
         proxy::recognise(&mut recognised, ctx, Some(request.peer));
         let header = &recognised;
         let is_dropped = |name: &&http::HeaderName| !header.headers.contains_key(*name);
         told.dropped_headers = arrived.header.headers.keys().filter(is_dropped).map(ToString::to_string).collect();
         told.client_ip = ctx.client_ip;
-        let found = proxy::find_route(header, ctx);
-        if let Some(path) = &ctx.path {
-            told.path = Some(path.as_str().to_owned());
-            told.shut_at = shut_place(&self.plan, path);
-            if told.shut_at.is_none() {
-                let chosen = found.as_ref().ok().map(AsRef::as_ref);
-                let listener = &request.listener;
-                (told.considered, told.others) = considered(&self.plan, listener, header, path.as_str(), chosen);
-            }
-        }
-        let route = match found {
-            Ok(route) => route,
-            Err(refusal) => {
-                told.upshot = refused(Some(header), ctx, refusal.status, &refusal.refusal);
-                return;
-            }
-        };
+        let Some(route) = self.find_route(header, ctx, told) else { return false };
         ctx.route = Some(Arc::clone(&route).into());
         told.route = Some(route.name.clone());
         told.target_name = Some(route.target_name());
@@ -65,6 +49,7 @@ impl Rehearsal {
         let reached = self.reach(header, arrived, ctx, &route).await;
         let calls = self.backends.take();
         let lacks = lacking(&calls);
+        let is_over = matches!(reached, Err(Stopped::Proxied(_)));
         told.filters = verdicts(&self.plan, index, &self.said(index), lacks.as_deref());
         let upshot = match (reached, lacks) {
             (Err(_), Some(why)) => Upshot::Undecided { why },
@@ -74,6 +59,38 @@ impl Rehearsal {
         told.upshot = with_call(upshot, &calls);
         told.asked = calls.into_iter().filter(|call| call.is_lookup).map(|call| call.sent).collect();
         self.say_what_decides(arrived, ctx, (&route, index), told);
+        is_over
+    }
+
+    /// Its route, or why it has none.
+    fn find_route(
+        &self,
+        header: &RequestHeader,
+        ctx: &mut RequestContext,
+        told: &mut Explanation,
+    ) -> Option<Arc<Route>> {
+        let found = proxy::find_route(header, ctx);
+        if let Some(path) = &ctx.path {
+            told.path = Some(path.as_str().to_owned());
+            told.shut_at = shut_place(&self.plan, path);
+            if told.shut_at.is_none() {
+                let chosen = found.as_ref().ok().map(AsRef::as_ref);
+                let listener = &told.listener;
+                (told.considered, told.others) = considered(&self.plan, listener, header, path.as_str(), chosen);
+            }
+        }
+        let refusal = match found {
+            Ok(route) => return Some(route),
+            Err(refusal) => refusal,
+        };
+        told.upshot = refused(Some(header), ctx, refusal.status, &refusal.refusal);
+        // In HTTP/2 the guard counts the headers here, and the h2 crate their bytes before.
+        if is_too_large(&refusal)
+            && let Upshot::Refused { decided_by, .. } = &mut told.upshot
+        {
+            *decided_by = Setting::of_listener(&self.plan, &told.listener, "headers");
+        }
+        None
     }
 
     /// Says what refuses a request, where none of its filters has said it.
@@ -90,10 +107,10 @@ impl Rehearsal {
             return;
         }
         let is = |known: Reason| *reason == known.as_str();
-        let is_too_large = is(Reason::BodyTooLarge) || is(Reason::MessageTooLarge);
-        if is_too_large && is_filters_limit(arrived, ctx) {
+        let is_large = is(Reason::BodyTooLarge) || is(Reason::MessageTooLarge);
+        if is_large && is_filters_limit(arrived, ctx) {
             blame_body(&mut told.filters, format!("{reason}: {detail}"));
-        } else if is_too_large {
+        } else if is_large {
             *decided_by = Setting::of_listener(&self.plan, &told.listener, "body");
         } else if is(Reason::RequestTimeout) {
             let forward = ctx.forward().filter(|_| route.chain.body_need().is_none());
@@ -162,9 +179,9 @@ impl Rehearsal {
     ) -> Result<Upshot, Stopped> {
         let max = ctx.facts.body_bytes_max.or_else(|| ctx.listener().map(|listener| listener.body_bytes_max));
         if max.is_some_and(|max| body.bytes.len() as u64 > max) {
-            return Err(refuse(Refusal::new(Reason::BodyTooLarge)));
+            return Err(Stopped::Proxied(Refusal::new(Reason::BodyTooLarge)));
         }
-        body.came().map_err(refuse)?;
+        body.came().map_err(Stopped::Proxied)?;
         let switches = forward.websocket && *may_switch;
         // Pingora does this ahead of the gateway's own changes.
         let mut headers = header.headers.clone();
@@ -174,7 +191,7 @@ impl Rehearsal {
         parts.headers = headers;
         let mut sent = RequestHeader::from(parts);
         if proxy::rewrite(ctx, forward, &mut sent).is_err() {
-            return Err(refuse(Refusal::new(Reason::Internal)));
+            return Err(Stopped::Proxied(Refusal::new(Reason::Internal)));
         }
         let upstream = forward.upstream.name();
         let given = self.backends.given(upstream);

@@ -7,12 +7,14 @@ use crate::kit::{
     raw::Raw,
 };
 use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::{client::legacy, rt::TokioExecutor};
 use portcullis::{
     config,
-    explain::{Answers, Explanation, Lookups, Rehearsal, Request, Upshot},
+    explain::{Answers, Explanation, Lookups, Parts, Rehearsal, Request, Upshot},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     thread,
 };
@@ -217,11 +219,15 @@ fn served(gateway: &Gateway, wire: &[u8], count: usize) -> Vec<String> {
     answers
 }
 
-/// Holds what is told of these bytes against what the gateway answers to them.
-pub async fn hold(gateway: &Gateway, cases: &[Case]) {
+fn rehearsal(gateway: &Gateway) -> Rehearsal {
     let loaded = config::load_without_secrets(gateway.config(), &|_| None).unwrap();
     let answers = Answers { lookups: Lookups::Unknown, upstreams: BTreeMap::new() };
-    let rehearsal = Rehearsal::new(loaded, 1_700_000_000_000, answers).unwrap();
+    Rehearsal::new(loaded, 1_700_000_000_000, answers).unwrap()
+}
+
+/// Holds what is told of these bytes against what the gateway answers to them.
+pub async fn hold(gateway: &Gateway, cases: &[Case]) {
+    let rehearsal = rehearsal(gateway);
     let mut explained = Vec::new();
     for (wire, _) in cases {
         let request = Request::raw("public", PEER, Bytes::from(wire.clone())).unwrap();
@@ -269,4 +275,53 @@ async fn bodies_are_told_as_they_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_told_as_they_are_answered() {
     hold_text(pipelines()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_of_http2_are_told_as_they_are_answered() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let gateway = Gateway::start(&yaml(&backend));
+    let rehearsal = rehearsal(&gateway);
+    let connector = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Empty<Bytes>>();
+    let url = format!("http://{}/open", gateway.address("public"));
+    let mut statuses = BTreeSet::new();
+    for bytes in (700..900).step_by(3).chain([0]) {
+        let value = "x".repeat(bytes);
+        let request = http::Request::get(&url).header("x", &value).body(Empty::new()).unwrap();
+        let answered = connector.request(request).await.unwrap().status().as_u16();
+        let parts = Parts {
+            method: "GET".to_owned(),
+            target: url.clone(),
+            headers: vec![("x".to_owned(), value)],
+            is_http2: true,
+            ..Parts::default()
+        };
+        let told = told(&rehearsal.explain(&Request::new("public", PEER, parts).unwrap()).await);
+        let expected = match answered {
+            200 => "200",
+            _ => "431 REQUEST_MALFORMED over listeners.public.limits.head",
+        };
+        assert_eq!(told, [expected], "{bytes} bytes are answered with {answered}");
+        statuses.insert(answered);
+    }
+    assert_eq!(statuses, BTreeSet::from([200, 431]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_protocol_than_the_listeners_is_told() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let gateway = Gateway::start(&yaml(&backend));
+    let rehearsal = rehearsal(&gateway);
+    for (listener, wire) in [("new", GET), ("old", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")] {
+        Raw::connect(gateway.address(listener)).send(wire).close_write().rest();
+        let line = gateway.access_line(|line| line["listener"] == listener);
+        let request = Request::raw(listener, PEER, Bytes::from_static(wire.as_bytes())).unwrap();
+        let told = told(&rehearsal.explain(&request).await);
+        let answered = format!("{} {}", line["status"], line["reason"].as_str().unwrap());
+        assert_eq!(told[0].split(" over ").next(), Some(answered.as_str()));
+    }
+    let over_http2 = Parts { method: "GET".to_owned(), target: "/open".to_owned(), is_http2: true, ..Parts::default() };
+    let request = Request::new("old", PEER, over_http2).unwrap();
+    let told = told(&rehearsal.explain(&request).await);
+    assert_eq!(told, ["505 REQUEST_MALFORMED over listeners.old.protocols"]);
 }

@@ -23,8 +23,8 @@ const SESSION_BYTES_MAX: u64 = 1 << 20;
 /// Says what a configuration makes of a request: the route, what each filter says, and what goes where. Nothing is
 /// sent: stores are in memory and new, and of backends only what is given here is known.
 ///
-/// Exit codes: 0 where the request is (with --id: was) forwarded or answered, 1 where it is refused, 2 where the
-/// configuration or the command line has problems, 3 where what decides it is not here.
+/// Exit codes: 0 where the request is (with --id: was) forwarded or answered, 1 where it or one behind it on its connection
+/// is refused, 2 where the configuration or the command line has problems, 3 where what decides it is not here.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// The configuration
