@@ -25,6 +25,7 @@ use filters::{
 use pingora_http::RequestHeader;
 use proto::edge::v1::{ExecuteCommandResponse, SubscribeOptions};
 use rpc_offline::Read;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 /// What a signed request comes to.
 #[derive(Debug)]
@@ -113,8 +114,18 @@ pub async fn websocket(
     if message.is_empty() {
         return Ok(None);
     }
+    if message.len() as u64 > message_bytes_max(ctx) {
+        return Err(Refused::Message(Refusal::new(Reason::MessageTooLarge), CloseCode::Size.into()));
+    }
     let codec = if message.first() == Some(&b'{') { Codec::Json } else { Codec::Proto };
-    Ok(subscribe((header, message), codec, ctx, route, &target.events, clock).await.map(Some)?)
+    match subscribe((header, message), codec, ctx, route, &target.events, clock).await {
+        Ok(tried) => Ok(Some(tried)),
+        Err(Stop::Refused(refusal)) => {
+            let code = websocket::close_code(refusal.reason);
+            Err(Refused::Message(refusal, code))
+        }
+        Err(stop) => Err(stop.into()),
+    }
 }
 
 /// What stops a subscription over WebSocket.
@@ -122,8 +133,10 @@ pub async fn websocket(
 pub enum Refused {
     /// Its handshake.
     Head(HeadRefusal),
-    /// A filter, or its first message.
+    /// A filter ahead of the handshake.
     Stop(Stop),
+    /// Its first message: the WebSocket is closed with this code.
+    Message(Refusal, u16),
 }
 
 impl From<HeadRefusal> for Refused {

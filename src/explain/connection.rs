@@ -5,7 +5,7 @@ use super::{
     explanation::{Explanation, Upshot},
     incoming::Body,
     rehearsal::Rehearsal,
-    request::Request,
+    request::{Request, with_crlf},
     settings::{Setting, is_too_large, of_head},
     wire::{Arrived, arrive, line},
 };
@@ -13,7 +13,7 @@ use crate::{
     config::source::Protocol,
     listener::{
         head::{HeadReader, HeadRefusal},
-        offline::{BodyEnd, begins_http2, other_protocol},
+        offline::{BodyEnd, begins_http2, frame, other_protocol},
     },
     plan::PlannedListener,
     proxy::context::RequestContext,
@@ -79,7 +79,8 @@ impl Rehearsal {
                 return (told, None);
             }
             Err(refusal) => {
-                told.framing = (bytes.contains(&b'\n') && !bytes.contains(&b'\r')).then(|| {
+                let is_typed = || matches!(frame(&with_crlf(bytes), listener.head), Ok(Some(_)));
+                told.framing = (!bytes.contains(&b'\r') && is_typed()).then(|| {
                     "its lines end in LF alone. Was it written in an editor? --crlf reads them as CR LF".to_owned()
                 });
                 told.upshot = turned_away(&mut ctx, &refusal, self.limit_of(listener, &refusal, bytes));

@@ -27,6 +27,8 @@ pub(super) enum Stopped {
     Head(HeadRefusal),
     Chain(Stop),
     Call(Failure),
+    /// The first message of a WebSocket, which is closed with this code.
+    Message(Refusal, u16),
     /// It failed while it was proxied, which ends its connection.
     Proxied(Refusal),
 }
@@ -40,6 +42,7 @@ impl Stopped {
                 refused(Some(header), ctx, refusal.reason.http_status(), &refusal)
             }
             Self::Call(failure) => failed(header, ctx, &failure),
+            Self::Message(refusal, code) => closed(ctx, &refusal, code),
             Self::Chain(Stop::Answered(status)) => {
                 let answer = answered(ctx, status.as_u16(), HeaderMap::new(), &Bytes::new());
                 Upshot::Answered { answer: Box::new(answer) }
@@ -59,6 +62,7 @@ impl From<edge::Refused> for Stopped {
         match refused {
             edge::Refused::Head(refusal) => Self::Head(refusal),
             edge::Refused::Stop(stop) => Self::Chain(stop),
+            edge::Refused::Message(refusal, code) => Self::Message(refusal, code),
         }
     }
 }
@@ -141,7 +145,7 @@ pub(super) fn with_call(mut upshot: Upshot, calls: &[Call]) -> Upshot {
 
 pub(super) fn answered(ctx: &RequestContext, status: u16, mut headers: HeaderMap, body: &Bytes) -> Answered {
     reply::add_common(&ctx.facts, &mut headers);
-    Answered { status, headers: listed(&headers), body: text(body), result_code: None }
+    Answered { status, headers: listed(&headers), body: text(body), result_code: None, closed_with: None }
 }
 
 pub(super) fn refused(
@@ -161,9 +165,13 @@ pub(super) fn refused(
             answered(ctx, status, headers, &Bytes::new())
         }
         None => match reply::problem(ctx, status, refusal) {
-            Ok((head, body)) => {
-                Answered { status, headers: listed(&head.headers), body: text(&body), result_code: None }
-            }
+            Ok((head, body)) => Answered {
+                status,
+                headers: listed(&head.headers),
+                body: text(&body),
+                result_code: None,
+                closed_with: None,
+            },
             Err(_) => answered(ctx, StatusCode::INTERNAL_SERVER_ERROR.as_u16(), HeaderMap::new(), &Bytes::new()),
         },
     };
@@ -173,6 +181,19 @@ pub(super) fn refused(
         decided_by: None,
         sent: None,
         answer: Box::new(answer),
+    }
+}
+
+/// A WebSocket that is closed over its first message.
+fn closed(ctx: &mut RequestContext, refusal: &Refusal, code: u16) -> Upshot {
+    reply::ensure_request_id(ctx);
+    let switched = answered(ctx, StatusCode::SWITCHING_PROTOCOLS.as_u16(), HeaderMap::new(), &Bytes::new());
+    Upshot::Refused {
+        reason: refusal.reason.as_str(),
+        detail: refusal.detail.clone().into_owned(),
+        decided_by: None,
+        sent: None,
+        answer: Box::new(Answered { closed_with: Some(code), ..switched }),
     }
 }
 

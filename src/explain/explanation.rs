@@ -164,6 +164,9 @@ pub struct Answered {
     /// Of a command's answer: `ok`, or the backend's error code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_code: Option<String>,
+    /// Of a WebSocket that is refused once it is one: the code that it is closed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_with: Option<u16>,
 }
 
 /// What became of a request.

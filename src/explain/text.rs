@@ -147,9 +147,10 @@ impl Display for Sent {
 
 impl Display for Answered {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.result_code {
-            Some(code) => writeln!(f, "    {} with result_code {}", self.status, escaped(code))?,
-            None => writeln!(f, "    {}", self.status)?,
+        match (&self.result_code, self.closed_with) {
+            (Some(code), _) => writeln!(f, "    {} with result_code {}", self.status, escaped(code))?,
+            (None, Some(code)) => writeln!(f, "    {}, and is closed with {code}", self.status)?,
+            (None, None) => writeln!(f, "    {}", self.status)?,
         }
         message(f, &self.headers, self.body.as_deref())
     }

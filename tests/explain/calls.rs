@@ -5,7 +5,7 @@ use crate::kit::{
     backend::{Backend, Reply},
     gateway::Gateway,
     grpc::{GrpcUpstream, echo, frame},
-    websocket::handshake,
+    websocket::{self, close, handshake, upgraded},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portcullis::{
@@ -179,5 +179,36 @@ async fn the_messages_of_a_call_are_shown_as_the_upstream_gets_them() {
         let Upshot::Forwarded { sent, .. } = &told.upshot else { panic!("{told:?}") };
         assert_eq!((sent.target.as_str(), sent.body.as_deref()), (target, expected));
         assert_eq!(sent.message.as_deref(), Some("test.v1.Item over gRPC"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_told_to_be_closed_as_it_is() {
+    let upstream = GrpcUpstream::start();
+    let backend = Backend::start(|_| Reply::json(404, "{}"));
+    let gateway = Gateway::start(&yaml(&backend, &upstream));
+    let loaded = config::load_without_secrets(gateway.config(), &|_| None).unwrap();
+    let answers = Answers { lookups: Lookups::Unknown, upstreams: BTreeMap::new() };
+    let rehearsal = Rehearsal::new(loaded, 1_700_000_000_000, answers).unwrap();
+    let headers = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for (message, expected) in [("{}".to_owned(), "ENVELOPE_INVALID"), (" ".repeat(65), "MESSAGE_TOO_LARGE")] {
+        let mut raw = upgraded(gateway.address("public"), "/ws");
+        raw.send(websocket::frame(0x81, message.as_bytes()));
+        let parts = Parts {
+            method: "GET".to_owned(),
+            target: "/ws".to_owned(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            body: message.into(),
+            ..Parts::default()
+        };
+        let told = rehearsal.explain(&Request::new("public", PEER, parts).unwrap()).await;
+        let Upshot::Refused { reason, answer, .. } = &told.upshot else { panic!("{told:?}") };
+        assert_eq!((*reason, answer.status), (expected, 101));
+        assert_eq!(close(&mut raw), (answer.closed_with.unwrap(), (*reason).to_owned()));
     }
 }
