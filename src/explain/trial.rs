@@ -109,7 +109,7 @@ impl Rehearsal {
         let is = |known: Reason| *reason == known.as_str();
         let is_large = is(Reason::BodyTooLarge) || is(Reason::MessageTooLarge);
         if is_large && is_filters_limit(arrived, ctx) {
-            blame_body(&mut told.filters, format!("{reason}: {detail}"));
+            blame_body(&self.plan, index, &mut told.filters, format!("{reason}: {detail}"));
         } else if is_large {
             *decided_by = Setting::of_listener(&self.plan, &told.listener, "body");
         } else if is(Reason::RequestTimeout) {

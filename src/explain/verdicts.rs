@@ -4,8 +4,7 @@ use super::explanation::{Judged, Place, Standing};
 use super::{considered::place, escape::escaped};
 use crate::plan::Plan;
 use filters::{
-    api::{Configured as _, Halt, HeaderEdit, Refusal},
-    body,
+    api::{Halt, HeaderEdit, Refusal},
     chain::{Verdict, runs},
     table::FilterConfig,
 };
@@ -34,10 +33,14 @@ pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&
     judged
 }
 
-/// Says of the filter that limits the body that it was too large: it was found by whoever read it for the chain.
-pub(super) fn blame_body(judged: &mut [Judged], why: String) {
-    let limits = |judged: &&mut Judged| judged.filter == body::Config::NAME;
-    if let Some(body) = judged.iter_mut().find(limits) {
+/// Says of the filter that lets the least of a body pass that it was too large: it was found by whoever read it.
+pub(super) fn blame_body(plan: &Plan, route: usize, judged: &mut [Judged], why: String) {
+    let placed = plan.loaded.filters(route);
+    let limits = placed.iter().enumerate().filter_map(|(index, placed)| match placed.filter.as_ref() {
+        FilterConfig::body(config) => Some((config.max.bytes(), index)),
+        _ => None,
+    });
+    if let Some(body) = limits.min().and_then(|(_, index)| judged.get_mut(index)) {
         body.verdict = Standing::Refused;
         body.notes = vec![why];
     }

@@ -29,7 +29,7 @@ chains:
 routes:
   - name: mail
     match: { method: POST, path: /mail }
-    chain: [cors: { origins: ["https://a.example"] }, ip: { deny: [203.0.113.0/24] }, body: { max: 32B, json: true }, budget: once]
+    chain: [cors: { origins: ["https://a.example"] }, body: { max: 64B }, ip: { deny: [203.0.113.0/24] }, body: { max: 32B, json: true }, budget: once]
     forward: backend
   - { name: open, match: { path: /open }, forward: backend }
   - { name: edge, match: { rpc: edge.v1.Gateway }, chain: signed, commands: game }
