@@ -1,15 +1,19 @@
 //! What a configuration makes of a request is told as it would happen, with the lines that decide it, and nothing is sent.
 
+mod calls;
+mod forms;
 mod logged;
+mod named;
 mod proofs;
+mod served;
+mod wires;
 
 use crate::kit::gateway::portcullis;
 use serde_json::Value;
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::Output,
 };
 
 /// Ports on which nobody listens: whatever is sent there fails.
@@ -221,47 +225,6 @@ fn a_path_that_has_none_is_told() {
 }
 
 #[test]
-fn a_raw_request_is_held_to_the_strict_rules_of_heads() {
-    let scene = Scene::new(YAML);
-    let typed = "POST /mail HTTP/1.1\nhost: a\ncontent-type: application/json\ncontent-length: 2\n\n{}";
-    for (wire, outcome, status) in [
-        (typed.to_owned(), "forwarded", None),
-        (typed.replace('\n', "\r\n"), "forwarded", None),
-        (typed.replace("host: a\n", ""), "refused", Some(400)),
-        (typed.replace("content-length: 2", "content-length: 2\ntransfer-encoding: chunked"), "refused", Some(400)),
-        (typed.replace("HTTP/1.1", "HTTP/2.0"), "refused", Some(505)),
-    ] {
-        let file = scene.file("request", &wire);
-        let told = scene.json(&["--request", file.to_str().unwrap(), "--listener", "public"]);
-        assert_eq!(told["outcome"], outcome, "{wire}\n{told:#}");
-        assert_eq!(told["answer"]["status"].as_u64(), status, "{wire}");
-    }
-    let mut process = portcullis();
-    process.current_dir(scene.folder.path()).args([
-        "explain",
-        "gateway.yaml",
-        "--request",
-        "-",
-        "--listener",
-        "public",
-    ]);
-    let mut child = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
-}
-
-#[test]
-fn a_line_for_curl_is_a_request() {
-    let scene = Scene::new(YAML);
-    let line = r#"curl -sS -X POST 'http://127.0.0.1:1/mail' -H 'content-type: application/json' --data-raw '{"a":1}'"#;
-    let told = scene.json(&["--curl", line]);
-    assert_eq!((told["listener"].as_str(), told["outcome"].as_str()), (Some("public"), Some("forwarded")), "{told:#}");
-    let told = scene.explain(&["--curl", "curl --frobnicate http://127.0.0.1:1/mail"]);
-    assert_eq!(told.code, Some(2));
-    assert!(told.error.contains("`--frobnicate`, which is not understood"), "{}", told.error);
-}
-
-#[test]
 fn a_command_goes_through_its_own_checks() {
     let scene = Scene::new(YAML);
     let command = ["--command", "game.get", "-d", r#"{"id":"g 1","page":2}"#];
@@ -297,23 +260,6 @@ fn what_is_not_here_leaves_a_request_undecided() {
     assert!(told.text.contains("`backend` is asked GET /api/v1/internal/sessions/s-1"), "{}", told.text);
     let told = scene.explain(&["/keys", "--listener", "edge"]);
     assert_eq!(told.code, Some(0), "{}", told.text);
-}
-
-#[test]
-fn a_wrong_command_line_is_told() {
-    let scene = Scene::new(YAML);
-    for (arguments, said) in [
-        (&["/mail"][..], "say which listener it comes to, with --listener: edge, public"),
-        (&["/mail", "--listener", "publik"], "there is no listener `publik`"),
-        (&["/mail", "--listener", "public", "-H", "nonsense"], "`nonsense` is no header"),
-        (&["/mail", "--listener", "public", "-H", "a: b\r\nc: d"], "a header has a line break"),
-        (&["--listener", "public"], "give a PATH"),
-    ] {
-        let told = scene.explain(arguments);
-        assert_eq!(told.code, Some(2), "{arguments:?}");
-        assert!(told.error.contains(said), "{arguments:?}: {}", told.error);
-    }
-    assert_eq!(Scene::new("version: 2").explain(&["/"]).code, Some(2));
 }
 
 /// Holds what is printed to a file beside the other golden ones.

@@ -1,6 +1,6 @@
 //! `portcullis call`: one signed command from the shell.
 
-use super::caller::{Caller, CallerArgs, Outcome, misused, show_payload};
+use super::caller::{Caller, CallerArgs, ExitKind, misused, show_payload};
 use crate::client::{Answer, CallError, Command, Device, unix_ms};
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -90,11 +90,11 @@ impl Timestamp {
 /// Runs the subcommand.
 pub async fn run(args: CallArgs) -> ExitCode {
     // Where nothing can be written, nobody was told, so nothing went well.
-    let outcome = call(&args, &mut io::stdout(), &mut io::stderr()).await.unwrap_or(Outcome::Failed);
+    let outcome = call(&args, &mut io::stdout(), &mut io::stderr()).await.unwrap_or(ExitKind::Failed);
     ExitCode::from(outcome as u8)
 }
 
-async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<Outcome> {
+async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<ExitKind> {
     let payload = payload(args.payload.as_deref().unwrap_or_default());
     let prepared = match payload {
         Ok(payload) => args.caller.caller().await.map(|caller| (caller, payload)),
@@ -104,7 +104,7 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
         Ok(prepared) => prepared,
         Err((outcome, why)) => return writeln!(err, "{why}").map(|()| outcome),
     };
-    let mut worst = Outcome::Verified;
+    let mut worst = ExitKind::Verified;
     let mut request = None;
     for _ in 0..if args.repeat_id { args.times.max(2) } else { args.times } {
         let request = match &mut request {
@@ -115,7 +115,7 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
             Ok(answer) => show(&device, request, &answer, out, err)?,
             Err(fault) => {
                 writeln!(err, "{}", shown_fault(&fault, &request.request_id))?;
-                Outcome::Failed
+                ExitKind::Failed
             }
         };
         worst = worst.max(outcome);
@@ -169,11 +169,11 @@ fn show(
     answer: &Answer,
     out: &mut impl Write,
     err: &mut impl Write,
-) -> io::Result<Outcome> {
+) -> io::Result<ExitKind> {
     let response = &answer.response;
     if let Err(fault) = device.verify(request, response) {
         writeln!(err, "{}", json!({ "unverified": fault.to_string(), "request_id": request.request_id }))?;
-        return Ok(Outcome::Unverified);
+        return Ok(ExitKind::Unverified);
     }
     let mut shown = json!({
         "verified": true,
@@ -186,7 +186,7 @@ fn show(
         show_payload(shown, &response.payload_bytes);
     }
     writeln!(out, "{shown}")?;
-    Ok(Outcome::Verified)
+    Ok(ExitKind::Verified)
 }
 
 fn shown_fault(fault: &CallError, request_id: &str) -> Value {

@@ -1,5 +1,6 @@
 //! Whom a command of the shell speaks for, with which gateway, and how.
 
+use super::EXIT_USAGE;
 use crate::client::{
     Client, Codec, Device, DeviceFile, Dialect, Endpoint, HttpVersion, KeysUrl, Protocol, Trust, parse_public_key,
 };
@@ -49,19 +50,19 @@ pub(super) struct Caller {
 
 /// How a command ended, from good to bad; the number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum ExitKind {
     Verified = 0,
     Failed = 1,
-    Usage = 2,
+    Usage = EXIT_USAGE as isize,
     Unverified = 3,
 }
 
-/// Why nobody can speak: the outcome, and what to say of it.
-pub(super) type Unprepared = (Outcome, Value);
+/// Why nobody can speak: how the command ends, and what to say of it.
+pub(super) type Unprepared = (ExitKind, Value);
 
 /// What a command line that cannot be followed comes to.
 pub(super) fn misused(fault: &dyn Error) -> Unprepared {
-    (Outcome::Usage, json!({ "usage": fault.to_string() }))
+    (ExitKind::Usage, json!({ "usage": fault.to_string() }))
 }
 
 impl CallerArgs {
@@ -73,7 +74,7 @@ impl CallerArgs {
         let (mut device, client) = self.given().map_err(|fault| misused(&*fault))?;
         if let Some(url) = &self.gateway_keys {
             let keys = client.gateway_keys(url).await;
-            device.gateway_keys = keys.map_err(|fault| (Outcome::Failed, json!({ "failed": fault.to_string() })))?;
+            device.gateway_keys = keys.map_err(|fault| (ExitKind::Failed, json!({ "failed": fault.to_string() })))?;
         }
         let dialect = Dialect { protocol: self.protocol, codec: self.codec, http: self.http };
         Ok(Caller { device, client, dialect })

@@ -1,5 +1,6 @@
 //! `portcullis check FILE`: everything that is wrong with a configuration.
 
+use super::EXIT_USAGE;
 use crate::config::{self, Env, Loaded, Report};
 use clap::{Args, ValueEnum};
 use std::{
@@ -7,9 +8,6 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
-
-/// The exit code for a configuration with problems, of every subcommand that reads one.
-pub const EXIT_PROBLEMS: u8 = 2;
 
 /// What `portcullis check` takes.
 #[derive(Debug, Args)]
@@ -57,7 +55,7 @@ pub fn run(args: &CheckArgs, env: &Env<'_>, out: &mut dyn Write) -> io::Result<u
         Format::Json => writeln!(out, "{}", report.json())?,
         Format::Text => text(args, loaded.as_ref(), report, out)?,
     }
-    Ok(if loaded.is_ok() { 0 } else { EXIT_PROBLEMS })
+    Ok(if loaded.is_ok() { 0 } else { EXIT_USAGE })
 }
 
 fn text(args: &CheckArgs, loaded: Result<&Loaded, &Report>, report: &Report, out: &mut dyn Write) -> io::Result<()> {

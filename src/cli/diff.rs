@@ -1,6 +1,6 @@
 //! `portcullis diff OLD NEW`: what differs between two configurations.
 
-use super::check::{EXIT_PROBLEMS, Format};
+use super::{EXIT_USAGE, check::Format};
 use crate::{
     config::{self, Env, Loaded, Report},
     plan::changes::{Changes, Side},
@@ -35,7 +35,7 @@ pub(super) fn diff(args: &DiffArgs) -> ExitCode {
     match run(args, &super::variable, &mut io::stdout().lock()) {
         Ok(code) => ExitCode::from(code),
         // Nobody reads any more.
-        Err(_) => ExitCode::from(EXIT_PROBLEMS),
+        Err(_) => ExitCode::from(EXIT_USAGE),
     }
 }
 
@@ -68,5 +68,5 @@ fn problems(format: Format, reports: [Option<Report>; 2], out: &mut dyn Write) -
             Format::Text => writeln!(out, "{report}")?,
         }
     }
-    Ok(EXIT_PROBLEMS)
+    Ok(EXIT_USAGE)
 }

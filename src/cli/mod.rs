@@ -71,8 +71,8 @@ enum Command {
 /// How long the process stays for whoever reads its log.
 const LOG_WAIT: Duration = Duration::from_millis(500);
 
-/// Exit code for a wrong command line or configuration.
-const EXIT_USAGE: u8 = 2;
+/// Exit code for a command line or a configuration with problems, of every subcommand.
+pub const EXIT_USAGE: u8 = 2;
 
 /// Runs the command that the process was started with.
 #[must_use]

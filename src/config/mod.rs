@@ -88,6 +88,12 @@ impl Loaded {
         self.tree.find(pointer).at()
     }
 
+    /// Whether the file has what a JSON pointer leads to, which is a default otherwise.
+    #[must_use]
+    pub fn is_written(&self, pointer: &str) -> bool {
+        self.tree.find(pointer).is_whole
+    }
+
     /// The filters of a route in their order, with the chains in it put in their place.
     #[must_use]
     pub fn filters(&self, route: usize) -> Vec<Placed<'_>> {

@@ -5,7 +5,7 @@ use super::{
     request::SignedRequest,
     rpc::{EXECUTE, SUBSCRIBE},
     sse,
-    subscribe::Subscribing,
+    subscribe::{Subscribing, options},
     websocket,
 };
 use crate::{
@@ -15,16 +15,17 @@ use crate::{
         subscriptions::{EventTarget, WebSocketTarget},
     },
     proxy::{self, context::RequestContext},
-    rpc::{Codec, Shape, admit, message_bytes_max, message_of},
+    rpc::{Codec, Shape, admit, message_bytes_max, offline as rpc_offline},
 };
 use bytes::Bytes;
 use filters::{
     api::{Clock, Reason, Refusal},
     chain::Stop,
 };
-use http::Version;
 use pingora_http::RequestHeader;
-use proto::edge::v1::ExecuteCommandResponse;
+use proto::edge::v1::{ExecuteCommandResponse, SubscribeOptions};
+use rpc_offline::Read;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 /// What a signed request comes to.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub enum Tried {
     /// A signed answer.
     Answered(ExecuteCommandResponse),
     /// A stream of events.
-    Opened,
+    Opened(SubscribeOptions),
 }
 
 /// Tries a request to a route that carries commands.
@@ -40,7 +41,7 @@ pub enum Tried {
 /// # Errors
 /// What stops it.
 pub async fn rpc(
-    (header, body): (&RequestHeader, Bytes),
+    (header, read): (&RequestHeader, &Read<'_>),
     ctx: &mut RequestContext,
     route: &Route,
     target: &CommandTarget,
@@ -54,14 +55,15 @@ pub async fn rpc(
         _ => return refuse(Reason::RouteUnknown, "no such method"),
     };
     let asked = admit(header, ctx, Shape { is_unary: !is_stream, takes_get: false }).map_err(Stop::Refused)?;
-    let message = message_of(&asked, body, message_bytes_max(ctx)).map_err(|unread| Stop::Refused(unread.into()))?;
+    let message = rpc_offline::message(header, &asked, read, message_bytes_max(ctx));
+    let message = message.map_err(|unread| Stop::Refused(unread.into()))?;
     if is_stream && target.events.is_none() {
         return refuse(Reason::NotServed, "no events are served here");
     }
     let mut request = SignedRequest::tried(clock, header, ctx, route, &target.invalidations);
     let codec = asked.caller.codec;
     let outcome = match is_stream {
-        true => request.pass(&message, codec, &Subscribing).await.map(|_| Tried::Opened),
+        true => open(&mut request, &message, codec).await,
         false => execute(&mut request, target, &message, codec).await.map(Tried::Answered),
     };
     request.into_found().keep(ctx);
@@ -73,7 +75,7 @@ pub async fn rpc(
 /// # Errors
 /// What stops it.
 pub async fn sse(
-    (header, body): (&RequestHeader, Bytes),
+    (header, read): (&RequestHeader, &Read<'_>),
     ctx: &mut RequestContext,
     route: &Route,
     target: &EventTarget,
@@ -81,31 +83,49 @@ pub async fn sse(
 ) -> Result<Tried, Stop> {
     proxy::run_head(header, ctx, route).await?;
     let codec = sse::admit(header, ctx).map_err(Stop::Refused)?;
-    if body.len() as u64 > message_bytes_max(ctx) {
-        return Err(Stop::Refused(Refusal::new(Reason::BodyTooLarge)));
-    }
-    subscribe((header, body), codec, ctx, route, target, clock).await
+    let message = read(message_bytes_max(ctx), Reason::BodyTooLarge).map_err(Stop::Refused)?;
+    subscribe((header, message), codec, ctx, route, target, clock).await
 }
 
-/// Tries a subscription over WebSocket. The body is its first message; without one, its head alone is tried.
+/// A request for a WebSocket.
+pub struct Handshake<'a> {
+    /// Its head.
+    pub header: &'a RequestHeader,
+    /// Whether its connection may switch to another protocol.
+    pub may_switch: bool,
+    /// Whether it brings a body.
+    pub has_body: bool,
+}
+
+/// Tries a subscription over WebSocket: its handshake, and its first message where there is one.
 ///
 /// # Errors
 /// What stops it.
 pub async fn websocket(
-    (header, body): (&RequestHeader, Bytes),
+    (handshake, message): (Handshake<'_>, Bytes),
     ctx: &mut RequestContext,
     route: &Route,
     target: &WebSocketTarget,
     clock: &dyn Clock,
 ) -> Result<Option<Tried>, Refused> {
+    let Handshake { header, may_switch, has_body } = handshake;
     proxy::run_head(header, ctx, route).await?;
-    let may_switch = header.version == Version::HTTP_11;
-    websocket::check_head(header, ctx, &target.origins, may_switch, false)?;
-    if body.is_empty() {
+    websocket::check_head(header, ctx, &target.origins, may_switch, has_body)?;
+    if message.is_empty() {
         return Ok(None);
     }
-    let codec = if body.first() == Some(&b'{') { Codec::Json } else { Codec::Proto };
-    Ok(subscribe((header, body), codec, ctx, route, &target.events, clock).await.map(Some)?)
+    if message.len() as u64 > message_bytes_max(ctx) {
+        return Err(Refused::Message(Refusal::new(Reason::MessageTooLarge), CloseCode::Size.into()));
+    }
+    let codec = if message.first() == Some(&b'{') { Codec::Json } else { Codec::Proto };
+    match subscribe((header, message), codec, ctx, route, &target.events, clock).await {
+        Ok(tried) => Ok(Some(tried)),
+        Err(Stop::Refused(refusal)) => {
+            let code = websocket::close_code(refusal.reason);
+            Err(Refused::Message(refusal, code))
+        }
+        Err(stop) => Err(stop.into()),
+    }
 }
 
 /// What stops a subscription over WebSocket.
@@ -113,8 +133,10 @@ pub async fn websocket(
 pub enum Refused {
     /// Its handshake.
     Head(HeadRefusal),
-    /// A filter, or its first message.
+    /// A filter ahead of the handshake.
     Stop(Stop),
+    /// Its first message: the WebSocket is closed with this code.
+    Message(Refusal, u16),
 }
 
 impl From<HeadRefusal> for Refused {
@@ -130,7 +152,7 @@ impl From<Stop> for Refused {
 }
 
 async fn subscribe(
-    (header, body): (&RequestHeader, Bytes),
+    (header, message): (&RequestHeader, Bytes),
     codec: Codec,
     ctx: &mut RequestContext,
     route: &Route,
@@ -138,7 +160,12 @@ async fn subscribe(
     clock: &dyn Clock,
 ) -> Result<Tried, Stop> {
     let mut request = SignedRequest::tried(clock, header, ctx, route, &target.invalidations);
-    let passed = request.pass(&body, codec, &Subscribing).await;
+    let opened = open(&mut request, &message, codec).await;
     request.into_found().keep(ctx);
-    passed.map(|_| Tried::Opened).map_err(Stop::Refused)
+    opened.map_err(Stop::Refused)
+}
+
+async fn open(request: &mut SignedRequest<'_>, message: &Bytes, codec: Codec) -> Result<Tried, Refusal> {
+    let (asked, _) = request.pass(message, codec, &Subscribing).await?;
+    options(&asked).map(|(options, _)| Tried::Opened(options))
 }

@@ -13,7 +13,7 @@ use crate::{
 use bytes::Bytes;
 use filters::api::{MessageTypes, Reason, Refusal};
 use prost::Message as _;
-use proto::edge::v1::SubscribeOptions;
+use proto::edge::v1::{ExecuteCommandRequest, SubscribeOptions};
 use std::sync::Arc;
 
 /// The message_type of every subscription.
@@ -37,6 +37,17 @@ pub fn events(gateway: &Gateway, source: Option<&EventSource>) -> Result<Arc<Eve
     events.ok_or_else(|| Refusal::because(Reason::NotServed, "no events are served here"))
 }
 
+/// What a subscription asks for.
+///
+/// # Errors
+/// `PAYLOAD_INVALID`.
+pub(super) fn options(asked: &ExecuteCommandRequest) -> Result<(SubscribeOptions, EventTypes), Refusal> {
+    let invalid = |what: String| Refusal::because(Reason::PayloadInvalid, what);
+    let options = SubscribeOptions::decode(asked.payload_bytes.clone()).map_err(|fault| invalid(fault.to_string()))?;
+    let event_types = EventTypes::new(options.event_types.clone()).map_err(|fault| invalid(fault.to_string()))?;
+    Ok((options, event_types))
+}
+
 /// Opens the stream that a request asks for.
 ///
 /// # Errors
@@ -48,9 +59,7 @@ pub async fn subscribe(
     events: &Events,
 ) -> Result<Subscriber, Refusal> {
     let (asked, session) = request.pass(message, codec, &Subscribing).await?;
-    let invalid = |what: String| Refusal::because(Reason::PayloadInvalid, what);
-    let options = SubscribeOptions::decode(asked.payload_bytes.clone()).map_err(|fault| invalid(fault.to_string()))?;
-    let event_types = EventTypes::new(options.event_types).map_err(|fault| invalid(fault.to_string()))?;
+    let (options, event_types) = options(&asked)?;
     if !options.resume_after.is_empty() {
         events.catch_up(&options.resume_after).await;
     }

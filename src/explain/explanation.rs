@@ -1,5 +1,6 @@
 //! What is said of a request.
 
+use super::settings::Setting;
 use serde::Serialize;
 use std::{fmt, net::IpAddr};
 
@@ -31,6 +32,9 @@ pub struct Explanation {
     pub method: String,
     /// The request target as it was sent.
     pub target: String,
+    /// What is to be said of where it ends, in the bytes of its connection: what is missing, and what stands behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub framing: Option<String>,
     /// The canonical path, which routes match; none where the path has none.
     pub path: Option<String>,
     /// Where it is configured that the path is shut, where it is.
@@ -54,7 +58,19 @@ pub struct Explanation {
     pub asked: Vec<Sent>,
     /// What became of it.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub upshot: Upshot,
+    /// The next request on the same connection, where bytes stand behind this one that are read as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Box<Explanation>>,
+}
+
+impl Explanation {
+    /// The filter that stopped it.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&'static str> {
+        let stops = |judged: &&Judged| matches!(judged.verdict, Standing::Refused | Standing::Answered);
+        self.filters.iter().find(stops).map(|judged| judged.filter)
+    }
 }
 
 /// A route that did not take a request.
@@ -124,9 +140,12 @@ pub struct Sent {
     pub target: String,
     /// The headers, in no order.
     pub headers: Vec<(String, String)>,
-    /// The body, where there is one that is text.
+    /// The body, where there is one that is text; of a call its messages as JSON, one a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Of a call: what its messages are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// What it answered, where it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered: Option<String>,
@@ -145,12 +164,15 @@ pub struct Answered {
     /// Of a command's answer: `ok`, or the backend's error code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_code: Option<String>,
+    /// Of a WebSocket that is refused once it is one: the code that it is closed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_with: Option<u16>,
 }
 
 /// What became of a request.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum Upshot {
     /// It goes to a backend.
     Forwarded {
         /// As what.
@@ -168,6 +190,11 @@ pub enum Outcome {
     Opened {
         /// The source's name.
         events: String,
+        /// The types that are wanted; all where there are none.
+        event_types: Vec<String>,
+        /// The position behind which it begins; now where there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume_after: Option<String>,
     },
     /// It is refused.
     Refused {
@@ -175,6 +202,9 @@ pub enum Outcome {
         reason: &'static str,
         /// What exactly was wrong.
         detail: String,
+        /// What of the configuration decides that, where it is none of the route's filters.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decided_by: Option<Setting>,
         /// What its backend was sent, where it is the answer to that which is refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         sent: Option<Box<Sent>>,
@@ -188,7 +218,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl Upshot {
     /// What its backend is sent, where it is sent anything.
     #[must_use]
     pub fn sent(&self) -> Option<&Sent> {

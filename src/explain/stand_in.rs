@@ -128,6 +128,7 @@ impl StandIn for Backends {
             target: target.to_owned(),
             headers: listed(request.headers()),
             body: text(request.body()),
+            message: None,
             answered: given.as_ref().map(|given| given.status.as_u16().to_string()),
         };
         self.lock().push(Call { sent, is_lookup: looked_up.is_some(), is_known: given.is_some() });

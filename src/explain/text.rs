@@ -2,7 +2,8 @@
 
 use super::{
     escape::escaped,
-    explanation::{Answered, Explanation, Outcome, Place, Sent, Standing},
+    explanation::{Answered, Explanation, Place, Sent, Standing, Upshot},
+    settings::Setting,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -16,6 +17,9 @@ impl Display for Explanation {
         let method = escaped(&self.method);
         writeln!(f, "{method} {}  from {}", escaped(&self.target), self.client_ip)?;
         placed(f, &format!("listener  {}", self.listener), &self.listener_at)?;
+        if let Some(framing) = &self.framing {
+            writeln!(f, "framing   {}", escaped(framing))?;
+        }
         match &self.path {
             Some(path) => writeln!(f, "path      {}", escaped(path))?,
             None => writeln!(f, "path      none: the request is refused before it has one")?,
@@ -37,7 +41,11 @@ impl Display for Explanation {
             let (upstream, method, target) = (&sent.upstream, &sent.method, escaped(&sent.target));
             writeln!(f, "asked     upstream {upstream} {method} {target}: {}", sent.said())?;
         }
-        self.outcome.fmt(f)
+        self.upshot.fmt(f)?;
+        match &self.next {
+            Some(next) => write!(f, "\nbehind it on the connection\n{next}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -72,7 +80,7 @@ impl Explanation {
     }
 }
 
-impl Display for Outcome {
+impl Display for Upshot {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forwarded { sent, answer } => {
@@ -84,15 +92,38 @@ impl Display for Outcome {
                 }
             }
             Self::Answered { answer } => write!(f, "answered by the gateway\n{answer}"),
-            Self::Opened { events } => writeln!(f, "opens a stream of the events {events}"),
-            Self::Refused { reason, detail, sent, answer } => {
+            Self::Opened { events, event_types, resume_after } => {
+                writeln!(f, "opens a stream of the events {events}")?;
+                match event_types.as_slice() {
+                    [] => writeln!(f, "    all types")?,
+                    types => writeln!(f, "    only {}", escaped(&types.join(", ")))?,
+                }
+                match resume_after {
+                    Some(position) => writeln!(f, "    those behind {}", escaped(position)),
+                    None => writeln!(f, "    from now on"),
+                }
+            }
+            Self::Refused { reason, detail, decided_by, sent, answer } => {
                 if let Some(sent) = sent {
                     write!(f, "sent to upstream {}, which answered {}\n{sent}", sent.upstream, sent.said())?;
                 }
                 writeln!(f, "refused   {reason}: {}", escaped(detail))?;
+                if let Some(setting) = decided_by {
+                    setting.fmt(f)?;
+                }
                 write!(f, "the client gets\n{answer}")
             }
             Self::Undecided { why } => writeln!(f, "undecided {}", escaped(why)),
+        }
+    }
+}
+
+impl Display for Setting {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let what = format!("decided   by {}: {}", self.key, self.value);
+        match &self.at {
+            Some(at) => placed(f, &what, at),
+            None => writeln!(f, "{what:<PLACE_COLUMN$}  by default"),
         }
     }
 }
@@ -106,15 +137,20 @@ impl Sent {
 impl Display for Sent {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "    {} {}", self.method, escaped(&self.target))?;
-        message(f, &self.headers, self.body.as_deref())
+        message(f, &self.headers, self.body.as_deref())?;
+        match &self.message {
+            Some(what) => writeln!(f, "    ({what})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl Display for Answered {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.result_code {
-            Some(code) => writeln!(f, "    {} with result_code {}", self.status, escaped(code))?,
-            None => writeln!(f, "    {}", self.status)?,
+        match (&self.result_code, self.closed_with) {
+            (Some(code), _) => writeln!(f, "    {} with result_code {}", self.status, escaped(code))?,
+            (None, Some(code)) => writeln!(f, "    {}, and is closed with {code}", self.status)?,
+            (None, None) => writeln!(f, "    {}", self.status)?,
         }
         message(f, &self.headers, self.body.as_deref())
     }

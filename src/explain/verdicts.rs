@@ -33,6 +33,19 @@ pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&
     judged
 }
 
+/// Says of the filter that lets the least of a body pass that it was too large: it was found by whoever read it.
+pub(super) fn blame_body(plan: &Plan, route: usize, judged: &mut [Judged], why: String) {
+    let placed = plan.loaded.filters(route);
+    let limits = placed.iter().enumerate().filter_map(|(index, placed)| match placed.filter.as_ref() {
+        FilterConfig::body(config) => Some((config.max.bytes(), index)),
+        _ => None,
+    });
+    if let Some(body) = limits.min().and_then(|(_, index)| judged.get_mut(index)) {
+        body.verdict = Standing::Refused;
+        body.notes = vec![why];
+    }
+}
+
 /// Filters that decide together give one verdict; it is told of the one that stopped the request.
 fn of_entry(
     filter: &'static str,

@@ -205,7 +205,7 @@ pub(super) fn no_preface() -> Vec<u8> {
 }
 
 /// A connection preface (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Whether `bytes` begin HTTP/2 with prior knowledge; `None` while that is open. The first byte that differs from
 /// the preface decides, so a short HTTP/1 request is never waited on.

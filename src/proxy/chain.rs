@@ -65,7 +65,12 @@ pub(crate) async fn run_chain(
     match route.chain.body_need() {
         None => Ok(run_rest(request.head(), ctx, route).await),
         Some(need) => match Box::pin(request.body(ctx, need)).await? {
-            Err(refusal) => Ok(Err(Stop::Refused(refusal))),
+            Err(refusal) => {
+                if refusal.reason == Reason::BodyTooLarge {
+                    ctx.facts.stopped_by = route.chain.body_reader();
+                }
+                Ok(Err(Stop::Refused(refusal)))
+            }
             Ok(body) => Ok(run(request.head(), ctx, route, Some(&body)).await),
         },
     }

@@ -36,7 +36,10 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use context::RequestContext;
-use filters::api::{Clock, Reason};
+use filters::{
+    api::{Clock, Configured as _, Reason},
+    body as body_filter,
+};
 use http::StatusCode;
 use pingora_core::{
     Error, ErrorType, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer,
@@ -122,6 +125,7 @@ impl ProxyHttp for Gateway {
         ctx.bytes_in += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let max = ctx.facts.body_bytes_max.or_else(|| ctx.listener().map(|listener| listener.body_bytes_max));
         if !ctx.is_upgraded && max.is_some_and(|max| ctx.bytes_in > max) {
+            ctx.facts.stopped_by = ctx.facts.body_bytes_max.map(|_| body_filter::Config::NAME);
             return Err(Error::new_down(forward::BODY_TOO_LARGE));
         }
         waits::body_has_come(session, ctx, end_of_stream)

@@ -10,6 +10,7 @@ mod caller;
 mod exchange;
 mod forward;
 mod message;
+pub(crate) mod offline;
 pub(crate) mod refusal;
 mod text;
 pub mod transcode;
@@ -28,6 +29,7 @@ pub(crate) use message::MessageFault;
 use crate::{
     plan::{Route, Target},
     proxy::context::RequestContext,
+    wire::Failure,
 };
 use caller::{Caller, Protocol};
 use filters::{
@@ -66,9 +68,14 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, refusal: &R
 /// the rest in trailers.
 #[must_use]
 pub(crate) fn refusal_status(header: &RequestHeader, refusal: &Refusal) -> Option<u16> {
-    let caller = caller(header)?;
-    match caller.protocol {
-        Protocol::Connect => Some(refusal::to_failure(refusal).http_status().as_u16()),
+    failure_status(header, &refusal::to_failure(refusal))
+}
+
+/// The same of a failure.
+#[must_use]
+pub(crate) fn failure_status(header: &RequestHeader, failure: &Failure) -> Option<u16> {
+    match caller(header)?.protocol {
+        Protocol::Connect => Some(failure.http_status().as_u16()),
         Protocol::ConnectStream | Protocol::Grpc | Protocol::GrpcWeb => Some(200),
     }
 }
@@ -115,11 +122,7 @@ fn body_bytes_max(asked: &Asked, bytes_max: u64) -> u64 {
 }
 
 /// The one message of a body that is here.
-pub(crate) fn message_of(
-    asked: &Asked,
-    body: bytes::Bytes,
-    bytes_max: u64,
-) -> std::result::Result<bytes::Bytes, Unread> {
+fn message_of(asked: &Asked, body: bytes::Bytes, bytes_max: u64) -> std::result::Result<bytes::Bytes, Unread> {
     if body.len() as u64 > body_bytes_max(asked, bytes_max) {
         return Err(Unread::Refused(Refusal::new(Reason::MessageTooLarge)));
     }

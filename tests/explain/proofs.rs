@@ -2,7 +2,7 @@
 
 use portcullis::{
     config::{self, Loaded},
-    explain::{Answers, Command, Lookups, Outcome, Parts, Rehearsal, Request, Signer},
+    explain::{Answers, Command, Lookups, Parts, Rehearsal, Request, Signer, Upshot},
 };
 use proptest::prelude::*;
 use std::{
@@ -135,7 +135,7 @@ fn breaking(loaded: Loaded, under: &str) -> Vec<String> {
     let mut breaking = Vec::new();
     for (path, request) in requests().iter().filter(|(path, _)| lies_under(path, under)) {
         let told = runtime.block_on(rehearsal.explain(request));
-        if let Outcome::Forwarded { sent, .. } = told.outcome {
+        if let Upshot::Forwarded { sent, .. } = told.upshot {
             breaking.push(format!("{} to {} by {:?} as {}", path, told.listener, told.route, sent.target));
         }
     }
@@ -157,8 +157,8 @@ fn called(loaded: Loaded) -> Option<String> {
     };
     let request = signer.request("one", PEER, &command).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    match runtime.block_on(rehearsal.explain(&request)).outcome {
-        Outcome::Forwarded { sent, .. } => Some(sent.target),
+    match runtime.block_on(rehearsal.explain(&request)).upshot {
+        Upshot::Forwarded { sent, .. } => Some(sent.target),
         other => panic!("{other:?}"),
     }
 }
@@ -275,7 +275,7 @@ fn what_is_never_forwarded_is_not() {
         let headers = vec![(header.to_owned(), "mallory".to_owned())];
         let parts = Parts { method: "GET".to_owned(), target: "/".to_owned(), headers, ..Parts::default() };
         let told = runtime.block_on(rehearsal.explain(&Request::new("one", PEER, parts).unwrap()));
-        let sent = told.outcome.sent().unwrap();
+        let sent = told.upshot.sent().unwrap();
         let is_passed = |(name, value): &(String, String)| name.eq_ignore_ascii_case(header) && value == "mallory";
         assert!(!sent.headers.iter().any(is_passed), "{header}: {sent:?}");
     }

@@ -2,7 +2,10 @@
 
 use super::said;
 use portcullis::{
-    cli::check::{CheckArgs, EXIT_PROBLEMS, Format, run},
+    cli::{
+        EXIT_USAGE,
+        check::{CheckArgs, Format, run},
+    },
     config,
 };
 use proptest::prelude::*;
@@ -36,7 +39,7 @@ fn check_file(file: &Path, format: Format) -> (u8, String) {
 /// Checks the first line that is printed for a file that cannot be used.
 fn refused(bytes: &[u8], first_line: &str) {
     let (code, printed) = checked(bytes, Format::Text);
-    assert_eq!((code, printed.lines().next()), (EXIT_PROBLEMS, Some(first_line)));
+    assert_eq!((code, printed.lines().next()), (EXIT_USAGE, Some(first_line)));
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn no_error_is_lost_among_warnings() {
         let yaml =
             WHOLE.replace("\"http://127.0.0.1:8081\"", &endpoints).replace("forward: backend", "forward: nobody");
         let (code, printed) = checked(yaml.as_bytes(), Format::Json);
-        assert_eq!(code, EXIT_PROBLEMS, "{warnings}");
+        assert_eq!(code, EXIT_USAGE, "{warnings}");
         assert!(printed.contains("there is no upstream `nobody`"), "{warnings}");
     }
 }
@@ -73,7 +76,7 @@ fn problems_for_programs_are_an_array() {
         "file": "gateway.yaml", "line": 7, "column": 33, "severity": "error",
         "what": "`x` is no path", "remedy": "begin it with a slash: `/x`", "path": "/routes/0/match/path",
     }]);
-    assert_eq!(code, EXIT_PROBLEMS);
+    assert_eq!(code, EXIT_USAGE);
     let mut found: serde_json::Value = serde_json::from_str(&printed).unwrap();
     found[0]["file"] = "gateway.yaml".into();
     assert_eq!(found, expected);
@@ -107,10 +110,10 @@ fn a_byte_order_mark_and_crlf_change_nothing() {
 fn a_file_that_is_not_there_or_not_readable_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (code, printed) = check_file(&folder.path().join("nowhere.yaml"), Format::Text);
-    assert_eq!(code, EXIT_PROBLEMS);
+    assert_eq!(code, EXIT_USAGE);
     assert!(printed.contains("nowhere.yaml:1:1: the file cannot be read: No such file"), "{printed}");
     let (code, printed) = check_file(folder.path(), Format::Text);
-    assert_eq!(code, EXIT_PROBLEMS);
+    assert_eq!(code, EXIT_USAGE);
     assert!(printed.contains(":1:1: the file cannot be read: Is a directory"), "{printed}");
 }
 
@@ -121,7 +124,7 @@ fn what_is_no_file_is_refused_without_waiting_for_it() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null")] {
         let (code, printed) = check_file(path, Format::Text);
-        assert_eq!(code, EXIT_PROBLEMS);
+        assert_eq!(code, EXIT_USAGE);
         assert!(printed.contains(":1:1: the file cannot be read: it is not a regular file"), "{printed}");
     }
     let text = format!("{WHOLE}signing: {{ keys: {{ main: {{ file: pipe.yaml }} }}, active: main }}\n");

@@ -53,6 +53,13 @@ impl Chain {
         self.body_need
     }
 
+    /// The filter that takes the least of it.
+    #[must_use]
+    pub fn body_reader(&self) -> Option<&'static str> {
+        let needs = self.filters.iter().filter_map(|filter| Some((filter.body_need()?.bytes_max, filter.name())));
+        needs.min_by_key(|(bytes_max, _)| *bytes_max).map(|(_, name)| name)
+    }
+
     /// The filters' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.filters.iter().map(|filter| filter.name())

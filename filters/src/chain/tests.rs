@@ -113,7 +113,8 @@ async fn a_chain_takes_the_smallest_limit_of_its_filters() {
         ("[request_id, { body: { max: 1B } }]", None),
         ("[{ body: { max: 3B, json: true } }, { body: { max: 2B, json: true } }]", Some(BodyNeed { bytes_max: 2 })),
     ] {
-        assert_eq!(chain(yaml, &parts()).body_need(), need);
+        let chain = chain(yaml, &parts());
+        assert_eq!((chain.body_need(), chain.body_reader()), (need, need.map(|_| "body")));
     }
 }
 

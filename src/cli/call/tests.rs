@@ -77,7 +77,7 @@ async fn gateway() -> String {
 }
 
 struct Told {
-    outcome: Outcome,
+    outcome: ExitKind,
     out: Vec<Value>,
     err: Vec<Value>,
 }
@@ -107,7 +107,7 @@ async fn run_with(arguments: impl Iterator<Item = &str>) -> Told {
 #[tokio::test]
 async fn a_verified_answer_is_one_line() {
     let told = told(&["user.account.get", r#"{"a":1}"#, "--timestamp", "5"]).await;
-    assert_eq!((told.outcome, told.err), (Outcome::Verified, vec![]));
+    assert_eq!((told.outcome, told.err), (ExitKind::Verified, vec![]));
     let request_id = &told.out[0]["request_id"];
     let expected = json!({
         "verified": true, "result_code": "ok", "request_id": request_id,
@@ -124,7 +124,7 @@ async fn a_payload_that_is_no_json_is_shown_in_base64() {
 #[tokio::test]
 async fn the_same_request_again_is_refused() {
     let told = told(&["a", "--repeat-id"]).await;
-    assert_eq!((told.outcome, told.out.len()), (Outcome::Failed, 1));
+    assert_eq!((told.outcome, told.out.len()), (ExitKind::Failed, 1));
     let refused = json!({
         "code": "already_exists", "reason": null, "message": "no", "retry_after_seconds": 2,
         "rate_limit": null, "http_status": 409,
@@ -135,7 +135,7 @@ async fn the_same_request_again_is_refused() {
 #[tokio::test]
 async fn several_commands_are_several_requests() {
     let told = told(&["a", "--times", "3"]).await;
-    assert_eq!((told.outcome, told.out.len()), (Outcome::Verified, 3));
+    assert_eq!((told.outcome, told.out.len()), (ExitKind::Verified, 3));
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_payload_changed_after_signing_is_refused() {
 async fn an_answer_of_another_key_does_not_count() {
     let other = STANDARD.encode(SigningKey::from_bytes(&[8; 32]).verifying_key().as_bytes());
     let told = told(&["a", "--gateway-key", &other]).await;
-    assert_eq!((told.outcome, told.out), (Outcome::Unverified, vec![]));
+    assert_eq!((told.outcome, told.out), (ExitKind::Unverified, vec![]));
     assert_eq!(told.err[0]["unverified"], "the signature does not verify");
 }
 
@@ -159,12 +159,12 @@ async fn wrong_usage_says_what_is_wrong() {
         (&["call", "a", "--device", "/dev/null"], "/dev/null: not a device file"),
     ] {
         let told = run_with(arguments.iter().copied()).await;
-        assert_eq!(told.outcome, Outcome::Usage);
+        assert_eq!(told.outcome, ExitKind::Usage);
         let usage = told.err[0]["usage"].as_str().unwrap();
         assert!(usage.starts_with(expected), "{usage}");
     }
     let told = told(&["a", "@/nowhere/payload"]).await;
-    assert_eq!(told.outcome, Outcome::Usage);
+    assert_eq!(told.outcome, ExitKind::Usage);
 }
 
 #[test]

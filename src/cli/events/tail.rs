@@ -1,7 +1,7 @@
 //! `portcullis events tail`: a device's events in the shell.
 
 use super::{
-    super::caller::{Caller, CallerArgs, Outcome, show_payload},
+    super::caller::{Caller, CallerArgs, ExitKind, show_payload},
     remedy::remedy,
 };
 use crate::{
@@ -66,14 +66,14 @@ pub(super) async fn run(args: TailArgs) -> ExitCode {
     };
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let outcome = tokio::select! {
-        () = stopped => Outcome::Verified,
+        () = stopped => ExitKind::Verified,
         // Where nothing can be written, nobody was told, so nothing went well.
-        outcome = tail(&args, &mut out, &mut err) => outcome.unwrap_or(Outcome::Failed),
+        outcome = tail(&args, &mut out, &mut err) => outcome.unwrap_or(ExitKind::Failed),
     };
     ExitCode::from(outcome as u8)
 }
 
-async fn tail(args: &TailArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<Outcome> {
+async fn tail(args: &TailArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<ExitKind> {
     let caller = match args.caller.caller().await {
         Ok(caller) => caller,
         Err((outcome, why)) => return writeln!(err, "{why}").map(|()| outcome),
@@ -117,7 +117,7 @@ enum End {
 /// What follows from an end.
 enum Verdict {
     /// Nothing more: the outcome, and what to say of it.
-    Over(Outcome, Option<Value>),
+    Over(ExitKind, Option<Value>),
     /// Another stream.
     Again { why: String, not_before: std::time::Duration },
 }
@@ -165,21 +165,21 @@ impl Tail<'_> {
 
 fn verdict(end: &End, is_once: bool) -> Verdict {
     let fault = match end {
-        End::Counted => return Verdict::Over(Outcome::Verified, None),
-        End::Regular if is_once => return Verdict::Over(Outcome::Verified, None),
+        End::Counted => return Verdict::Over(ExitKind::Verified, None),
+        End::Regular if is_once => return Verdict::Over(ExitKind::Verified, None),
         End::Regular => return again("the gateway has ended the stream".to_owned(), None),
         End::Fault(fault) => fault,
     };
     match &**fault {
         CallError::Unverified(fault) => {
-            Verdict::Over(Outcome::Unverified, Some(json!({ "unverified": fault.to_string() })))
+            Verdict::Over(ExitKind::Unverified, Some(json!({ "unverified": fault.to_string() })))
         }
         CallError::Refused(refused) => match remedy(refused) {
-            Some(remedy) => Verdict::Over(Outcome::Failed, Some(json!({ "refused": refused, "remedy": remedy }))),
-            None if is_once => Verdict::Over(Outcome::Failed, Some(json!({ "refused": refused }))),
+            Some(remedy) => Verdict::Over(ExitKind::Failed, Some(json!({ "refused": refused, "remedy": remedy }))),
+            None if is_once => Verdict::Over(ExitKind::Failed, Some(json!({ "refused": refused }))),
             None => again(refused.to_string(), refused.retry_after_seconds),
         },
-        other if is_once => Verdict::Over(Outcome::Failed, Some(json!({ "failed": other.to_string() }))),
+        other if is_once => Verdict::Over(ExitKind::Failed, Some(json!({ "failed": other.to_string() }))),
         other => again(other.to_string(), None),
     }
 }

@@ -1,90 +1,45 @@
 //! A request as a line for curl, as browsers and runbooks have it.
 
+mod data;
+mod flags;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use crate::explain::Parts;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use data::Kind;
 use std::{error::Error, vec};
+use words::WordFault;
 
 /// Reads a body that is given as `@FILE`.
 type Read<'a> = dyn Fn(&str) -> Result<Bytes, Box<dyn Error>> + 'a;
 
-/// Flags that say how curl is to go about it, and nothing of the request.
-const IGNORED: &[&str] = &[
-    "-s",
-    "--silent",
-    "-S",
-    "--show-error",
-    "-v",
-    "--verbose",
-    "-i",
-    "--include",
-    "-k",
-    "--insecure",
-    "-L",
-    "--location",
-    "-f",
-    "--fail",
-    "--fail-with-body",
-    "-N",
-    "--no-buffer",
-    "-g",
-    "--globoff",
-    "--http1.1",
-    "-#",
-    "--progress-bar",
-    "--tlsv1.2",
-    "--tlsv1.3",
-    "--tcp-nodelay",
-    "-4",
-    "--ipv4",
-    "-6",
-    "--ipv6",
-    "--no-keepalive",
-];
-/// The same, with a value.
-const IGNORED_WITH_VALUE: &[&str] = &[
-    "-m",
-    "--max-time",
-    "--connect-timeout",
-    "-o",
-    "--output",
-    "-w",
-    "--write-out",
-    "--retry",
-    "--retry-delay",
-    "--retry-max-time",
-    "--cacert",
-    "--capath",
-    "-E",
-    "--cert",
-    "--key",
-    "--resolve",
-    "--connect-to",
-    "-c",
-    "--cookie-jar",
-    "-x",
-    "--proxy",
-    "-D",
-    "--dump-header",
-    "--limit-rate",
-    "--interface",
-];
-
 /// A line that gives no request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CurlFault {
-    /// A quote is not closed.
-    #[error("the line for curl has a quote that is not closed")]
-    Quote,
+    /// It has no words.
+    #[error("the line for curl {0}")]
+    Words(#[from] WordFault),
     /// A flag that is not known here.
     #[error("the line for curl has `{0}`, which is not understood here: take it out, or give the request by --request")]
     Flag(String),
+    /// A flag that is known, and cannot be followed here.
+    #[error("the line for curl has `{0}`, {1}: that is not read here, give the request by --request")]
+    Unfollowed(String, &'static str),
     /// A flag without its value.
     #[error("the line for curl has `{0}` without its value")]
     Value(String),
     /// A header that is none.
     #[error("the line for curl has the header `{0}`, which has no colon")]
     Header(String),
+    /// Headers in a file.
+    #[error("the line for curl has its headers in a file, `{0}`: write them out")]
+    HeaderFile(String),
+    /// Cookies in a file.
+    #[error("the line for curl has its cookies in a file, `{0}`: write them out, as `name=value`")]
+    CookieFile(String),
     /// No URL, or more than one.
     #[error("the line for curl has {0} URLs, where one request has one")]
     Urls(usize),
@@ -92,11 +47,13 @@ pub(super) enum CurlFault {
 
 /// What was gathered so far.
 #[derive(Default)]
-struct Line {
+struct Gathered {
     method: Option<String>,
     urls: Vec<String>,
-    headers: Vec<(String, String)>,
+    /// Those without a value are taken away.
+    headers: Vec<(String, Option<String>)>,
     data: Vec<Bytes>,
+    query: Vec<String>,
     /// The media type that the kind of data stands for.
     media_type: Option<&'static str>,
     is_json: bool,
@@ -108,57 +65,55 @@ struct Line {
 
 /// The request of a line for curl. `read` reads `@FILE`.
 pub(super) fn parse(line: &str, read: &Read<'_>) -> Result<Parts, Box<dyn Error>> {
-    // A line that was pasted has its own line breaks behind backslashes, or lost the backslashes.
-    let joined = line.replace("\\\r\n", " ").replace("\\\n", " ");
-    let words = shlex::split(&joined).ok_or(CurlFault::Quote)?;
-    let mut words = words.into_iter().peekable();
-    if words.peek().is_some_and(|word| word == "curl" || word.ends_with("/curl")) {
-        words.next();
+    let mut words = words::split(line).map_err(CurlFault::Words)?;
+    if words.first().is_some_and(|word| word == "curl" || word.ends_with("/curl") || word == "curl.exe") {
+        words.remove(0);
     }
-    let mut parsed = Line::default();
-    let mut words = words.collect::<Vec<_>>().into_iter();
+    let mut gathered = Gathered::default();
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        parsed.take(&word, &mut words, read)?;
+        gathered.take(&word, &mut words, read)?;
     }
-    Ok(parsed.finish()?)
+    Ok(gathered.finish()?)
 }
 
-impl Line {
+impl Gathered {
     fn take(&mut self, word: &str, rest: &mut vec::IntoIter<String>, read: &Read<'_>) -> Result<(), Box<dyn Error>> {
         if !word.starts_with('-') || word == "-" {
             self.urls.push(word.to_owned());
             return Ok(());
         }
-        let (flag, attached) = split(word);
-        if IGNORED.contains(&flag.as_str()) {
+        let (flag, attached) = flags::split(word);
+        if flags::is_ignored(&flag) || self.switch(&flag) {
             // `-sSL` is three of them.
             return attached.map_or(Ok(()), |more| self.take(&format!("-{more}"), rest, read));
         }
-        if self.switch(&flag) {
-            return attached.map_or(Ok(()), |more| self.take(&format!("-{more}"), rest, read));
+        if let Some(why) = flags::why_not(&flag) {
+            return Err(CurlFault::Unfollowed(flag, why).into());
         }
-        let mut value = || attached.clone().or_else(|| rest.next()).ok_or_else(|| CurlFault::Value(flag.clone()));
-        if IGNORED_WITH_VALUE.contains(&flag.as_str()) {
+        let value = || attached.or_else(|| rest.next()).ok_or_else(|| CurlFault::Value(flag.clone()));
+        if flags::is_ignored_with_value(&flag) {
             value()?;
             return Ok(());
         }
         match flag.as_str() {
             "-X" | "--request" => self.method = Some(value()?),
             "--url" => self.urls.push(value()?),
-            "-H" | "--header" => {
-                let line = value()?;
-                let (name, value) = line.split_once([':', ';']).ok_or_else(|| CurlFault::Header(line.clone()))?;
-                self.headers.push((name.trim().to_owned(), value.trim().to_owned()));
-            }
-            "-d" | "--data" | "--data-ascii" => self.add(&value()?, Kind::Text, read)?,
-            "--data-binary" => self.add(&value()?, Kind::Binary, read)?,
-            "--data-raw" => self.add(&value()?, Kind::Raw, read)?,
+            "-H" | "--header" => self.headers.push(data::header(value()?)?),
+            "-d" | "--data" | "--data-ascii" => self.form(data::data(&value()?, Kind::Text, read)?),
+            "--data-binary" => self.form(data::data(&value()?, Kind::Binary, read)?),
+            "--data-raw" => self.form(data::data(&value()?, Kind::Raw, read)?),
+            "--data-urlencode" => self.form(data::escaped(&value()?, read)?),
+            "--url-query" => self.query.push(data::query(&value()?, read)?),
             "--json" => {
                 self.is_json = true;
-                self.add(&value()?, Kind::Binary, read)?;
+                self.form(data::data(&value()?, Kind::Binary, read)?);
             }
             "-u" | "--user" => self.header("authorization", format!("Basic {}", STANDARD.encode(value()?))),
-            "-b" | "--cookie" => self.header("cookie", value()?),
+            "-b" | "--cookie" => match value()? {
+                cookies if cookies.contains('=') => self.header("cookie", cookies),
+                file => return Err(CurlFault::CookieFile(file).into()),
+            },
             "-A" | "--user-agent" => self.header("user-agent", value()?),
             "-e" | "--referer" => self.header("referer", value()?),
             "--oauth2-bearer" => self.header("authorization", format!("Bearer {}", value()?)),
@@ -179,22 +134,12 @@ impl Line {
     }
 
     fn header(&mut self, name: &str, value: String) {
-        self.headers.push((name.to_owned(), value));
+        self.headers.push((name.to_owned(), Some(value)));
     }
 
-    fn add(&mut self, given: &str, kind: Kind, read: &Read<'_>) -> Result<(), Box<dyn Error>> {
-        let mut data = match given.strip_prefix('@').filter(|_| kind != Kind::Raw) {
-            Some("-") => read("-")?,
-            Some(_) => read(given)?,
-            None => Bytes::copy_from_slice(given.as_bytes()),
-        };
-        if kind == Kind::Text && given.starts_with('@') {
-            // As curl does it: a file that is sent as a form has no line breaks.
-            data = data.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-        }
+    fn form(&mut self, data: Bytes) {
         self.media_type.get_or_insert("application/x-www-form-urlencoded");
         self.data.push(data);
-        Ok(())
     }
 
     fn finish(mut self) -> Result<Parts, CurlFault> {
@@ -206,10 +151,13 @@ impl Line {
         let separator: &[u8] = if self.is_json { b"" } else { b"&" };
         let mut body = Bytes::from(self.data.join(separator));
         if self.is_query && !body.is_empty() {
-            let joint = if target.contains('?') { '&' } else { '?' };
-            target = format!("{target}{joint}{}", String::from_utf8_lossy(&body));
+            self.query.push(String::from_utf8_lossy(&body).into_owned());
             body = Bytes::new();
             self.media_type = None;
+        }
+        for more in &self.query {
+            let joint = if target.contains('?') { '&' } else { '?' };
+            target = format!("{target}{joint}{more}");
         }
         let method = match (self.is_head, self.media_type.is_some()) {
             (true, _) => "HEAD",
@@ -224,43 +172,16 @@ impl Line {
         for (name, value) in defaults {
             let is_given = self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
             if let Some(value) = value.filter(|_| !is_given) {
-                self.headers.push((name.to_owned(), value.to_owned()));
+                self.header(name, value.to_owned());
             }
         }
-        // `-H 'Accept:'` takes a header of curl's own away.
-        self.headers.retain(|(_, value)| !value.is_empty());
         Ok(Parts {
             method: self.method.unwrap_or_else(|| method.to_owned()),
             target,
             host: None,
-            headers: self.headers,
+            headers: self.headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
             body,
             is_http2: self.is_http2,
         })
     }
 }
-
-/// How a body is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
-    Raw,
-}
-
-/// A flag, and what hangs on it: `-XPOST`, `--url=…`.
-fn split(word: &str) -> (String, Option<String>) {
-    if word.starts_with("--") {
-        return match word.split_once('=') {
-            Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
-            None => (word.to_owned(), None),
-        };
-    }
-    let mut chars = word.chars();
-    let flag: String = chars.by_ref().take(2).collect();
-    let attached: String = chars.collect();
-    (flag, Some(attached).filter(|attached| !attached.is_empty()))
-}
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,7 @@ mod request;
 use super::{EXIT_USAGE, call::Timestamp, check::Format, say, variable};
 use crate::{
     config::{self, Loaded},
-    explain::{Answers, Explanation, Given, Lookups, Outcome, Rehearsal, Request, escaped},
+    explain::{Answers, Explanation, Given, Lookups, Rehearsal, Request, Upshot, escaped},
 };
 use bytes::Bytes;
 use http::StatusCode;
@@ -23,8 +23,8 @@ const SESSION_BYTES_MAX: u64 = 1 << 20;
 /// Says what a configuration makes of a request: the route, what each filter says, and what goes where. Nothing is
 /// sent: stores are in memory and new, and of backends only what is given here is known.
 ///
-/// Exit codes: 0 where the request is (with --id: was) forwarded or answered, 1 where it is refused, 2 where the
-/// configuration or the command line has problems, 3 where what decides it is not here.
+/// Exit codes: 0 where the request is (with --id: was) forwarded or answered, 1 where it or one behind it on its connection
+/// is refused, 2 where the configuration or the command line has problems, 3 where what decides it is not here.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// The configuration
@@ -85,11 +85,12 @@ fn shown<T: Display + Serialize>(format: Format, told: &T) -> Result<String, Box
 }
 
 fn code(explanation: &Explanation) -> u8 {
-    match explanation.outcome {
-        Outcome::Forwarded { .. } | Outcome::Answered { .. } | Outcome::Opened { .. } => 0,
-        Outcome::Refused { .. } => 1,
-        Outcome::Undecided { .. } => EXIT_UNDECIDED,
-    }
+    let own = match explanation.upshot {
+        Upshot::Forwarded { .. } | Upshot::Answered { .. } | Upshot::Opened { .. } => 0,
+        Upshot::Refused { .. } => 1,
+        Upshot::Undecided { .. } => EXIT_UNDECIDED,
+    };
+    own.max(explanation.next.as_deref().map_or(0, code))
 }
 
 async fn explain(args: &ExplainArgs, loaded: Loaded) -> Result<Explanation, Box<dyn Error>> {

@@ -3,7 +3,7 @@
 use super::{super::call::payload, curl};
 use crate::{
     config::Loaded,
-    explain::{Command, Given, Parts, Request, Signer},
+    explain::{Command, Given, Parts, Request, Signer, with_crlf},
 };
 use std::{
     error::Error,
@@ -24,6 +24,9 @@ pub(super) struct RequestArgs {
     /// A file that holds the request as it is on the wire; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["curl", "command", "method", "header", "data", "http2"])]
     request: Option<String>,
+    /// The lines of that file end in LF, as an editor writes them, and stand for lines that end in CR LF
+    #[arg(long, requires = "request")]
+    crlf: bool,
     /// The request as a line for curl
     #[arg(long, value_name = "LINE", allow_hyphen_values = true,
           conflicts_with_all = ["command", "method", "header", "data", "http2"])]
@@ -59,7 +62,9 @@ impl RequestArgs {
         }
         if let Some(file) = &self.request {
             let from = if file == "-" { "-".to_owned() } else { format!("@{file}") };
-            return Ok((Request::raw(&self.listener(loaded, None)?, self.from, &payload(&from)?)?, None));
+            let bytes = payload(&from)?;
+            let wire = if self.crlf { with_crlf(&bytes) } else { bytes };
+            return Ok((Request::raw(&self.listener(loaded, None)?, self.from, wire)?, None));
         }
         let parts = match &self.curl {
             Some(line) => curl::parse(line, &payload)?,

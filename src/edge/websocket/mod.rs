@@ -24,10 +24,15 @@ use crate::{
 };
 use client::{Client, Parting};
 use close::Close;
-use filters::chain::Stop;
+use filters::{api::Reason, chain::Stop};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+
+/// The code with which one is closed that is refused with this reason once it is open.
+pub(super) fn close_code(reason: Reason) -> u16 {
+    Close::of(reason).code
+}
 
 /// Answers one request to a route of WebSockets.
 ///

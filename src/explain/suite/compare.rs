@@ -3,7 +3,7 @@
 use super::{
     super::{
         escape::escaped,
-        explanation::{Explanation, Outcome, Place, Sent, Standing},
+        explanation::{Explanation, Place, Sent, Upshot},
     },
     Failure, stopped,
 };
@@ -18,11 +18,11 @@ type At<'a> = dyn Fn(&str) -> Place + 'a;
 pub(super) fn compare(expected: &Expected, explanation: &Explanation, at: &At<'_>) -> Vec<Failure> {
     let Expected { status, reason, route, stopped_by, forward, headers, json, result_code } = expected;
     let mut found = Differences { at, failures: Vec::new() };
-    let answer = explanation.outcome.answer();
-    let (refused, why) = match &explanation.outcome {
-        Outcome::Refused { reason, .. } => (Some((*reason).to_owned()), stopped(explanation)),
-        Outcome::Undecided { why } => (None, Some(why.clone())),
-        Outcome::Forwarded { .. } | Outcome::Answered { .. } | Outcome::Opened { .. } => (None, None),
+    let answer = explanation.upshot.answer();
+    let (refused, why) = match &explanation.upshot {
+        Upshot::Refused { reason, .. } => (Some((*reason).to_owned()), stopped(explanation)),
+        Upshot::Undecided { why } => (None, Some(why.clone())),
+        Upshot::Forwarded { .. } | Upshot::Answered { .. } | Upshot::Opened { .. } => (None, None),
     };
     if let Some(status) = status {
         let came = answer.map(|answer| answer.status.to_string());
@@ -31,8 +31,7 @@ pub(super) fn compare(expected: &Expected, explanation: &Explanation, at: &At<'_
     }
     found.text("reason", reason.as_deref(), refused, "no refusal");
     found.text("route", route.as_deref(), explanation.route.clone(), "no route");
-    let stopping = |standing: Standing| matches!(standing, Standing::Refused | Standing::Answered);
-    let by = explanation.filters.iter().find(|judged| stopping(judged.verdict)).map(|judged| judged.filter.to_owned());
+    let by = explanation.stopped_by().map(str::to_owned);
     found.text("stopped_by", stopped_by.as_deref(), by, "no filter");
     let code = answer.and_then(|answer| answer.result_code.clone());
     found.text("result_code", result_code.as_deref(), code, "no signed answer");
@@ -41,7 +40,7 @@ pub(super) fn compare(expected: &Expected, explanation: &Explanation, at: &At<'_
     let body = answer.and_then(|answer| answer.body.as_deref());
     found.json("/json", json.as_ref(), body);
     if let Some(forward) = forward {
-        match explanation.outcome.sent() {
+        match explanation.upshot.sent() {
             Some(sent) => found.sent(forward, sent),
             None => {
                 let came = why.unwrap_or_else(|| "it was not".to_owned());

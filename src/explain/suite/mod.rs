@@ -5,7 +5,7 @@ mod compare;
 use super::{
     command::{Command, Signer},
     considered::place,
-    explanation::{Explanation, Outcome, Place},
+    explanation::{Explanation, Place, Upshot},
     rehearsal::{Rehearsal, RehearsalFault},
     request::{Parts, Request, RequestFault},
     stand_in::{Answers, Given, Lookups},
@@ -76,13 +76,13 @@ pub enum SuiteFault {
 struct Step<'a> {
     pointer: String,
     after: Duration,
-    sent: Sent<'a>,
+    sent: Written<'a>,
     times: u32,
     expect: &'a Expected,
 }
 
 #[derive(Clone, Copy)]
-enum Sent<'a> {
+enum Written<'a> {
     Plain(&'a TestRequest),
     Command(&'a TestCommand),
 }
@@ -109,8 +109,8 @@ fn steps<'a>(pointer: &str, test: &'a Test) -> Vec<Step<'a>> {
     let times = |times: Option<NonZeroU32>| times.map_or(1, NonZeroU32::get);
     // What has neither, or expects nothing, is a problem of the configuration.
     let sent = |request: &'a Option<TestRequest>, command: &'a Option<TestCommand>| match (request, command) {
-        (Some(request), _) => Some(Sent::Plain(request)),
-        (None, command) => command.as_ref().map(Sent::Command),
+        (Some(request), _) => Some(Written::Plain(request)),
+        (None, command) => command.as_ref().map(Written::Command),
     };
     let alone = || {
         let (sent, expect) = (sent(&test.request, &test.command)?, test.expect.as_ref()?);
@@ -153,8 +153,8 @@ impl Running {
         self.sent += 1;
         let config = &self.rehearsal.plan().loaded.config;
         let request = match step.sent {
-            Sent::Plain(request) => plain(request, config.only_listener()),
-            Sent::Command(command) => {
+            Written::Plain(request) => plain(request, config.only_listener()),
+            Written::Command(command) => {
                 let now_ms = self.rehearsal.now_ms();
                 let age = command.age.map(|age| i64::try_from(age.get().as_millis()).unwrap_or(i64::MAX));
                 let signed = Command {
@@ -177,10 +177,10 @@ impl Running {
 }
 
 fn stopped(explanation: &Explanation) -> Option<String> {
-    match &explanation.outcome {
-        Outcome::Refused { reason, detail, .. } => Some(format!("{reason}: {detail}")),
-        Outcome::Undecided { why } => Some(why.clone()),
-        Outcome::Forwarded { .. } | Outcome::Answered { .. } | Outcome::Opened { .. } => None,
+    match &explanation.upshot {
+        Upshot::Refused { reason, detail, .. } => Some(format!("{reason}: {detail}")),
+        Upshot::Undecided { why } => Some(why.clone()),
+        Upshot::Forwarded { .. } | Upshot::Answered { .. } | Upshot::Opened { .. } => None,
     }
 }
 

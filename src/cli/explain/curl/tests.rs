@@ -14,6 +14,10 @@ fn parsed(line: &str) -> String {
     }
 }
 
+fn unfollowed(flag: &str) -> String {
+    CurlFault::Unfollowed(flag.to_owned(), flags::why_not(flag).unwrap()).to_string()
+}
+
 #[test]
 fn lines_are_read_as_curl_reads_them() {
     let form = "content-type=application/x-www-form-urlencoded";
@@ -40,11 +44,28 @@ fn lines_are_read_as_curl_reads_them() {
         ("curl -sSkiL --max-time 5 -o /dev/null --http2 http://h/", "GET http://h/ h2 [] ".to_owned()),
         ("curl --compressed http://h/", "GET http://h/ [accept-encoding=deflate, gzip, br, zstd] ".to_owned()),
         ("curl 'http://h/' \\\n  -H 'a: b' \\\n  -X POST", "POST http://h/ [a=b] ".to_owned()),
+        ("curl 'http://h/' -H 'X-Empty;' -H 'Accept:' -H 'a;b: c'", "GET http://h/ [X-Empty= a;b=c] ".to_owned()),
+        (
+            r#"curl 'http://h/' -X 'PATCH' -b 'a=b; c=d' --insecure --data-raw $'{"say":"it\'s \u0021"}'"#,
+            format!(r#"PATCH http://h/ [cookie=a=b; c=d {form}] {{"say":"it's !"}}"#),
+        ),
+        ("curl --url-query 'a=b c' --url-query +d=%20 http://h/?e", "GET http://h/?e&a=b+c&d=%20 [] ".to_owned()),
+        ("curl --data-urlencode 'a=b&c' --data-urlencode =d http://h/", format!("POST http://h/ [{form}] a=b%26c&d")),
+        ("curl -G --data-urlencode a@f http://h/", "GET http://h/?a=%3C%40f%3E%0A [] ".to_owned()),
+        (
+            "curl --json '{' --json '}' -G http://h/",
+            "GET http://h/?{} [accept=application/json content-type=application/json] ".to_owned(),
+        ),
         ("curl --frobnicate http://h/", CurlFault::Flag("--frobnicate".to_owned()).to_string()),
-        ("curl -F a=b http://h/", CurlFault::Flag("-F".to_owned()).to_string()),
-        ("curl -sF a=b http://h/", CurlFault::Flag("-F".to_owned()).to_string()),
+        ("curl -F a=b http://h/", unfollowed("-F")),
+        ("curl -sF a=b http://h/", unfollowed("-F")),
+        ("curl --http3 http://h/", unfollowed("--http3")),
+        ("curl -H @f http://h/", CurlFault::HeaderFile("@f".to_owned()).to_string()),
+        ("curl -b jar http://h/", CurlFault::CookieFile("jar".to_owned()).to_string()),
+        ("curl http://h/ | jq .", CurlFault::Words(WordFault::Operator('|')).to_string()),
+        ("curl ^\"http://h/^\"", CurlFault::Words(WordFault::Cmd).to_string()),
         ("curl http://h/ -X", CurlFault::Value("-X".to_owned()).to_string()),
-        ("curl http://h/ 'a", CurlFault::Quote.to_string()),
+        ("curl http://h/ 'a", CurlFault::Words(WordFault::Quote).to_string()),
         ("curl http://h/ http://i/", CurlFault::Urls(2).to_string()),
         ("curl", CurlFault::Urls(0).to_string()),
         ("curl -H nonsense http://h/", CurlFault::Header("nonsense".to_owned()).to_string()),
