@@ -91,6 +91,12 @@ fn text(name: &str, scalar: &Scalar, schemas: &[&Json]) -> Result<(), Said> {
     Err((format!("{name} cannot be `{}`", scalar.text), format!("write {}", one_of(&words))))
 }
 
+/// Whether schemas take every text between them, without a look at it.
+pub(super) fn take_any_text(schemas: &[&Json]) -> bool {
+    let texts = || schemas.iter().filter(|schema| has_type(schema, "string"));
+    texts().any(|schema| words(schema).next().is_none()) && texts().all(|schema| schema.get("format").is_none())
+}
+
 /// The words that a schema is limited to.
 fn words(schema: &Json) -> impl Iterator<Item = &str> {
     let several = schema.get("enum").and_then(Json::as_array).into_iter().flatten();

@@ -99,13 +99,13 @@ pub struct Route {
     /// The name in the configuration.
     pub name: String,
     /// What a request must have.
-    pub matcher: Matcher,
+    pub matcher: Arc<Matcher>,
     /// The filters.
     pub chain: Chain,
     /// What happens to a request that passes.
     pub target: Target,
     /// Its counters.
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<RouteMetrics>,
     /// What a request costs in every budget, at least 1.
     pub cost: u64,
     /// What tells it from others, to a stream that hangs on it.

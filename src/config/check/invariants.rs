@@ -1,7 +1,7 @@
 use super::{
     super::{
         placed::Placed,
-        source::{Call, Forward, Invariant, Route},
+        source::{Call, Invariant, Route},
         tree::join,
     },
     Checks,
@@ -174,7 +174,7 @@ impl<'a> Checks<'a> {
             return None;
         }
         let commands = route.commands.as_ref().and_then(|name| Some((name, self.config.commands.get(name)?)));
-        let reached = commands.map(|(_, commands)| commands.upstream.as_str()).or_else(|| upstream_of(route));
+        let reached = commands.map(|(_, commands)| commands.upstream.as_str()).or_else(|| route.upstream());
         if upstream.as_ref().is_some_and(|asked| !reached.is_some_and(|reached| self.is_same(asked, reached))) {
             return None;
         }
@@ -209,10 +209,6 @@ impl<'a> Checks<'a> {
         let line = self.line(&reached.pointer);
         self.error(pointer, format!("{what} (line {line})"), format!("{remedy}: see line {line}"));
     }
-}
-
-fn upstream_of(route: &Route) -> Option<&str> {
-    route.forward.as_ref().map(Forward::upstream).or_else(|| route.rpc.as_ref().map(|rpc| rpc.upstream.as_str()))
 }
 
 /// The paths that a route's requests may have.

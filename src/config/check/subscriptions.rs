@@ -1,5 +1,5 @@
 use super::{
-    super::source::{Protocol, Route},
+    super::source::{Protocol, Route, Sse, WebSocket},
     Checks,
 };
 use filters::{api::units::Duration, cors::is_origin};
@@ -16,15 +16,14 @@ impl Checks<'_> {
     pub(super) fn subscriptions(&mut self, pointer: &str, route: &Route) {
         let config = self.config;
         let sources = [
-            route.events.as_deref().map(|events| (format!("{pointer}/events"), events)),
-            route
-                .websocket
-                .as_ref()
-                .map(|websocket| (self.short_or(format!("{pointer}/websocket"), "events"), websocket.events())),
-            route.sse.as_ref().map(|sse| (self.short_or(format!("{pointer}/sse"), "events"), sse.events())),
+            ("events", route.events.as_deref()),
+            ("websocket", route.websocket.as_ref().map(WebSocket::events)),
+            ("sse", route.sse.as_ref().map(Sse::events)),
         ];
-        for (at, events) in sources.into_iter().flatten() {
-            self.known(&at, "event source", events, &config.events);
+        for (target, events) in sources {
+            if let Some(events) = events {
+                self.known(self.short_or(pointer, target, "events"), "event source", events, &config.events);
+            }
         }
         if route.events.is_some() && route.commands.is_none() {
             let what = "events are served beside commands, behind the same chain";

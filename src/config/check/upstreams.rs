@@ -8,7 +8,7 @@ use super::{
 use crate::client::Trust;
 use http::{Uri, uri::Scheme};
 use rustls::pki_types::ServerName;
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Display};
 
 impl Checks<'_> {
     pub(super) fn upstreams(&mut self) {
@@ -52,9 +52,9 @@ impl Checks<'_> {
     }
 
     /// An upstream of this name, none of whose endpoints is spoken to by TLS.
-    pub(super) fn cleartext(&mut self, pointer: &str, user: &str, name: &str) {
+    pub(super) fn cleartext(&mut self, pointer: impl Display, user: &str, name: &str) {
         let config = self.config;
-        self.known(pointer, "upstream", name, &config.upstreams);
+        self.known(&pointer, "upstream", name, &config.upstreams);
         if config.upstreams.get(name).is_some_and(has_tls) {
             let what = format!("`{name}` has `https://` endpoints, but {user} goes out in cleartext only");
             let remedy =
