@@ -14,11 +14,11 @@ use crate::{
     config::{self, Env, Loaded, Report},
     events::{Events, Sources},
     listener::TlsProblem,
-    plan::{self, BuildProblem, Outside, Plan, changes},
+    plan::{self, BuildProblem, Outside, Plan, aside::aside, changes},
     telemetry::metrics::Metrics,
 };
 use filters::session::Invalidations;
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 use tokio::{sync::oneshot, task::block_in_place};
 
 /// Why a configuration was not taken up. Everything is as it was before.
@@ -36,6 +36,9 @@ pub enum ReloadProblem {
     /// It would end more streams than it may.
     #[error("{}", .0.too_many())]
     Streams(Box<Foreseen>),
+    /// No thread could be started that makes a plan of it.
+    #[error("no thread: {0}")]
+    Thread(#[from] io::Error),
     /// Two metrics have one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -149,7 +152,7 @@ impl Running {
 
     /// What a reload would do now, or why it would not come to that.
     fn foresee_file(&self, file: &ConfigFile<'_>) -> Result<Foreseen, Outcome> {
-        let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
+        let loaded = load(file);
         loaded.and_then(|loaded| self.foresee(loaded, file.env)).map_err(|problem| self.refused(&problem))
     }
 
@@ -167,8 +170,7 @@ impl Running {
         if terms.if_match.is_some_and(|revision| revision != before) {
             return Outcome::Outdated { revision: before };
         }
-        let loaded = block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config);
-        let reloaded = match loaded {
+        let reloaded = match load(file) {
             Ok(loaded) => self.reload(loaded, file.env, terms.is_forced).await,
             Err(problem) => Err(problem),
         };
@@ -220,10 +222,10 @@ impl Running {
         let metrics = Metrics::new()?;
         let invalidations = Arc::new(Invalidations::new(Arc::clone(&self.clock)));
         let outside = Outside { clock: Arc::clone(&self.clock), metrics: &metrics, invalidations: &invalidations, env };
-        block_in_place(|| {
+        aside(|| {
             let after = plan::build(loaded, &outside, Some(&before))?;
             Ok(Foreseen::of(&before, &after, &self.streams))
-        })
+        })?
     }
 
     /// Takes up another configuration, as a whole or not at all. Requests in flight end on the plan that they began
@@ -249,12 +251,12 @@ impl Running {
         let outside =
             Outside { clock: Arc::clone(&self.clock), metrics: &self.metrics, invalidations: &self.invalidations, env };
         // Ten thousand routes take their time, and requests are not to wait for it.
-        let plan = Arc::new(block_in_place(|| plan::build(loaded, &outside, Some(&before)))?);
+        let plan = Arc::new(aside(|| plan::build(loaded, &outside, Some(&before)))??);
         if plan.revision == before.revision {
             return Ok(());
         }
         if !is_forced && plan.loaded.config.reload.max_streams_cut.is_some() {
-            let foreseen = block_in_place(|| Foreseen::of(&before, &plan, &self.streams));
+            let foreseen = aside(|| Foreseen::of(&before, &plan, &self.streams))?;
             if foreseen.ends_too_many() {
                 return Err(ReloadProblem::Streams(Box::new(foreseen)));
             }
@@ -293,6 +295,11 @@ impl Running {
             drop(sources);
         });
     }
+}
+
+/// What the file holds now.
+fn load(file: &ConfigFile<'_>) -> Result<Loaded, ReloadProblem> {
+    aside(|| config::load(&file.path, file.env))?.map_err(ReloadProblem::Config)
 }
 
 /// Those that run and are not taken over.

@@ -99,7 +99,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
         revision,
         files,
         matched_headers,
-        loaded,
+        loaded: Arc::new(loaded),
     })
 }
 
