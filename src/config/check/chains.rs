@@ -8,7 +8,7 @@ use super::{
     Checks,
 };
 use filters::{
-    api::Named,
+    api::{Named, Reference},
     order,
     table::{ChainEntry, FilterConfig, NAMES},
 };
@@ -60,11 +60,12 @@ impl<'a> Checks<'a> {
     fn filter(&mut self, pointer: Arguments<'_>, filter: &FilterConfig) {
         let config = self.config;
         for reference in filter.references() {
-            let pointer = format_args!("{pointer}{}", reference.pointer);
-            match reference.kind {
-                Named::Budget => self.known(&pointer, "budget", &reference.name, &config.budgets),
-                Named::Sessions => self.known(&pointer, "session lookup", &reference.name, &config.sessions),
-                Named::Store => self.known(&pointer, "store", &reference.name, &config.stores),
+            let Reference { kind, name, pointer: inside } = &reference;
+            let at = || format!("{pointer}{inside}");
+            match kind {
+                Named::Budget => self.known(at(), "budget", name, &config.budgets),
+                Named::Sessions => self.known(at(), "session lookup", name, &config.sessions),
+                Named::Store => self.known(at(), "store", name, &config.stores),
             }
         }
         for problem in filter.problems() {

@@ -99,18 +99,18 @@ impl<'a> Checks<'a> {
         }
         if let Some(under) = under.as_ref().filter(|under| !under.starts_with('/') || !under.ends_with('/')) {
             let remedy = format!("write `/{}/`", under.trim_matches('/'));
-            self.error(&format!("{pointer}/under"), format!("`{under}` is no beginning of paths"), remedy);
+            self.error(format_args!("{pointer}/under"), format!("`{under}` is no beginning of paths"), remedy);
         } else if let Some(Err((what, remedy))) = under.as_deref().map(super::paths::shut) {
-            self.error(&format!("{pointer}/under"), what, remedy);
+            self.error(format_args!("{pointer}/under"), what, remedy);
         }
         if is.is_some() && under.is_none() {
             self.error(&pointer, "it is not said what is shut", "add `under: /path/`");
         }
         if let Some(name) = listener {
-            self.known(&format!("{pointer}/listener"), "listener", name, &config.listeners);
+            self.known(format_args!("{pointer}/listener"), "listener", name, &config.listeners);
         }
         if let Some(name) = upstream {
-            self.known(&format!("{pointer}/upstream"), "upstream", name, &config.upstreams);
+            self.known(format_args!("{pointer}/upstream"), "upstream", name, &config.upstreams);
         }
         if let Some(filter) = needs {
             self.filter_name(&format!("{pointer}/needs"), filter);
@@ -176,7 +176,7 @@ impl<'a> Checks<'a> {
         }
         for routed in routes {
             let Route { forward, rpc, commands, .. } = routed.route;
-            let is_kept = || !routed.filters.iter().any(|placed| takes_off(&placed.filter, &name));
+            let is_kept = || !routed.filters.iter().any(|placed| takes_off(placed.filter, &name));
             // Of a command's request no header reaches the backend but `traceparent`, whatever its chain says.
             let passes = match commands {
                 Some(_) => name.as_str() == "traceparent",

@@ -53,11 +53,10 @@ impl<'a> Checks<'a> {
     fn matching(&mut self, pointer: &str, r#match: &Match) {
         let config = self.config;
         if let Some(listener) = &r#match.listener {
-            let at = format_args!("{pointer}/match/listener");
-            self.known(&at, "listener", listener, &config.listeners);
+            self.known(format_args!("{pointer}/match/listener"), "listener", listener, &config.listeners);
             if config.listeners.get(listener).is_some_and(|listener| listener.admin) {
                 let what = format!("the admin listener `{listener}` serves no routes");
-                self.error(&at, what, "name another listener");
+                self.error(format_args!("{pointer}/match/listener"), what, "name another listener");
             }
         }
         if let Some(host) = r#match.host.as_ref().filter(|host| !is_host(host)) {
@@ -123,7 +122,7 @@ impl<'a> Checks<'a> {
         let config = self.config;
         for (name, commands) in &config.commands {
             let pointer = join("/commands", name);
-            self.cleartext(&format!("{pointer}/upstream"), "a command", &commands.upstream);
+            self.cleartext(format_args!("{pointer}/upstream"), "a command", &commands.upstream);
             if commands.routes.is_empty() {
                 let remedy = "add one: `user.account.get: { get: /api/v1/user/account }`";
                 self.error(format_args!("{pointer}/routes"), format!("`{name}` has no commands"), remedy);
@@ -133,7 +132,7 @@ impl<'a> Checks<'a> {
                 self.message_type(&pointer, message_type);
                 let (method, path) = parts(call);
                 if let Err((what, remedy)) = paths::call(path) {
-                    self.error(&join(&pointer, method), what, remedy);
+                    self.error(join(&pointer, method), what, remedy);
                 }
             }
         }

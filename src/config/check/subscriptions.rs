@@ -27,7 +27,7 @@ impl Checks<'_> {
         }
         if route.events.is_some() && route.commands.is_none() {
             let what = "events are served beside commands, behind the same chain";
-            self.error(&format!("{pointer}/events"), what, "add `commands: NAME` to this route");
+            self.error(format_args!("{pointer}/events"), what, "add `commands: NAME` to this route");
         }
         self.websocket(pointer, route);
     }
@@ -37,7 +37,7 @@ impl Checks<'_> {
         let listener = route.r#match.listener.as_ref().and_then(|name| self.config.listeners.get(name));
         if listener.is_some_and(|listener| !listener.protocols.contains(&Protocol::Http1)) {
             let what = "a WebSocket begins in HTTP/1.1, which this listener does not speak";
-            self.error(&format!("{pointer}/match/listener"), what, "add `http1` to its `protocols`");
+            self.error(format_args!("{pointer}/match/listener"), what, "add `http1` to its `protocols`");
         }
         let options = websocket.options();
         let pointer = format!("{pointer}/websocket");
@@ -47,7 +47,7 @@ impl Checks<'_> {
             if origin == "*" || !is_origin(origin) {
                 let remedy = "write scheme://host or scheme://host:port, in lower case and without a path";
                 let what = format!("`{origin}` is not what a browser sends as an origin");
-                self.error(&format!("{pointer}/origins/{index}"), what, remedy);
+                self.error(format_args!("{pointer}/origins/{index}"), what, remedy);
             }
         }
     }

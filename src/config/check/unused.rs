@@ -46,7 +46,7 @@ impl<'a> Checks<'a> {
                 let what =
                     format!("nothing uses the signing key `{name}`: it is not active, and no keys are published");
                 let remedy = "add a route with `publish: signing_keys`, or remove the key";
-                self.warning(&join("/signing/keys", name), what, remedy);
+                self.warning(join("/signing/keys", name), what, remedy);
             }
         }
         if config.routes.is_empty() {
@@ -64,7 +64,7 @@ impl<'a> Checks<'a> {
     ) {
         for name in names.filter(|name| !is_used(name)) {
             let what = format!("nothing uses the {kind} `{name}`");
-            self.warning(&join(pointer, name), what, "use it or remove it");
+            self.warning(join(pointer, name), what, "use it or remove it");
         }
     }
 
