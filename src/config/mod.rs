@@ -10,6 +10,7 @@ mod expand;
 mod file;
 mod files;
 mod forms;
+mod index;
 mod leaf;
 mod mask;
 mod nearest;

@@ -5,6 +5,7 @@
 
 use super::{
     expand::{Env, expand},
+    index::Index,
     problem::{FOUND_MAX, Position, Problem},
     scalar::{Meaning, plain},
     text,
@@ -15,8 +16,6 @@ use std::collections::HashMap;
 
 /// The most levels; a configuration has about ten.
 const DEPTH_MAX: usize = 64;
-/// The most keys of a mapping that are looked through one by one.
-const SMALL_MAX: usize = 32;
 /// The most that aliases and variables may expand a file to.
 const WEIGHT_MAX: usize = 16 << 20;
 
@@ -56,27 +55,6 @@ enum Key {
     Taken(String, Position),
     /// Its value is dropped, as the key has a problem.
     Refused,
-}
-
-/// Where the keys of a large mapping stand. In a small one looking at each takes less time.
-#[derive(Default)]
-struct Index(HashMap<String, Position>);
-
-impl Index {
-    fn find(&self, key: &str, entries: &[Entry]) -> Option<Position> {
-        match entries.len() > SMALL_MAX {
-            true => self.0.get(key).copied(),
-            false => entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_at),
-        }
-    }
-
-    /// Takes in what has come last.
-    fn follow(&mut self, entries: &[Entry]) {
-        let ahead = if self.0.is_empty() { 0 } else { entries.len() - 1 };
-        if entries.len() > SMALL_MAX {
-            self.0.extend(entries.iter().skip(ahead).map(|entry| (entry.key.clone(), entry.key_at)));
-        }
-    }
 }
 
 /// A problem that ends parsing.

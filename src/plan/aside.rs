@@ -53,6 +53,7 @@ fn give_way() {
 mod tests {
     use super::*;
     use rustix::process::getpriority_process;
+    use std::{sync::mpsc, time::Duration};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn it_is_done_by_a_thread_that_gives_way_and_no_other_does() {
@@ -66,5 +67,20 @@ mod tests {
     async fn it_has_the_runtime_of_whoever_waits_for_it() {
         let id = Handle::current().id();
         assert_eq!(aside(|| Handle::current().id()).unwrap(), id);
+    }
+
+    struct Tells(mpsc::Sender<Option<String>>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            drop(self.0.send(thread::current().name().map(str::to_owned)));
+        }
+    }
+
+    #[test]
+    fn what_is_freed_is_freed_by_another_thread() {
+        let (tell, told) = mpsc::channel();
+        free(Tells(tell));
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)).unwrap().as_deref(), Some(NAME));
     }
 }
