@@ -32,6 +32,24 @@ const FRAMING: [&str; 9] = [
     "upgrade",
 ];
 
+/// Who asked.
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whom they asked.
+pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// By which scheme.
+pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Headers by which proxies say where a request came from. A client's own are dropped, and the gateway
+/// writes those that it vouches for.
+pub static FORWARDING: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    FORWARDED_FOR,
+    FORWARDED_HOST,
+    FORWARDED_PROTO,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+];
+
 /// Removes and sets headers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -3,6 +3,7 @@
 use crate::api::{BuildFault, ConfigProblem, Configured, Filter, Parts, Reference, forms::Forms};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::sync::LazyLock;
 
 macro_rules! table {
     ($($(#[doc = $doc:literal])* $module:ident,)*) => {
@@ -18,11 +19,12 @@ macro_rules! table {
         impl FilterConfig {
             /// The filter of this name with nothing configured, where it can do without configuration.
             #[must_use]
-            pub fn bare(name: &str) -> Option<Self> {
-                $(if name == crate::$module::Config::NAME {
-                    return serde_json::from_str("{}").ok().map(Self::$module);
-                })*
-                None
+            pub fn bare(name: &str) -> Option<&'static Self> {
+                static BARE: LazyLock<Vec<FilterConfig>> = LazyLock::new(|| {
+                    let bare = [$(serde_json::from_str("{}").ok().map(FilterConfig::$module),)*];
+                    bare.into_iter().flatten().collect()
+                });
+                BARE.iter().find(|filter| filter.name() == name)
             }
 
             /// The filter's name.
@@ -157,7 +159,7 @@ mod tests {
                 assert!(!entries.is_empty(), "{name}");
                 for entry in entries {
                     let config = match entry {
-                        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+                        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap().clone(),
                         ChainEntry::Filter(config) => *config,
                     };
                     assert_eq!(config.name(), *name);

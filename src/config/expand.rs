@@ -3,7 +3,7 @@
 //! Expansion comes after parsing, so what the environment holds can never become YAML structure.
 
 /// Where variables come from.
-pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub type Env<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
 
 /// A scalar with its variables filled in.
 #[derive(Debug, PartialEq, Eq)]

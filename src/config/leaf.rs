@@ -24,7 +24,7 @@ pub(super) fn alternatives<'a>(root: &'a Json, schema: &'a Json, found: &mut Vec
 }
 
 fn referred<'a>(root: &'a Json, schema: &Json) -> Option<&'a Json> {
-    // All that schemars makes. The way of a JSON pointer was a tenth of the time that a large configuration takes.
+    // All that schemars makes.
     root.get("$defs")?.get(schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?)
 }
 
@@ -89,6 +89,12 @@ fn text(name: &str, scalar: &Scalar, schemas: &[&Json]) -> Result<(), Said> {
         return schemas.iter().find_map(|schema| format(schema, scalar)).unwrap_or(Ok(()));
     }
     Err((format!("{name} cannot be `{}`", scalar.text), format!("write {}", one_of(&words))))
+}
+
+/// Whether schemas take every text between them, without a look at it.
+pub(super) fn take_any_text(schemas: &[&Json]) -> bool {
+    let texts = || schemas.iter().filter(|schema| has_type(schema, "string"));
+    texts().any(|schema| words(schema).next().is_none()) && texts().all(|schema| schema.get("format").is_none())
 }
 
 /// The words that a schema is limited to.

@@ -9,6 +9,8 @@ pub mod descriptors;
 mod expand;
 mod file;
 mod files;
+mod forms;
+mod index;
 mod leaf;
 mod mask;
 mod nearest;
@@ -23,21 +25,23 @@ pub mod source;
 pub(crate) mod spelling;
 mod text;
 mod tree;
+mod typed;
 mod values;
 
 pub use expand::Env;
-pub use placed::Placed;
+pub use placed::{Expanded, Placed, Unplaced};
 pub use problem::{Position, Problem, Report, Severity};
 pub use source::Config;
 pub use values::network;
 
 use check::Outside;
+use forms::Forms;
 use serde_json::Value as Json;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
-use tree::{Node, join};
+use tree::Node;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ impl Loaded {
     #[must_use]
     pub fn filters(&self, route: usize) -> Vec<Placed<'_>> {
         let entries = self.config.routes.get(route).map(|written| written.chain.as_slice()).unwrap_or_default();
-        placed::placed(&self.config, &format!("/routes/{route}/chain"), entries).unwrap_or_default()
+        Expanded::of(&self.config, entries).unwrap_or_default().filters
     }
 
     /// A path of the configuration, with a relative one taken from its folder.
@@ -159,11 +163,11 @@ fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Repo
     text::check(text).map_err(|problem| report(vec![*problem]))?;
     let mut problems = Vec::new();
     let Some(tree) = parser::parse(text, outside.env, &mut problems) else { return Err(report(problems)) };
-    shape::check(&tree, &SCHEMA, &mut problems);
+    shape::check(&tree, &FORMS, &mut problems);
     if !problems.is_empty() {
         return Err(report(problems));
     }
-    let config = typed(&tree).map_err(|problem| report(vec![*problem]))?;
+    let config = typed::typed(&tree).map_err(|problem| report(vec![*problem]))?;
     let report = report(check::check(&config, &tree, outside));
     if report.has_errors() {
         return Err(report);
@@ -179,25 +183,13 @@ fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Repo
     })
 }
 
-fn typed(tree: &Node) -> Result<Config, Box<Problem>> {
-    use serde_path_to_error::Segment;
-    serde_path_to_error::deserialize(tree.to_json()).map_err(|error| {
-        let pointer = error.path().iter().fold(String::new(), |pointer, segment| match segment {
-            Segment::Seq { index } => join(&pointer, index),
-            Segment::Map { key } => join(&pointer, key),
-            Segment::Enum { .. } | Segment::Unknown => pointer,
-        });
-        let at = tree.find(&pointer).at();
-        let remedy = "see `portcullis schema` for what can stand here";
-        Box::new(Problem::error(at, &pointer, error.into_inner().to_string(), remedy))
-    })
-}
-
 /// The JSON Schema of a configuration.
 #[must_use]
 pub fn schema() -> &'static Json {
     &SCHEMA
 }
+
+static FORMS: LazyLock<Forms<'static>> = LazyLock::new(|| Forms::of(&SCHEMA));
 
 static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
     let mut schema = schemars::schema_for!(Config);

@@ -5,6 +5,7 @@
 
 use super::{
     expand::{Env, expand},
+    index::Index,
     problem::{FOUND_MAX, Position, Problem},
     scalar::{Meaning, plain},
     text,
@@ -46,7 +47,7 @@ struct Open {
 
 enum Inside {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, known: HashMap<String, Position>, key: Option<Key> },
+    Map { entries: Vec<Entry>, index: Index, key: Option<Key> },
 }
 
 /// The key of the value that comes next.
@@ -97,7 +98,7 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.untagged(tag.is_some(), at);
-                let inside = Inside::Map { entries: Vec::new(), known: HashMap::new(), key: None };
+                let inside = Inside::Map { entries: Vec::new(), index: Index::default(), key: None };
                 return self.enter(anchor, at, inside);
             }
             Event::SequenceEnd | Event::MappingEnd => return self.leave(),
@@ -179,7 +180,7 @@ impl Builder<'_> {
         match self.open.last_mut().map(|open| &mut open.inside) {
             None => self.root = Some(node),
             Some(Inside::List(items)) => items.push(node),
-            Some(Inside::Map { entries, known, key }) => match key.take() {
+            Some(Inside::Map { entries, index, key }) => match key.take() {
                 Some(Key::Refused) => {}
                 Some(Key::Taken(key, key_at)) => {
                     // The parser marks a value that is not there at whatever comes next.
@@ -187,9 +188,10 @@ impl Builder<'_> {
                         node.at = key_at;
                     }
                     entries.push(Entry { key, key_at, node });
+                    index.follow(entries);
                 }
                 None => {
-                    *key = Some(match usable_key(node, known) {
+                    *key = Some(match usable_key(node, |key| index.find(key, entries)) {
                         Ok((name, at)) => Key::Taken(name, at),
                         Err(problem) => {
                             self.problems.push(*problem);
@@ -215,7 +217,7 @@ impl Builder<'_> {
     }
 }
 
-fn usable_key(node: Node, known: &mut HashMap<String, Position>) -> Result<(String, Position), Fatal> {
+fn usable_key(node: Node, known: impl FnOnce(&str) -> Option<Position>) -> Result<(String, Position), Fatal> {
     let Value::Scalar(Scalar { text, meaning, .. }) = node.value else {
         return Err(problem(node.at, "a key must be a text, not a list or a mapping", "write a name ahead of the `:`"));
     };
@@ -227,16 +229,13 @@ fn usable_key(node: Node, known: &mut HashMap<String, Position>) -> Result<(Stri
         let remedy = "write the keys out, or use a whole value again with `*alias`";
         return Err(problem(node.at, "merge keys (`<<`) are not supported", remedy));
     }
-    match known.get(&text) {
+    match known(&text) {
         Some(first) => Err(problem(
             node.at,
             &format!("duplicate key `{text}`: it is already on line {}", first.line),
             "keep one of the two",
         )),
-        None => {
-            known.insert(text.clone(), node.at);
-            Ok((text, node.at))
-        }
+        None => Ok((text, node.at)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! them, each with its place, and leaves only what a schema cannot say.
 
 use super::{
+    forms::{Form, FormId, Forms, Keys, List, Mapping},
     leaf,
     nearest::{nearest, one_of, remedy},
     problem::{FOUND_MAX, Position, Problem},
@@ -13,161 +14,168 @@ use super::{
 use serde_json::Value as Json;
 
 /// What is wrong with the shape of `tree`.
-pub(super) fn check(tree: &Node, schema: &Json, problems: &mut Vec<Problem>) {
-    let mut shape = Shape { root: schema, problems };
-    shape.visit(&Place { node: tree, key: None, list: "", pointer: String::new() }, schema);
+pub(super) fn check(tree: &Node, forms: &Forms<'_>, problems: &mut Vec<Problem>) {
+    Shape { forms, problems }.visit(&Place { node: tree, step: Step::Root }, forms.root());
 }
 
 struct Shape<'a> {
-    root: &'a Json,
+    forms: &'a Forms<'a>,
     problems: &'a mut Vec<Problem>,
 }
 
-/// A node on the way through the tree.
+/// A node on the way through the tree. Where that is gets written out only for a problem.
 struct Place<'a> {
     node: &'a Node,
-    key: Option<(&'a str, Position)>,
-    /// The key of the list that it is an item of.
-    list: &'a str,
-    pointer: String,
+    step: Step<'a>,
+}
+
+/// How a node is reached.
+enum Step<'a> {
+    Root,
+    Key(&'a Place<'a>, &'a Entry),
+    Item(&'a Place<'a>, usize),
 }
 
 impl<'a> Place<'a> {
     fn at(&self) -> Position {
-        match (&self.node.value, self.key) {
+        match (&self.node.value, self.key()) {
             (Value::Scalar(_), _) | (_, None) => self.node.at,
-            (_, Some((_, at))) => at,
+            (_, Some(entry)) => entry.key_at,
+        }
+    }
+
+    fn key(&self) -> Option<&'a Entry> {
+        match self.step {
+            Step::Key(_, entry) => Some(entry),
+            Step::Root | Step::Item(..) => None,
         }
     }
 
     /// What it is called in a sentence.
     fn name(&self) -> String {
-        match self.key {
-            Some((key, _)) => format!("`{key}`"),
-            None if self.pointer.is_empty() => "the configuration".to_owned(),
-            None => format!("this item of `{}`", self.list),
+        match self.step {
+            Step::Key(_, entry) => format!("`{}`", entry.key),
+            Step::Root => "the configuration".to_owned(),
+            Step::Item(list, _) => format!("this item of `{}`", list.key().map_or("", |entry| &entry.key)),
         }
     }
 
-    fn child(&self, entry: &'a Entry) -> Self {
-        let key = Some((entry.key.as_str(), entry.key_at));
-        Self { node: &entry.node, key, list: "", pointer: join(&self.pointer, &entry.key) }
+    fn pointer(&self) -> String {
+        match self.step {
+            Step::Root => String::new(),
+            Step::Key(above, entry) => join(&above.pointer(), &entry.key),
+            Step::Item(above, index) => join(&above.pointer(), index),
+        }
+    }
+
+    fn child<'b>(&'b self, entry: &'b Entry) -> Place<'b> {
+        Place { node: &entry.node, step: Step::Key(self, entry) }
     }
 }
 
 impl Shape<'_> {
-    fn visit(&mut self, place: &Place<'_>, schema: &Json) {
-        if self.problems.len() >= FOUND_MAX {
-            return;
-        }
+    fn visit(&mut self, place: &Place<'_>, form: FormId) {
+        let Some(form) = self.forms.get(form).filter(|_| self.problems.len() < FOUND_MAX) else { return };
         let known = self.problems.len();
-        self.judge(place, schema);
-        if self.problems.len() > known && leaf::is_secret(self.root, schema) {
+        self.judge(place, form);
+        if self.problems.len() > known && form.is_secret {
             self.problems.iter_mut().skip(known).for_each(|problem| problem.shows_line = false);
         }
     }
 
-    fn judge(&mut self, place: &Place<'_>, schema: &Json) {
-        let mut alternatives = Vec::new();
-        leaf::alternatives(self.root, schema, &mut alternatives);
-        let fitting: Vec<&Json> =
-            alternatives.iter().copied().filter(|schema| leaf::takes(schema, &place.node.value)).collect();
-        match &place.node.value {
-            Value::Broken => {}
-            Value::Scalar(_) if fitting.is_empty() && leaf::is_secret(self.root, schema) => {
-                let what = format!("{} must say where the secret is, and not be the secret itself", place.name());
-                let remedy = "write `{ file: PATH }` or `{ env: NAME }`".to_owned();
-                self.problem(place.at(), &place.pointer, what, remedy);
-            }
-            _ if fitting.is_empty() => self.mismatch(place, &alternatives),
-            Value::Map(entries) if fitting.iter().all(|schema| leaf::tag(schema).is_some()) => {
-                self.tagged(place, entries, &fitting);
-            }
-            Value::Map(entries) => {
-                if let Some(schema) = fitting.first() {
-                    self.mapping(place, entries, schema);
-                }
-            }
-            Value::List(items) => {
-                if let Some(schema) = fitting.first() {
-                    self.list(place, items, schema);
-                }
-            }
-            Value::Scalar(scalar) => {
-                if let Err((what, remedy)) = leaf::scalar(&place.name(), scalar, &fitting) {
-                    self.scalar_problem(place, scalar, &what, &remedy);
-                }
+    fn judge(&mut self, place: &Place<'_>, form: &Form<'_>) {
+        match (&place.node.value, &form.mapping, &form.list) {
+            (Value::Broken, ..) => {}
+            (Value::Scalar(scalar), ..) if form.takes_plainly(scalar) => {}
+            (Value::Scalar(scalar), ..) => self.scalar(place, scalar, form),
+            (Value::Map(entries), Mapping::Tagged(tags), _) => self.tagged(place, entries, tags),
+            (Value::Map(entries), Mapping::Keys(keys), _) => self.mapping(place, entries, keys),
+            (Value::List(items), _, Some(list)) => self.list(place, items, list),
+            (Value::Map(_), Mapping::Refused, _) | (Value::List(_), _, None) => {
+                self.mismatch(place, &form.alternatives);
             }
         }
     }
 
-    fn mapping(&mut self, place: &Place<'_>, entries: &[Entry], schema: &Json) {
-        let properties = schema.get("properties").and_then(Json::as_object);
-        let others = schema.get("additionalProperties").unwrap_or(&Json::Bool(true));
+    fn scalar(&mut self, place: &Place<'_>, scalar: &Scalar, form: &Form<'_>) {
+        let takes = |schema: &&Json| leaf::takes(schema, &place.node.value);
+        let fitting: Vec<&Json> = form.alternatives.iter().copied().filter(takes).collect();
+        if !fitting.is_empty() {
+            if let Err((what, remedy)) = leaf::scalar(&place.name(), scalar, &fitting) {
+                self.scalar_problem(place, scalar, &what, &remedy);
+            }
+        } else if form.is_secret {
+            let what = format!("{} must say where the secret is, and not be the secret itself", place.name());
+            let remedy = "write `{ file: PATH }` or `{ env: NAME }`".to_owned();
+            self.problem(place.at(), &place.pointer(), what, remedy);
+        } else {
+            self.mismatch(place, &form.alternatives);
+        }
+    }
+
+    fn mapping(&mut self, place: &Place<'_>, entries: &[Entry], keys: &Keys<'_>) {
         for entry in entries {
             if self.problems.len() >= FOUND_MAX {
                 return;
             }
-            let child = place.child(entry);
-            match (properties.and_then(|properties| properties.get(&entry.key)), others) {
-                (Some(property), _) => self.visit(&child, property),
-                (None, Json::Bool(false)) => {
-                    let known = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
-                    self.unknown_key(place, entry, known);
-                }
-                (None, others) => self.visit(&child, others),
+            match keys.named.get(entry.key.as_str()).or(keys.others.as_ref()) {
+                Some(form) => self.visit(&place.child(entry), *form),
+                None => self.unknown_key(place, entry, keys.named.keys().copied()),
             }
         }
-        for required in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
+        for required in keys.required.iter().filter(|required| entries.iter().all(|entry| entry.key != **required)) {
             // A key with a typing error is said to be unknown already.
-            let is_meant = |entry: &Entry| entry.key == required || is_typing_error(&entry.key, required, properties);
-            if !entries.iter().any(is_meant) {
-                let property = properties.and_then(|properties| properties.get(required));
-                let about = property.map(|property| leaf::first_sentence(self.root, property)).unwrap_or_default();
+            if !entries.iter().any(|entry| is_typing_error(&entry.key, required, keys)) {
+                let property = keys.schema.get("properties").and_then(|properties| properties.get(required));
+                let about = property.map(|property| leaf::first_sentence(self.forms.schema, property));
                 let what = format!("{} lacks `{required}`", place.name());
-                self.problem(place.at(), &place.pointer, what, format!("add `{required}`: {about}"));
+                let remedy = format!("add `{required}`: {}", about.unwrap_or_default());
+                self.problem(place.at(), &place.pointer(), what, remedy);
             }
         }
     }
 
     /// A mapping with one key, which says what kind of thing it is.
-    fn tagged(&mut self, place: &Place<'_>, entries: &[Entry], alternatives: &[&Json]) {
-        let tags: Vec<&str> = alternatives.iter().filter_map(|schema| leaf::tag(schema)).collect();
-        let known = |entry: &&Entry| tags.contains(&entry.key.as_str());
+    fn tagged(&mut self, place: &Place<'_>, entries: &[Entry], tagged: &[(&str, FormId)]) {
+        let tags = || tagged.iter().map(|(tag, _)| *tag);
+        let form = |entry: &Entry| tagged.iter().find(|(tag, _)| *tag == entry.key).map(|(_, form)| *form);
+        let known = |entry: &&Entry| form(entry).is_some();
         for entry in entries.iter().filter(|entry| !known(entry)) {
-            self.unknown_key(place, entry, tags.iter().copied());
+            self.unknown_key(place, entry, tags());
         }
         let mut chosen = entries.iter().filter(known);
         match (chosen.next(), chosen.next()) {
             (Some(entry), None) => {
-                let schema = alternatives.iter().find_map(|schema| schema.get("properties")?.get(&entry.key));
-                if let Some(schema) = schema {
-                    self.visit(&place.child(entry), schema);
+                if let Some(form) = form(entry) {
+                    self.visit(&place.child(entry), form);
                 }
             }
             (Some(first), Some(second)) => {
                 let what = format!("`{}` and `{}` cannot stand together in one mapping", first.key, second.key);
-                let remedy = if place.key.is_some() { "keep one of them" } else { "begin each with its own `-`" };
-                self.problem(second.key_at, &join(&place.pointer, &second.key), what, remedy.to_owned());
+                let remedy = if place.key().is_some() { "keep one of them" } else { "begin each with its own `-`" };
+                self.problem(second.key_at, &join(&place.pointer(), &second.key), what, remedy.to_owned());
             }
             (None, _) if entries.is_empty() => {
                 let what = format!("{} is empty", place.name());
-                self.problem(place.at(), &place.pointer, what, format!("write {}", one_of(&tags)));
+                self.problem(
+                    place.at(),
+                    &place.pointer(),
+                    what,
+                    format!("write {}", one_of(&tags().collect::<Vec<_>>())),
+                );
             }
             (None, _) => {}
         }
     }
 
-    fn list(&mut self, place: &Place<'_>, items: &[Node], schema: &Json) {
-        let least = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
-        if (items.len() as u64) < least {
+    fn list(&mut self, place: &Place<'_>, items: &[Node], list: &List) {
+        if (items.len() as u64) < list.items_min {
             let what = format!("{} is empty", place.name());
-            self.problem(place.at(), &place.pointer, what, "write at least one".to_owned());
+            self.problem(place.at(), &place.pointer(), what, "write at least one".to_owned());
         }
-        if let Some(schema) = schema.get("items") {
+        if let Some(form) = list.items {
             for (index, node) in items.iter().enumerate() {
-                let list = place.key.map_or("", |(key, _)| key);
-                self.visit(&Place { node, key: None, list, pointer: join(&place.pointer, index) }, schema);
+                self.visit(&Place { node, step: Step::Item(place, index) }, form);
             }
         }
     }
@@ -193,19 +201,19 @@ impl Shape<'_> {
             _ => ("a mapping", format!("write {expected}")),
         };
         let what = format!("{} must be {expected}, not {found}", place.name());
-        self.problem(place.at(), &place.pointer, what, remedy);
+        self.problem(place.at(), &place.pointer(), what, remedy);
     }
 
     fn unknown_key<'a>(&mut self, place: &Place<'_>, entry: &Entry, known: impl IntoIterator<Item = &'a str>) {
-        let what = match place.key {
-            Some((key, _)) => format!("unknown key `{}` in `{key}`", entry.key),
+        let what = match place.key() {
+            Some(above) => format!("unknown key `{}` in `{}`", entry.key, above.key),
             None => format!("unknown key `{}`", entry.key),
         };
-        self.problem(entry.key_at, &join(&place.pointer, &entry.key), what, remedy(&entry.key, "keys here", known));
+        self.problem(entry.key_at, &join(&place.pointer(), &entry.key), what, remedy(&entry.key, "keys here", known));
     }
 
     fn scalar_problem(&mut self, place: &Place<'_>, scalar: &Scalar, what: &str, remedy: &str) {
-        self.problem(place.at(), &place.pointer, scalar.conceal(what), scalar.conceal(remedy));
+        self.problem(place.at(), &place.pointer(), scalar.conceal(what), scalar.conceal(remedy));
     }
 
     fn problem(&mut self, at: Position, path: &str, what: String, remedy: String) {
@@ -214,7 +222,6 @@ impl Shape<'_> {
 }
 
 /// Whether an unknown key is taken for this one.
-fn is_typing_error(key: &str, required: &str, properties: Option<&serde_json::Map<String, Json>>) -> bool {
-    let known = || properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
-    known().all(|known| known != key) && nearest(key, known()) == Some(required)
+fn is_typing_error(key: &str, required: &str, keys: &Keys<'_>) -> bool {
+    !keys.named.contains_key(key) && nearest(key, keys.named.keys().copied()) == Some(required)
 }

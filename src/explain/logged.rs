@@ -39,7 +39,7 @@ impl Story {
         let index = loaded.config.routes.iter().position(|route| route.name == line.route);
         let stopped_at = index.zip(line.stopped_by.as_ref()).and_then(|(index, filter)| {
             let placed = loaded.filters(index);
-            placed.iter().find(|placed| placed.filter.name() == filter).map(|placed| at(&placed.pointer))
+            placed.iter().find(|placed| placed.filter.name() == filter).map(|placed| at(&placed.pointer(index)))
         });
         let reason = line.reason.as_ref().and_then(|word| Reason::ALL.iter().find(|known| known.as_str() == word));
         Self {

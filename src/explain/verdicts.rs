@@ -15,7 +15,7 @@ pub(super) type Said = (usize, Verdict);
 /// The verdicts of a route's chain. `lacks` says what a lookup would have needed that is not here.
 pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&str>) -> Vec<Judged> {
     let placed = plan.loaded.filters(route);
-    let configs: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter.as_ref()).collect();
+    let configs: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter).collect();
     let mut judged = Vec::new();
     let mut entries = placed.iter();
     for (built, run) in runs(&configs).enumerate() {
@@ -23,7 +23,7 @@ pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&
         let mut is_over = false;
         for entry in entries.by_ref().take(run.len()) {
             let filter = entry.filter.name();
-            let at = place(plan, &entry.pointer);
+            let at = place(plan, &entry.pointer(route));
             judged.push(match verdict {
                 None => Judged { filter, at, verdict: Standing::NotReached, notes: Vec::new() },
                 Some(verdict) => of_entry(filter, at, run, verdict, &mut is_over, lacks),
@@ -36,7 +36,7 @@ pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&
 /// Says of the filter that lets the least of a body pass that it was too large: it was found by whoever read it.
 pub(super) fn blame_body(plan: &Plan, route: usize, judged: &mut [Judged], why: String) {
     let placed = plan.loaded.filters(route);
-    let limits = placed.iter().enumerate().filter_map(|(index, placed)| match placed.filter.as_ref() {
+    let limits = placed.iter().enumerate().filter_map(|(index, placed)| match placed.filter {
         FilterConfig::body(config) => Some((config.max.bytes(), index)),
         _ => None,
     });

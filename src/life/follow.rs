@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::{self, Env, Loaded},
+    plan::aside::aside,
     vitals::{Asked, Foreseen, Outcome, Terms, Upgrade},
 };
 use std::path::PathBuf;
@@ -202,5 +203,5 @@ impl Running {
 
 /// What the file holds now.
 fn load(file: &ConfigFile<'_>) -> Result<Loaded, ReloadProblem> {
-    block_in_place(|| config::load(&file.path, file.env)).map_err(ReloadProblem::Config)
+    aside(|| config::load(&file.path, file.env))?.map_err(ReloadProblem::Config)
 }

@@ -9,12 +9,12 @@ use crate::{
     config::{Env, Loaded, Report},
     events::{Events, Sources},
     listener::TlsProblem,
-    plan::{self, BuildProblem, Outside, Plan, changes},
+    plan::{self, BuildProblem, Outside, Plan, aside::aside, changes},
     telemetry::metrics::Metrics,
     vitals::{Foreseen, window},
 };
 use filters::session::Invalidations;
-use std::sync::Arc;
+use std::{io, sync::Arc};
 use tokio::task::block_in_place;
 
 /// Why a configuration was not taken up. Everything is as it was before.
@@ -32,6 +32,9 @@ pub enum ReloadProblem {
     /// It would end more streams than it may.
     #[error("{}", .0.too_many())]
     Streams(Box<Foreseen>),
+    /// No thread could be started that makes a plan of it.
+    #[error("no thread: {0}")]
+    Thread(#[from] io::Error),
     /// Two metrics have one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -60,10 +63,10 @@ impl Running {
         let metrics = Metrics::new()?;
         let invalidations = Arc::new(Invalidations::new(Arc::clone(&self.clock)));
         let outside = Outside { clock: Arc::clone(&self.clock), metrics: &metrics, invalidations: &invalidations, env };
-        block_in_place(|| {
+        aside(|| {
             let after = plan::build(loaded, &outside, Some(&before))?;
             Ok(Foreseen::of(&before, &after, &self.streams))
-        })
+        })?
     }
 
     /// Takes up another configuration, as a whole or not at all. Requests in flight end on the plan that they began
@@ -89,12 +92,12 @@ impl Running {
         let outside =
             Outside { clock: Arc::clone(&self.clock), metrics: &self.metrics, invalidations: &self.invalidations, env };
         // Ten thousand routes take their time, and requests are not to wait for it.
-        let plan = Arc::new(block_in_place(|| plan::build(loaded, &outside, Some(&before)))?);
+        let plan = Arc::new(aside(|| plan::build(loaded, &outside, Some(&before)))??);
         if plan.revision == before.revision {
             return Ok(());
         }
         if !is_forced && plan.loaded.config.reload.max_streams_cut.is_some() {
-            let foreseen = block_in_place(|| Foreseen::of(&before, &plan, &self.streams));
+            let foreseen = aside(|| Foreseen::of(&before, &plan, &self.streams))?;
             if foreseen.ends_too_many() {
                 return Err(ReloadProblem::Streams(Box::new(foreseen)));
             }

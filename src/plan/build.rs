@@ -2,7 +2,7 @@
 
 use super::{
     BuildProblem, CommandTarget, Forward, Plan, PlannedListener, Route, Target,
-    changes::{self, Contents},
+    changes::{self, Origins},
     commands::Commands,
     events::{self, EventSource},
     identity::IdentityHeaders,
@@ -10,7 +10,7 @@ use super::{
     keys::Keys,
     parts::{parts, sessions},
     path::Shut,
-    route::{Matcher, RouteTable},
+    route::{Matcher, Matchers, RouteTable},
     services::{RpcTarget, Services},
     stores::stores,
     subscriptions::{EventTarget, WebSocketTarget},
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::{
     config::{
-        Config, Env, Loaded, descriptors, network,
+        Config, Env, Expanded, Loaded, descriptors, network,
         source::{self, Publish},
     },
     listener::head::HeadLimits,
-    telemetry::metrics::Metrics,
+    telemetry::metrics::{Metrics, RouteMetrics},
     upstream::grpc::GrpcUpstream,
 };
 use filters::{
@@ -30,12 +30,14 @@ use filters::{
     chain::build_chain,
     order::freshness_window,
     session::{Directory, Invalidations},
-    table::{ChainEntry, FilterConfig},
+    table::FilterConfig,
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
-
-/// Deeper chains are refused when the configuration is checked.
-const CHAIN_DEPTH_MAX: usize = 64;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// What the plan needs from outside the configuration.
 pub struct Outside<'a> {
@@ -63,10 +65,11 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
     let parts = parts(config, &sessions, outside, keys.as_ref(), &stores, previous)?;
     let events = events::sources(&loaded, keys.as_ref())?;
     let files = changes::files(&loaded);
-    let contents = Contents::new(&loaded, &files);
+    let routes_before = previous.into_iter().flat_map(|plan| &plan.routes).map(|route| (route.name.as_str(), route));
     let builder = Builder {
         config,
-        contents: &contents,
+        origins: Origins::new(config, &files),
+        before: routes_before.collect(),
         base_dir: &loaded.base_dir,
         upstreams: &upstreams,
         keys: keys.as_ref(),
@@ -75,14 +78,13 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
         outside,
     };
     let routes = config.routes.iter().map(|written| builder.route(written)).collect::<Result<Vec<_>, _>>()?;
-    let matchers: Vec<Matcher> = routes.iter().map(|route| route.matcher.clone()).collect();
-    let listeners =
-        config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect::<Result<_, _>>()?;
+    let listeners = listeners(config, &routes)?;
     let shut = Shut::new(config.shut.iter().map(String::as_str));
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
     let Parts { budgets, instance, .. } = parts;
     let revision = Origin::new(config, &files.values().collect::<Vec<_>>());
-    let matched_headers = matchers.iter().flat_map(|matcher| &matcher.headers).map(|(name, _)| name.clone()).collect();
+    let matched_headers =
+        routes.iter().flat_map(|route| &route.matcher.headers).map(|(name, _)| name.clone()).collect();
     Ok(Plan {
         listeners,
         routes,
@@ -97,7 +99,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
         revision,
         files,
         matched_headers,
-        loaded,
+        loaded: Arc::new(loaded),
     })
 }
 
@@ -107,15 +109,22 @@ pub(super) fn signing(keys: Option<&Keys>, user: impl FnOnce() -> String) -> Res
     keys.ok_or_else(|| BuildProblem::Missing { user: user(), kind: "signing key", name: name() })
 }
 
-fn listener(name: &str, written: &source::Listener, matchers: &[Matcher]) -> Result<PlannedListener, BuildProblem> {
+fn listeners(config: &Config, routes: &[Arc<Route>]) -> Result<Vec<PlannedListener>, BuildProblem> {
+    let matchers = Matchers::new(routes.iter().map(|route| Arc::clone(&route.matcher)).collect());
+    config.listeners.iter().map(|(name, written)| listener(name, written, &matchers)).collect()
+}
+
+fn listener(name: &str, written: &source::Listener, matchers: &Matchers) -> Result<PlannedListener, BuildProblem> {
     let networks = written.trusted_proxies.iter().map(|written| network(written));
+    // Its pages are no routes, and a table of all of them takes its time.
+    let table = if written.admin { RouteTable::default() } else { RouteTable::new(name, matchers) };
     Ok(PlannedListener {
         name: name.to_owned(),
         is_admin: written.admin,
         trusted_proxies: networks.collect::<Option<_>>().ok_or_else(|| BuildProblem::Network(name.to_owned()))?,
         body_bytes_max: written.limits.body.bytes(),
         head: head_limits(&written.limits),
-        table: RouteTable::new(name, matchers),
+        table,
     })
 }
 
@@ -137,7 +146,9 @@ pub(super) fn find<'a, T>(
 
 struct Builder<'a> {
     config: &'a Config,
-    contents: &'a Contents,
+    origins: Origins<'a>,
+    /// The routes of the plan before, by name.
+    before: HashMap<&'a str, &'a Arc<Route>>,
     base_dir: &'a Path,
     upstreams: &'a Upstreams,
     keys: Option<&'a Keys>,
@@ -146,12 +157,12 @@ struct Builder<'a> {
     outside: &'a Outside<'a>,
 }
 
-impl Builder<'_> {
-    fn route(&self, written: &source::Route) -> Result<Arc<Route>, BuildProblem> {
+impl<'a> Builder<'a> {
+    fn route(&self, written: &'a source::Route) -> Result<Arc<Route>, BuildProblem> {
         let fault = |fault| BuildProblem::Filter { route: written.name.clone(), fault };
-        let mut filters = Vec::new();
-        self.expand(&written.chain, 0, &mut filters);
-        let filters: Vec<&FilterConfig> = filters.iter().collect();
+        let expanded = Expanded::of(self.config, &written.chain)
+            .map_err(|unplaced| BuildProblem::Chain { route: written.name.clone(), unplaced })?;
+        let filters: Vec<&FilterConfig> = expanded.filters.iter().map(|placed| placed.filter).collect();
         let target = self.target(written)?;
         let in_flight = match &target {
             Target::Commands(target) => Some(target.commands.upstream.options().request),
@@ -164,14 +175,20 @@ impl Builder<'_> {
         }
         Ok(Arc::new(Route {
             name: written.name.clone(),
-            matcher: Matcher::new(&written.r#match)?,
+            matcher: Arc::new(Matcher::new(&written.r#match)?),
             chain: build_chain(&filters, self.parts).map_err(fault)?,
             target,
-            metrics: self.outside.metrics.route(&written.name),
+            metrics: self.metrics(&written.name),
             cost: written.cost.get(),
-            origin: changes::origin(self.config, self.contents, written),
+            origin: self.origins.of(written, &expanded),
             sessions: self.sessions(&filters),
         }))
+    }
+
+    /// The counters of a route of this name go on; to look them up anew takes a good part of a large plan's time.
+    fn metrics(&self, route: &str) -> Arc<RouteMetrics> {
+        let before = self.before.get(route).map(|before| Arc::clone(&before.metrics));
+        before.unwrap_or_else(|| Arc::new(self.outside.metrics.route(route)))
     }
 
     fn target(&self, written: &source::Route) -> Result<Target, BuildProblem> {
@@ -210,21 +227,6 @@ impl Builder<'_> {
         let named =
             filters.iter().flat_map(|filter| filter.references()).find(|named| named.kind == Named::Sessions)?;
         self.parts.sessions.get(&named.name).cloned()
-    }
-
-    /// Puts the chains that are named in the place of their names. The configuration's checks have refused
-    /// names that lead nowhere and chains that contain each other.
-    fn expand(&self, entries: &[ChainEntry], depth: usize, into: &mut Vec<FilterConfig>) {
-        for entry in entries {
-            match entry {
-                ChainEntry::Filter(filter) => into.push(filter.as_ref().clone()),
-                ChainEntry::Name(name) => match (FilterConfig::bare(name), self.config.chains.get(name)) {
-                    (Some(filter), _) => into.push(filter),
-                    (None, Some(entries)) if depth < CHAIN_DEPTH_MAX => self.expand(entries, depth + 1, into),
-                    (None, _) => {}
-                },
-            }
-        }
     }
 
     fn forward(&self, route: &str, written: &source::Forward) -> Result<Forward, BuildProblem> {

@@ -107,11 +107,11 @@ mod tests {
     use super::*;
     use crate::{
         config::source::Match,
-        plan::route::{Found, RouteTable, by_specificity},
+        plan::route::{Found, Matchers, RouteTable, by_specificity},
     };
     use http::{HeaderMap, Method};
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, sync::Arc};
 
     fn matcher((listener, host, path, method, header): (u8, u8, String, u8, bool)) -> Matcher {
         let some = |place: u8, names: &[&str]| names.get(usize::from(place)).map(|name| (*name).to_owned());
@@ -151,17 +151,17 @@ mod tests {
             method in prop::sample::select(vec![Method::GET, Method::POST, Method::PUT]),
             has_header in any::<bool>(),
         ) {
-            let matchers: Vec<Matcher> = routes.into_iter().map(matcher).collect();
+            let matchers: Vec<Arc<Matcher>> = routes.into_iter().map(|route| Arc::new(matcher(route))).collect();
             let mut headers = HeaderMap::new();
             if has_header {
                 headers.insert("x-a", "1".parse().unwrap());
             }
             let path = format!("/{}", asked_path.join("/"));
             let asked = Asked { host, path: &path, method: &method, headers: &headers };
-            let mut order: Vec<&Matcher> = matchers.iter().collect();
+            let mut order: Vec<&Matcher> = matchers.iter().map(AsRef::as_ref).collect();
             order.sort_by(|a, b| by_specificity(a, b));
             let first = order.iter().find(|matcher| matcher.mismatch("one", asked).is_none());
-            let found = match RouteTable::new("one", &matchers).find(asked) {
+            let found = match RouteTable::new("one", &Matchers::new(matchers.clone())).find(asked) {
                 Found::Route(index) => Some(&matchers[index]),
                 Found::Nothing | Found::OtherMethods(_) => None,
             };

@@ -1,5 +1,6 @@
 //! The compiled configuration. A request pins one plan at its first step and uses it to the end.
 
+pub mod aside;
 mod build;
 pub mod changes;
 pub mod commands;
@@ -44,10 +45,14 @@ use services::RpcTarget;
 use signer::Signer;
 use std::{
     collections::{BTreeMap, HashSet},
+    mem,
     sync::Arc,
 };
 pub use stores::{PlannedStore, SharedStore};
 use subscriptions::{EventTarget, WebSocketTarget};
+
+/// A plan of no more routes is freed where it is let go of: to start a thread takes as long.
+const FREED_AT_ONCE_MAX: usize = 100;
 
 /// Everything that a request is decided by.
 pub struct Plan {
@@ -75,7 +80,17 @@ pub struct Plan {
     /// The headers that routes are found by.
     pub matched_headers: HashSet<HeaderName>,
     /// What it was compiled from.
-    pub loaded: Loaded,
+    pub loaded: Arc<Loaded>,
+}
+
+impl Drop for Plan {
+    /// The last to let go of a plan is often a request, and those behind it on its thread would wait.
+    fn drop(&mut self) {
+        if self.routes.len() > FREED_AT_ONCE_MAX {
+            let listeners = mem::take(&mut self.listeners);
+            aside::free((listeners, mem::take(&mut self.routes), Arc::clone(&self.loaded)));
+        }
+    }
 }
 
 /// What one listener serves.
@@ -99,13 +114,13 @@ pub struct Route {
     /// The name in the configuration.
     pub name: String,
     /// What a request must have.
-    pub matcher: Matcher,
+    pub matcher: Arc<Matcher>,
     /// The filters.
     pub chain: Chain,
     /// What happens to a request that passes.
     pub target: Target,
     /// Its counters.
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<RouteMetrics>,
     /// What a request costs in every budget, at least 1.
     pub cost: u64,
     /// What tells it from others, to a stream that hangs on it.

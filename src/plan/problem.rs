@@ -3,7 +3,7 @@
 use super::route::MatchProblem;
 use crate::{
     client::TrustFault,
-    config::{descriptors::DescriptorFault, secrets::SecretFault},
+    config::{Unplaced, descriptors::DescriptorFault, secrets::SecretFault},
     store::redis::OptionsFault,
     upstream::EndpointProblem,
 };
@@ -29,6 +29,14 @@ pub enum BuildProblem {
         kind: &'static str,
         /// The name.
         name: String,
+    },
+    /// A route's chain cannot be written out.
+    #[error("route `{route}`: {unplaced}")]
+    Chain {
+        /// The route.
+        route: String,
+        /// Why not.
+        unplaced: Unplaced,
     },
     /// A route has no target, or two.
     #[error("route `{0}` needs exactly one target: `forward`, `rpc`, `commands`, `websocket`, `sse` or `publish`")]

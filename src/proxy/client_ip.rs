@@ -1,29 +1,13 @@
 //! Whose request it is, and what is told to the backend about that.
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue};
+pub use filters::headers::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, FORWARDING};
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Who asked.
-pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Whom they asked.
-pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// By which scheme.
-pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The most entries of `X-Forwarded-For` that are looked at, from the right.
 const HOPS_MAX: usize = 16;
-
-/// Headers by which proxies say where a request came from. A client's own are dropped, and the gateway
-/// writes those that it vouches for.
-pub static FORWARDING: [HeaderName; 6] = [
-    HeaderName::from_static("forwarded"),
-    FORWARDED_FOR,
-    FORWARDED_HOST,
-    FORWARDED_PROTO,
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-real-ip"),
-];
 
 /// The client's address: the peer's, or where the peer is a trusted proxy, the rightmost address of
 /// `X-Forwarded-For` that is none. What stands left of it may be invented by the client.

@@ -130,7 +130,7 @@ fn by_part(plan: &Plan, census: &Census) -> BTreeMap<String, Hanging> {
             continue;
         }
         let uses = Uses::of(&plan.loaded.config, written);
-        let parts: BTreeSet<Part> = uses.streams.into_iter().chain(uses.requests).collect();
+        let parts: BTreeSet<Part<'_>> = uses.streams.into_iter().chain(uses.requests).collect();
         for part in parts.into_iter().chain([Part::named("routes", &route.name)]) {
             let sum_before = hanging.entry(part.to_string()).or_default();
             *sum_before = sum(*sum_before, of_route);

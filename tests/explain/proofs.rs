@@ -281,6 +281,31 @@ fn what_is_never_forwarded_is_not() {
     }
 }
 
+/// A configuration whose only chain names these budgets, and that says that every request is held to one.
+fn held(budgets: &str) -> String {
+    format!(
+        "version: 1\nlisteners: {{ one: {{ bind: '127.0.0.1:1' }} }}\n\
+         upstreams: {{ backend: {{ endpoints: ['http://127.0.0.1:2'] }} }}\n\
+         budgets:\n  seen: {{ key: [client.ip], instance: ['1/1h'], mode: observe }}\n  \
+         few: {{ key: [client.ip], instance: ['1/1h'] }}\n\
+         routes: [{{ name: all, match: {{ path: '/*' }}, chain: [{budgets}], forward: backend }}]\n\
+         invariants: [{{ needs: budget }}]\n"
+    )
+}
+
+#[test]
+fn a_budget_that_refuses_nobody_proves_nothing() {
+    for (budgets, is_proved) in [
+        ("", false),
+        ("{ budget: seen }", false),
+        ("{ budget: few }", true),
+        ("{ budget: [seen, few] }", true),
+        ("{ budget: seen }, { budget: few }", true),
+    ] {
+        assert_eq!(load(&held(budgets)).is_some(), is_proved, "{budgets}");
+    }
+}
+
 #[test]
 fn another_name_for_an_upstream_is_no_way_around() {
     let yaml = |endpoint: &str| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 fn filters(yaml: &str) -> Vec<FilterConfig> {
     let entries: Vec<ChainEntry> = serde_yaml::from_str(yaml).unwrap();
     let entries = entries.into_iter().map(|entry| match entry {
-        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap().clone(),
         ChainEntry::Filter(filter) => *filter,
     });
     entries.collect()

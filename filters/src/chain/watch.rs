@@ -82,7 +82,7 @@ mod tests {
         let entries: Vec<ChainEntry> = serde_yaml::from_str(yaml).unwrap();
         let filters = entries.into_iter().map(|entry| match entry {
             ChainEntry::Filter(filter) => *filter,
-            ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+            ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap().clone(),
         });
         let filters: Vec<FilterConfig> = filters.collect();
         build_chain(&filters.iter().collect::<Vec<_>>(), &parts()).unwrap()

@@ -11,7 +11,7 @@ by_type: { key: [message.type], instance: ['1/1s'] }
 fn filters(chain: &str) -> Vec<FilterConfig> {
     let entries: Vec<ChainEntry> = serde_yaml::from_str(chain).unwrap();
     let filters = entries.into_iter().map(|entry| match entry {
-        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap(),
+        ChainEntry::Name(name) => FilterConfig::bare(&name).unwrap().clone(),
         ChainEntry::Filter(filter) => *filter,
     });
     filters.collect()

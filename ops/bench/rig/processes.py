@@ -1,5 +1,6 @@
 """Processes under measurement: started on one core, read through the kernel's accounting, always stopped."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -112,5 +113,7 @@ def family(pid: int) -> list[int]:
     """A process and its descendants."""
     children = []
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        children += [int(child) for child in (task / "children").read_text().split()]
+        # A thread may have ended since.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += [int(child) for child in (task / "children").read_text().split()]
     return [pid] + [member for child in children for member in family(child)]

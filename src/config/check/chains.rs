@@ -1,18 +1,18 @@
 use super::{
     super::{
         nearest::remedy,
-        placed::{ENTRIES_MAX, NESTING_MAX, Placed, Unplaced, placed},
+        placed::{ENTRIES_MAX, Expanded, NESTING_MAX, Placed, Unplaced},
         problem::Severity,
         tree::join,
     },
     Checks,
 };
 use filters::{
-    api::Named,
+    api::{Named, Reference},
     order,
     table::{ChainEntry, FilterConfig, NAMES},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Arguments};
 
 impl<'a> Checks<'a> {
     pub(super) fn chains(&mut self) {
@@ -36,42 +36,40 @@ impl<'a> Checks<'a> {
 
     fn entries(&mut self, pointer: &str, entries: &[ChainEntry]) {
         for (index, entry) in entries.iter().enumerate() {
-            let pointer = join(pointer, index);
-            match entry {
-                ChainEntry::Filter(filter) => self.filter(&join(&pointer, filter.name()), filter),
-                ChainEntry::Name(name) if NAMES.contains(&name.as_str()) => match FilterConfig::bare(name) {
-                    Some(filter) => self.filter(&pointer, &filter),
-                    None => {
-                        let what = format!("the filter `{name}` has to be configured");
-                        self.error(
-                            &pointer,
-                            what,
-                            format!("write `{{ {name}: … }}`; `portcullis schema` shows what it takes"),
-                        );
-                    }
-                },
-                ChainEntry::Name(name) if self.config.chains.contains_key(name) => {}
-                ChainEntry::Name(name) => {
-                    let chains = self.config.chains.keys().map(String::as_str);
-                    let remedy = remedy(name, "filters and chains", NAMES.iter().copied().chain(chains));
-                    self.error(&pointer, format!("there is no filter or chain `{name}`"), remedy);
+            let name = match entry {
+                ChainEntry::Filter(filter) => {
+                    self.filter(format_args!("{pointer}/{index}/{}", filter.name()), filter);
+                    continue;
                 }
+                ChainEntry::Name(name) => name,
+            };
+            if let Some(filter) = FilterConfig::bare(name) {
+                self.filter(format_args!("{pointer}/{index}"), filter);
+            } else if NAMES.contains(&name.as_str()) {
+                let what = format!("the filter `{name}` has to be configured");
+                let remedy = format!("write `{{ {name}: … }}`; `portcullis schema` shows what it takes");
+                self.error(format_args!("{pointer}/{index}"), what, remedy);
+            } else if !self.config.chains.contains_key(name) {
+                let chains = self.config.chains.keys().map(String::as_str);
+                let remedy = remedy(name, "filters and chains", NAMES.iter().copied().chain(chains));
+                self.error(format_args!("{pointer}/{index}"), format!("there is no filter or chain `{name}`"), remedy);
             }
         }
     }
 
-    fn filter(&mut self, pointer: &str, filter: &FilterConfig) {
+    fn filter(&mut self, pointer: Arguments<'_>, filter: &FilterConfig) {
         let config = self.config;
         for reference in filter.references() {
-            let pointer = format!("{pointer}{}", reference.pointer);
-            match reference.kind {
-                Named::Budget => self.known(&pointer, "budget", &reference.name, &config.budgets),
-                Named::Sessions => self.known(&pointer, "session lookup", &reference.name, &config.sessions),
-                Named::Store => self.known(&pointer, "store", &reference.name, &config.stores),
+            let Reference { kind, name, pointer: inside } = &reference;
+            let at = || format!("{pointer}{inside}");
+            match kind {
+                Named::Budget => self.known(at(), "budget", name, &config.budgets),
+                Named::Sessions => self.known(at(), "session lookup", name, &config.sessions),
+                Named::Store => self.known(at(), "store", name, &config.stores),
             }
         }
         for problem in filter.problems() {
-            self.error(&format!("{pointer}{}", problem.pointer), problem.what, problem.remedy);
+            self.error(format_args!("{pointer}{}", problem.pointer), problem.what, problem.remedy);
         }
     }
 
@@ -107,37 +105,37 @@ impl<'a> Checks<'a> {
     /// The filters of a route in their order, with the chains in it put in their place; nothing where a name
     /// leads nowhere, which is a problem of its own.
     pub(super) fn expanded(&mut self, route: usize, entries: &'a [ChainEntry]) -> Option<Vec<Placed<'a>>> {
-        let pointer = format!("/routes/{route}/chain");
-        match placed(self.config, &pointer, entries) {
-            Ok(placed) => Some(placed),
-            Err(Unplaced::Nowhere) => None,
+        match Expanded::of(self.config, entries) {
+            Ok(expanded) => Some(expanded.filters),
+            Err(Unplaced::Nowhere(_)) => None,
             Err(Unplaced::TooMany) => {
                 let what = format!("the chain of this route comes to more than {ENTRIES_MAX} entries");
-                self.error(&pointer, what, "name each chain once");
+                self.error(format_args!("/routes/{route}/chain"), what, "name each chain once");
                 None
             }
         }
     }
 
     /// Whether the filters of a route stand in an order that works.
-    pub(super) fn order(&mut self, placed: &[Placed<'_>]) {
-        let chain: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter.as_ref()).collect();
+    pub(super) fn order(&mut self, route: usize, placed: &[Placed<'_>]) {
+        let chain: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter).collect();
         for found in order::problems(&chain, &self.config.budgets) {
-            self.in_chain(Severity::Error, placed, found);
+            self.in_chain(Severity::Error, route, placed, found);
         }
         let mut stores = self.config.stores.keys();
         let only_store = stores.next().filter(|_| stores.next().is_none());
         for found in order::costs(&chain, &self.config.budgets, only_store.map(String::as_str)) {
-            self.in_chain(Severity::Warning, placed, found);
+            self.in_chain(Severity::Warning, route, placed, found);
         }
     }
 
-    fn in_chain(&mut self, severity: Severity, placed: &[Placed<'_>], found: order::ChainProblem) {
+    fn in_chain(&mut self, severity: Severity, route: usize, placed: &[Placed<'_>], found: order::ChainProblem) {
         let order::ChainProblem { index, problem } = found;
-        let Some(Placed { filter, pointer }) = placed.get(index) else { return };
-        let inside = join(pointer, filter.name());
+        let Some(placed) = placed.get(index) else { return };
+        let pointer = placed.pointer(route);
+        let inside = join(&pointer, placed.filter.name());
         // A filter without configuration is only a name, and has no inside.
-        let base = if self.tree.find(&inside).is_whole { &inside } else { pointer };
-        self.add(severity, &format!("{base}{}", problem.pointer), &problem.what, &problem.remedy);
+        let base = if self.tree.find(&inside).is_whole { inside } else { pointer };
+        self.add(severity, &format_args!("{base}{}", problem.pointer), &problem.what, &problem.remedy);
     }
 }

@@ -51,7 +51,11 @@ impl Checks<'_> {
             let is_plain = id.bytes().all(|b| b.is_ascii_graphic());
             if id.is_empty() || id.len() > CLIENT_ID_MAX || !is_plain {
                 let remedy = format!("write 1 to {CLIENT_ID_MAX} visible ASCII characters");
-                self.error(&format!("{pointer}/gateway_client_id"), format!("`{id}` cannot name an instance"), remedy);
+                self.error(
+                    format_args!("{pointer}/gateway_client_id"),
+                    format!("`{id}` cannot name an instance"),
+                    remedy,
+                );
             }
         }
         self.within(&format!("{pointer}/message_max"), feed.message_max, BYTE, MESSAGE_MAX);
@@ -75,7 +79,7 @@ impl Checks<'_> {
     fn kinds(&mut self, pointer: &str, events: &Events) {
         if events.kinds.len() > KINDS_MAX {
             let what = format!("{} kinds are more than {KINDS_MAX}", events.kinds.len());
-            self.error(&format!("{pointer}/kinds"), what, "name those alone that come often");
+            self.error(format_args!("{pointer}/kinds"), what, "name those alone that come often");
         }
         for (name, kind) in &events.kinds {
             let at = join(&format!("{pointer}/kinds"), name);
@@ -89,7 +93,7 @@ impl Checks<'_> {
         if coalesces && events.queue.events > COALESCING_QUEUE_MAX {
             let what = format!("each event that gives way is looked for among all {} that wait", events.queue.events);
             let remedy = format!("write at most {COALESCING_QUEUE_MAX} where a kind has `coalesce`");
-            self.error(&format!("{pointer}/queue/events"), what, remedy);
+            self.error(format_args!("{pointer}/queue/events"), what, remedy);
         }
     }
 
@@ -99,7 +103,7 @@ impl Checks<'_> {
             if field != "kind" && path.is_none_or(|path| path.split('.').any(str::is_empty)) {
                 let what = format!("`{field}` is nothing that tells values apart");
                 let remedy = "write `kind` for one value of the whole kind, or `payload.<field>`";
-                self.error(&format!("{pointer}/coalesce"), what, remedy);
+                self.error(format_args!("{pointer}/coalesce"), what, remedy);
             }
         }
         if let Some(interval) = kind.min_interval {

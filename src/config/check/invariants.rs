@@ -1,20 +1,18 @@
 use super::{
     super::{
         placed::Placed,
-        source::{Call, Forward, Invariant, Route},
+        source::{Call, Config, Invariant, Route, Upstream},
         tree::join,
     },
     Checks,
     reach::Reach,
 };
-use filters::table::FilterConfig;
+use filters::{budget::Mode, headers::FORWARDING, table::FilterConfig};
 use http::HeaderName;
+use std::collections::HashSet;
 
 /// Each is held against every route.
 const INVARIANTS_MAX: usize = 100;
-/// What the gateway writes itself, or drops, in the place of whatever a client sends: see `proxy::client_ip`.
-const FORWARDING: &[&str] =
-    &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip"];
 /// The filter that says whose a request is, and the one without which it says nothing.
 const SESSION: &[&str] = &["session", "signature"];
 
@@ -23,6 +21,22 @@ struct Routed<'a> {
     index: usize,
     route: &'a Route,
     filters: Vec<Placed<'a>>,
+}
+
+impl<'a> Routed<'a> {
+    fn named(&self, name: &str) -> impl Iterator<Item = &'a FilterConfig> {
+        self.filters.iter().map(|placed| placed.filter).filter(move |filter| filter.name() == name)
+    }
+}
+
+/// What an invariant is about, made out once for all routes.
+struct Scope<'a> {
+    invariant: &'a Invariant,
+    pointer: String,
+    under: Option<Reach>,
+    /// The names of its upstream, and of others with an endpoint in common; none where it is about all.
+    upstreams: Option<Vec<&'a str>>,
+    shut: &'a [Reach],
 }
 
 /// How something is reached that an invariant is about.
@@ -58,12 +72,15 @@ impl<'a> Checks<'a> {
             routes.push(Routed { index, route, filters });
         }
         self.problems.truncate(known);
+        let shut: Vec<Reach> = config.shut.iter().map(|prefix| Reach::new(prefix)).collect();
         for (index, invariant) in well_formed {
-            let pointer = format!("/invariants/{index}");
+            let under = invariant.under.as_deref().map(Reach::new);
+            let upstreams = invariant.upstream.as_deref().map(|name| same(config, name));
+            let scope = Scope { invariant, pointer: format!("/invariants/{index}"), under, upstreams, shut: &shut };
             match (&invariant.never_forwarded, &invariant.needs, &invariant.under) {
-                (Some(header), ..) => self.never_forwarded(&pointer, invariant, header, &routes),
-                (None, Some(filter), _) => self.needs(&pointer, invariant, filter, &routes),
-                (None, None, Some(under)) => self.is_shut(&pointer, invariant, under, &routes),
+                (Some(header), ..) => self.never_forwarded(&scope, header, &routes),
+                (None, Some(filter), _) => self.needs(&scope, filter, &routes),
+                (None, None, Some(under)) => self.is_shut(&scope, under, &routes),
                 (None, None, None) => {}
             }
         }
@@ -82,18 +99,18 @@ impl<'a> Checks<'a> {
         }
         if let Some(under) = under.as_ref().filter(|under| !under.starts_with('/') || !under.ends_with('/')) {
             let remedy = format!("write `/{}/`", under.trim_matches('/'));
-            self.error(&format!("{pointer}/under"), format!("`{under}` is no beginning of paths"), remedy);
+            self.error(format_args!("{pointer}/under"), format!("`{under}` is no beginning of paths"), remedy);
         } else if let Some(Err((what, remedy))) = under.as_deref().map(super::paths::shut) {
-            self.error(&format!("{pointer}/under"), what, remedy);
+            self.error(format_args!("{pointer}/under"), what, remedy);
         }
         if is.is_some() && under.is_none() {
             self.error(&pointer, "it is not said what is shut", "add `under: /path/`");
         }
         if let Some(name) = listener {
-            self.known(&format!("{pointer}/listener"), "listener", name, &config.listeners);
+            self.known(format_args!("{pointer}/listener"), "listener", name, &config.listeners);
         }
         if let Some(name) = upstream {
-            self.known(&format!("{pointer}/upstream"), "upstream", name, &config.upstreams);
+            self.known(format_args!("{pointer}/upstream"), "upstream", name, &config.upstreams);
         }
         if let Some(filter) = needs {
             self.filter_name(&format!("{pointer}/needs"), filter);
@@ -104,50 +121,62 @@ impl<'a> Checks<'a> {
         self.problems.len() == known
     }
 
-    fn needs(&mut self, pointer: &str, invariant: &Invariant, filter: &str, routes: &[Routed<'a>]) {
+    fn needs(&mut self, scope: &Scope<'_>, filter: &str, routes: &[Routed<'a>]) {
         let needed: &[&str] = if filter == "session" { SESSION } else { std::slice::from_ref(&filter) };
         for routed in routes {
-            let has = |name: &&&str| routed.filters.iter().any(|placed| placed.filter.name() == **name);
-            if routed.route.publish.is_some() || needed.iter().all(|name| has(&name)) {
+            let is_held = |name: &&str| routed.named(name).any(|filter| self.refuses(filter));
+            if routed.route.publish.is_some() || needed.iter().all(is_held) {
                 continue;
             }
-            if let Some(reached) = self.reaches(invariant, routed) {
-                let what = format!("{} needs `{filter}`, but {} without it", scope(invariant), reached.how);
+            if let Some(reached) = self.reaches(scope, routed) {
+                let what = format!("{} needs `{filter}`, but {} without it", about(scope.invariant), reached.how);
                 // Only commands and subscriptions have a session that could be looked up.
-                let remedy = match (needed == SESSION, &invariant.under) {
+                let remedy = match (needed == SESSION, &scope.invariant.under) {
+                    (false, _) if routed.named(filter).next().is_some() => {
+                        "the budgets in its chain refuse nobody: take `mode: observe` from one".to_owned()
+                    }
                     (false, _) => format!("add `{filter}` to its chain"),
                     (true, Some(under)) => {
                         format!("serve it by `commands`, add `{under}` to `shut`, or narrow its path")
                     }
                     (true, None) => "serve it by `commands`".to_owned(),
                 };
-                self.broken(pointer, &reached, &what, &remedy);
+                self.broken(scope, &reached, &what, &remedy);
             }
         }
     }
 
-    fn is_shut(&mut self, pointer: &str, invariant: &Invariant, under: &str, routes: &[Routed<'a>]) {
+    /// Whether a filter of a chain can refuse a request at all.
+    fn refuses(&self, filter: &FilterConfig) -> bool {
+        let is_observed = |name: &String| self.config.budgets.get(name).is_some_and(|it| it.mode == Mode::Observe);
+        match filter {
+            FilterConfig::budget(config) => !config.names().iter().all(is_observed),
+            _ => true,
+        }
+    }
+
+    fn is_shut(&mut self, scope: &Scope<'_>, under: &str, routes: &[Routed<'a>]) {
         for routed in routes.iter().filter(|routed| routed.route.publish.is_none()) {
-            if let Some(reached) = self.reaches(invariant, routed) {
+            if let Some(reached) = self.reaches(scope, routed) {
                 let remedy = match routed.route.commands {
                     Some(_) => "take the command out, or call another path".to_owned(),
                     None => format!("add `{under}` to `shut`, or narrow its path"),
                 };
-                self.broken(pointer, &reached, &format!("{under} is not shut: {}", reached.how), &remedy);
+                self.broken(scope, &reached, &format!("{under} is not shut: {}", reached.how), &remedy);
             }
         }
     }
 
-    fn never_forwarded(&mut self, pointer: &str, invariant: &Invariant, header: &str, routes: &[Routed<'a>]) {
+    fn never_forwarded(&mut self, scope: &Scope<'_>, header: &str, routes: &[Routed<'a>]) {
         let Ok(name) = HeaderName::from_bytes(header.as_bytes()) else { return };
-        let is_written_here = FORWARDING.contains(&name.as_str());
+        let is_written_here = FORWARDING.contains(&name);
         let is_identity = self.config.identity_headers.iter().any(|known| known.eq_ignore_ascii_case(name.as_str()));
         if is_written_here || is_identity {
             return;
         }
         for routed in routes {
             let Route { forward, rpc, commands, .. } = routed.route;
-            let is_kept = || !routed.filters.iter().any(|placed| takes_off(&placed.filter, &name));
+            let is_kept = || !routed.filters.iter().any(|placed| takes_off(placed.filter, &name));
             // Of a command's request no header reaches the backend but `traceparent`, whatever its chain says.
             let passes = match commands {
                 Some(_) => name.as_str() == "traceparent",
@@ -156,30 +185,30 @@ impl<'a> Checks<'a> {
             if !passes {
                 continue;
             }
-            if let Some(reached) = self.reaches(invariant, routed) {
+            if let Some(reached) = self.reaches(scope, routed) {
                 let what = format!("route `{}` forwards `{name}` as a client sends it", routed.route.name);
                 let removing = format!("`headers: {{ request: {{ remove: [{name}] }} }}`");
                 let remedy = format!("add `{name}` to `identity_headers`, or {removing} to its chain");
-                self.broken(pointer, &reached, &what, &remedy);
+                self.broken(scope, &reached, &what, &remedy);
             }
         }
     }
 
     /// How a request to this route reaches what an invariant is about; none where it cannot.
-    fn reaches(&self, invariant: &Invariant, Routed { index, route, .. }: &Routed<'_>) -> Option<Reached> {
-        let Invariant { under, listener, upstream, .. } = invariant;
-        if let (Some(asked), Some(of_route)) = (listener, &route.r#match.listener)
+    fn reaches(&self, scope: &Scope<'_>, Routed { index, route, .. }: &Routed<'_>) -> Option<Reached> {
+        let Scope { invariant, under, upstreams, shut, .. } = scope;
+        if let (Some(asked), Some(of_route)) = (&invariant.listener, &route.r#match.listener)
             && asked != of_route
         {
             return None;
         }
         let commands = route.commands.as_ref().and_then(|name| Some((name, self.config.commands.get(name)?)));
-        let reached = commands.map(|(_, commands)| commands.upstream.as_str()).or_else(|| upstream_of(route));
-        if upstream.as_ref().is_some_and(|asked| !reached.is_some_and(|reached| self.is_same(asked, reached))) {
+        let reached = commands.map(|(_, commands)| commands.upstream.as_str()).or_else(|| route.upstream());
+        if upstreams.as_ref().is_some_and(|same| !reached.is_some_and(|reached| same.contains(&reached))) {
             return None;
         }
         let by_route = |how: String| Some(Reached { how, pointer: format!("/routes/{index}/name") });
-        let Some(under) = under.as_deref().map(Reach::new) else {
+        let Some(under) = under else {
             return by_route(format!("route `{}` is passed", route.name));
         };
         if let Some((set, commands)) = commands
@@ -188,31 +217,27 @@ impl<'a> Checks<'a> {
             let how = format!("the command `{name}` of route `{}` goes there", route.name);
             return Some(Reached { how, pointer: join(&join(&join("/commands", set), "routes"), name) });
         }
-        let shut: Vec<Reach> = self.config.shut.iter().map(|prefix| Reach::new(prefix)).collect();
         let is_open = |pattern: &&String| under.overlaps(pattern) && !shut.iter().any(|shut| shut.holds(pattern));
         let patterns = patterns(route);
-        let pattern = patterns.iter().find(is_open).filter(|_| !shut.iter().any(|shut| shut.holds_all(&under)))?;
+        let pattern = patterns.iter().find(is_open).filter(|_| !shut.iter().any(|shut| shut.holds_all(under)))?;
         by_route(format!("route `{}` takes {pattern}", route.name))
     }
 
-    /// Whether two names are those of one upstream, or of two with an endpoint in common.
-    fn is_same(&self, asked: &str, reached: &str) -> bool {
-        let endpoints = |name: &str| {
-            let upstream = self.config.upstreams.get(name);
-            let plain = |url: &String| url.to_ascii_lowercase().trim_end_matches('/').to_owned();
-            upstream.into_iter().flat_map(|upstream| &upstream.endpoints).map(plain).collect::<Vec<_>>()
-        };
-        asked == reached || endpoints(asked).iter().any(|endpoint| endpoints(reached).contains(endpoint))
-    }
-
-    fn broken(&mut self, pointer: &str, reached: &Reached, what: &str, remedy: &str) {
+    fn broken(&mut self, scope: &Scope<'_>, reached: &Reached, what: &str, remedy: &str) {
         let line = self.line(&reached.pointer);
-        self.error(pointer, format!("{what} (line {line})"), format!("{remedy}: see line {line}"));
+        self.error(&scope.pointer, format!("{what} (line {line})"), format!("{remedy}: see line {line}"));
     }
 }
 
-fn upstream_of(route: &Route) -> Option<&str> {
-    route.forward.as_ref().map(Forward::upstream).or_else(|| route.rpc.as_ref().map(|rpc| rpc.upstream.as_str()))
+/// The upstreams that are this one, or have an endpoint in common with it.
+fn same<'a>(config: &'a Config, asked: &'a str) -> Vec<&'a str> {
+    let plain = |url: &String| url.to_ascii_lowercase().trim_end_matches('/').to_owned();
+    let of_asked = config.upstreams.get(asked).into_iter().flat_map(|upstream| &upstream.endpoints);
+    let endpoints: HashSet<String> = of_asked.map(plain).collect();
+    let is_same =
+        |(_, upstream): &(&String, &Upstream)| upstream.endpoints.iter().any(|url| endpoints.contains(&plain(url)));
+    let others = config.upstreams.iter().filter(is_same).map(|(name, _)| name.as_str());
+    others.chain([asked]).collect()
 }
 
 /// The paths that a route's requests may have.
@@ -235,7 +260,7 @@ fn path_of(call: &Call) -> &str {
     }
 }
 
-fn scope(invariant: &Invariant) -> String {
+fn about(invariant: &Invariant) -> String {
     let Invariant { under, listener, upstream, .. } = invariant;
     let parts = [
         under.as_ref().map(|under| format!("what is under {under}")),

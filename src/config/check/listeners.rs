@@ -23,17 +23,17 @@ impl Checks<'_> {
             let pointer = join("/listeners", name);
             if let Some((first, _)) = taken.iter().find(|(_, bind)| overlap(*bind, listener.bind)) {
                 let what = format!("`{}` is taken by the listener `{first}` already", listener.bind);
-                self.error(&format!("{pointer}/bind"), what, "give it another port");
+                self.error(format_args!("{pointer}/bind"), what, "give it another port");
             }
             taken.push((name, listener.bind));
             if listener.admin && !listener.bind.ip().is_loopback() {
                 let what = format!("the admin listener would be reachable from outside on `{}`", listener.bind);
                 let remedy = format!("bind it to loopback: `127.0.0.1:{}`", listener.bind.port());
-                self.error(&format!("{pointer}/bind"), what, remedy);
+                self.error(format_args!("{pointer}/bind"), what, remedy);
             }
             if listener.protocols.is_empty() {
                 let what = format!("the listener `{name}` speaks no protocol");
-                self.error(&format!("{pointer}/protocols"), what, "write `[http1, h2]`");
+                self.error(format_args!("{pointer}/protocols"), what, "write `[http1, h2]`");
             }
             for (index, network) in listener.trusted_proxies.iter().enumerate() {
                 self.network(&format!("{pointer}/trusted_proxies/{index}"), network);
@@ -66,7 +66,7 @@ impl Checks<'_> {
         for (field, fault) in [("certificate", &chain), ("key", &key), ("key", &pair)] {
             if let Some(fault) = fault {
                 let remedy = "name a PEM file; a relative path is taken from the folder of the configuration";
-                self.error(&format!("{pointer}/{field}"), fault.to_string(), remedy);
+                self.error(format_args!("{pointer}/{field}"), fault.to_string(), remedy);
             }
         }
         if key.is_none() && pair.is_none() {

@@ -25,7 +25,7 @@ use super::{
     problem::{FOUND_MAX, Problem, Severity},
     tree::{Node, Value},
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt::Display, path::Path};
 
 /// What a configuration may look at beside itself.
 pub(super) struct Outside<'a> {
@@ -68,26 +68,28 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    fn error(&mut self, pointer: &str, what: impl AsRef<str>, remedy: impl AsRef<str>) {
-        self.add(Severity::Error, pointer, what.as_ref(), remedy.as_ref());
+    fn error(&mut self, pointer: impl Display, what: impl AsRef<str>, remedy: impl AsRef<str>) {
+        self.add(Severity::Error, &pointer, what.as_ref(), remedy.as_ref());
     }
 
-    fn warning(&mut self, pointer: &str, what: impl AsRef<str>, remedy: impl AsRef<str>) {
-        self.add(Severity::Warning, pointer, what.as_ref(), remedy.as_ref());
+    fn warning(&mut self, pointer: impl Display, what: impl AsRef<str>, remedy: impl AsRef<str>) {
+        self.add(Severity::Warning, &pointer, what.as_ref(), remedy.as_ref());
     }
 
-    fn add(&mut self, severity: Severity, pointer: &str, what: &str, remedy: &str) {
+    /// The pointer is written out here and not by whoever checks: of ten thousand routes hardly one has a problem.
+    fn add(&mut self, severity: Severity, pointer: &dyn Display, what: &str, remedy: &str) {
         // Half of the room is kept for errors: one that found none for all the warnings would be no error.
         let max = if severity == Severity::Warning { FOUND_MAX / 2 } else { FOUND_MAX };
         if self.problems.len() >= max {
             return;
         }
-        let found = self.tree.find(pointer);
+        let pointer = pointer.to_string();
+        let found = self.tree.find(&pointer);
         let (what, remedy) = match &found.node.value {
             Value::Scalar(scalar) => (scalar.conceal(what), scalar.conceal(remedy)),
             Value::List(_) | Value::Map(_) | Value::Broken => (what.to_owned(), remedy.to_owned()),
         };
-        self.problems.push(Problem { severity, ..Problem::error(found.at(), pointer, what, remedy) });
+        self.problems.push(Problem { severity, ..Problem::error(found.at(), &pointer, what, remedy) });
     }
 
     /// The line that a pointer leads to.
@@ -96,7 +98,7 @@ impl Checks<'_> {
     }
 
     /// Says so when a name is not among those that there are.
-    fn known<T>(&mut self, pointer: &str, kind: &str, name: &str, known: &BTreeMap<String, T>) {
+    fn known<T>(&mut self, pointer: impl Display, kind: &str, name: &str, known: &BTreeMap<String, T>) {
         if !known.contains_key(name) && self.problems.len() < FOUND_MAX {
             let remedy = remedy(name, &format!("{kind}s"), known.keys().map(String::as_str));
             self.error(pointer, format!("there is no {kind} `{name}`"), remedy);

@@ -1,4 +1,5 @@
 use super::{super::tree::join, Checks};
+use std::fmt::Arguments;
 
 /// Names become labels of metrics and keys of logs, which have to stay short and plain.
 const NAME_MAX: usize = 64;
@@ -18,18 +19,18 @@ impl Checks<'_> {
             self.section("/signing/keys", "key", signing.keys.keys());
         }
         for (index, route) in config.routes.iter().enumerate() {
-            self.name(&format!("/routes/{index}/name"), "route", &route.name);
+            self.name(format_args!("/routes/{index}/name"), "route", &route.name);
         }
-        self.name("/node/id", "node", &config.node.id);
+        self.name(format_args!("/node/id"), "node", &config.node.id);
     }
 
     fn section<'a>(&mut self, pointer: &str, kind: &str, names: impl Iterator<Item = &'a String>) {
         for name in names {
-            self.name(&join(pointer, name), kind, name);
+            self.name(format_args!("{}", join(pointer, name)), kind, name);
         }
     }
 
-    fn name(&mut self, pointer: &str, kind: &str, name: &str) {
+    fn name(&mut self, pointer: Arguments<'_>, kind: &str, name: &str) {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
         if name.is_empty() || name.len() > NAME_MAX || !is_plain {
             let what = format!("`{name}` cannot be the name of this {kind}");

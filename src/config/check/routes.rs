@@ -9,7 +9,10 @@ use super::{
 };
 use filters::headers::is_framing;
 use http::{HeaderName, HeaderValue, Method};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Arguments,
+};
 
 impl<'a> Checks<'a> {
     pub(super) fn routes(&mut self) {
@@ -21,21 +24,21 @@ impl<'a> Checks<'a> {
             if let Some(first) = names.insert(route.name.as_str(), index) {
                 let what =
                     format!("the name `{}` is taken by the route on line {}", route.name, self.route_line(first));
-                self.error(&format!("{pointer}/name"), what, "give each route a name of its own");
+                self.error(format_args!("{pointer}/name"), what, "give each route a name of its own");
             }
             if let Some(first) = matches.insert(comparable(&route.r#match), index) {
                 let what = format!("this matches exactly what the route on line {} matches", self.route_line(first));
-                self.error(&format!("{pointer}/match"), what, "narrow one of the two, or remove it");
+                self.error(format_args!("{pointer}/match"), what, "narrow one of the two, or remove it");
             }
-            self.matching(&format!("{pointer}/match"), &route.r#match);
+            self.matching(&pointer, &route.r#match);
             self.target(&pointer, route);
             let Some(placed) = self.expanded(index, &route.chain) else { continue };
-            self.order(&placed);
-            self.fits_target(&pointer, route, &placed);
+            self.order(index, &placed);
+            self.fits_target(index, route, &placed);
         }
         for (index, prefix) in config.shut.iter().enumerate() {
             if let Err((what, remedy)) = paths::shut(prefix) {
-                self.error(&format!("/shut/{index}"), what, remedy);
+                self.error(format_args!("/shut/{index}"), what, remedy);
             }
         }
         for (index, header) in config.identity_headers.iter().enumerate() {
@@ -50,22 +53,21 @@ impl<'a> Checks<'a> {
     fn matching(&mut self, pointer: &str, r#match: &Match) {
         let config = self.config;
         if let Some(listener) = &r#match.listener {
-            let at = format!("{pointer}/listener");
-            self.known(&at, "listener", listener, &config.listeners);
+            self.known(format_args!("{pointer}/match/listener"), "listener", listener, &config.listeners);
             if config.listeners.get(listener).is_some_and(|listener| listener.admin) {
                 let what = format!("the admin listener `{listener}` serves no routes");
-                self.error(&at, what, "name another listener");
+                self.error(format_args!("{pointer}/match/listener"), what, "name another listener");
             }
         }
         if let Some(host) = r#match.host.as_ref().filter(|host| !is_host(host)) {
             let remedy = "write a name without port, such as `api.example.com` or `*.example.com`";
-            self.error(&format!("{pointer}/host"), format!("`{host}` is no host"), remedy);
+            self.error(format_args!("{pointer}/match/host"), format!("`{host}` is no host"), remedy);
         }
         if let Some(Err((what, remedy))) = r#match.path.as_deref().map(paths::pattern) {
-            self.error(&format!("{pointer}/path"), what, remedy);
+            self.error(format_args!("{pointer}/match/path"), what, remedy);
         }
         if let Some(rpc) = &r#match.rpc {
-            let at = format!("{pointer}/rpc");
+            let at = format!("{pointer}/match/rpc");
             if r#match.path.is_some() {
                 self.error(&at, "`rpc` is short for a `path`, and both are given", "keep one of the two");
             }
@@ -75,10 +77,10 @@ impl<'a> Checks<'a> {
             }
         }
         for (index, method) in r#match.method.iter().enumerate() {
-            self.method(&format!("{pointer}/method/{index}"), method);
+            self.method(format_args!("{pointer}/match/method/{index}"), method);
         }
         for (name, value) in &r#match.headers {
-            let at = join(&format!("{pointer}/headers"), name);
+            let at = join(&format!("{pointer}/match/headers"), name);
             self.header_name(&at, name);
             if HeaderValue::from_str(value).is_err() {
                 self.error(&at, format!("`{value}` is no header value"), "write visible characters");
@@ -86,7 +88,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn method(&mut self, pointer: &str, method: &str) {
+    fn method(&mut self, pointer: Arguments<'_>, method: &str) {
         const KNOWN: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
         let upper = method.to_ascii_uppercase();
         if upper == "CONNECT" {
@@ -120,17 +122,17 @@ impl<'a> Checks<'a> {
         let config = self.config;
         for (name, commands) in &config.commands {
             let pointer = join("/commands", name);
-            self.cleartext(&format!("{pointer}/upstream"), "a command", &commands.upstream);
+            self.cleartext(format_args!("{pointer}/upstream"), "a command", &commands.upstream);
             if commands.routes.is_empty() {
                 let remedy = "add one: `user.account.get: { get: /api/v1/user/account }`";
-                self.error(&format!("{pointer}/routes"), format!("`{name}` has no commands"), remedy);
+                self.error(format_args!("{pointer}/routes"), format!("`{name}` has no commands"), remedy);
             }
             for (message_type, call) in &commands.routes {
                 let pointer = join(&format!("{pointer}/routes"), message_type);
                 self.message_type(&pointer, message_type);
                 let (method, path) = parts(call);
                 if let Err((what, remedy)) = paths::call(path) {
-                    self.error(&join(&pointer, method), what, remedy);
+                    self.error(join(&pointer, method), what, remedy);
                 }
             }
         }

@@ -16,14 +16,18 @@ const MESSAGE_MAX: u64 = i32::MAX as u64;
 impl Checks<'_> {
     pub(super) fn rpc(&mut self, pointer: &str, route: &Route, rpc: &Rpc) {
         let config = self.config;
-        self.known(&format!("{pointer}/upstream"), "upstream", &rpc.upstream, &config.upstreams);
+        self.known(format_args!("{pointer}/upstream"), "upstream", &rpc.upstream, &config.upstreams);
         if rpc.message_max.bytes() == 0 || rpc.message_max.bytes() > MESSAGE_MAX {
             let remedy = format!("write 1B to {}", Size::from_bytes(MESSAGE_MAX));
-            self.error(&format!("{pointer}/message_max"), "gRPC knows no messages of this size", remedy);
+            self.error(format_args!("{pointer}/message_max"), "gRPC knows no messages of this size", remedy);
         }
         if rpc.idle.get().is_zero() {
             let remedy = "write how long a stream may be silent, such as `5m`";
-            self.error(&format!("{pointer}/idle"), "a stream that may not be silent at all would never pass", remedy);
+            self.error(
+                format_args!("{pointer}/idle"),
+                "a stream that may not be silent at all would never pass",
+                remedy,
+            );
         }
         let services = match (route.r#match.rpc.as_deref(), rpc.services.as_slice()) {
             (Some(one), []) => {
@@ -41,7 +45,7 @@ impl Checks<'_> {
                     if named.is_some_and(|named| named != service) {
                         let what = format!("`{service}` is not what the route matches");
                         let remedy = "take `rpc` out of its `match`, or the service out of this list";
-                        self.error(&place(index), what, remedy);
+                        self.error(place(index), what, remedy);
                     }
                 }
                 several.iter().enumerate().map(|(index, service)| (place(index), service.as_str())).collect()
@@ -60,7 +64,7 @@ impl Checks<'_> {
             Ok(pool) => pool,
             Err(fault) => {
                 let remedy = "write them with `buf build -o FILE`, or `protoc --include_imports -o FILE …`";
-                self.error(&format!("{pointer}/descriptors"), fault.to_string(), remedy);
+                self.error(format_args!("{pointer}/descriptors"), fault.to_string(), remedy);
                 return None;
             }
         };

@@ -62,7 +62,7 @@ impl Checks<'_> {
         });
         if let Some((index, target, why)) = users.next() {
             let remedy = "add `signing: { keys: { main: { file: signer.pem } }, active: main }`";
-            self.error(&format!("/routes/{index}/{target}"), format!("{why}, but there is no `signing`"), remedy);
+            self.error(format_args!("/routes/{index}/{target}"), format!("{why}, but there is no `signing`"), remedy);
         }
     }
 

@@ -43,7 +43,7 @@ impl Checks<'_> {
         let is_plain = prefix.chars().all(|c| c.is_ascii_graphic());
         if prefix.is_empty() || prefix.len() > 64 || !is_plain {
             let remedy = "write 1 to 64 characters without spaces, such as `{portcullis}:`";
-            self.error(&format!("{pointer}/prefix"), format!("`{prefix}` cannot be a prefix"), remedy);
+            self.error(format_args!("{pointer}/prefix"), format!("`{prefix}` cannot be a prefix"), remedy);
         }
     }
 
@@ -53,7 +53,7 @@ impl Checks<'_> {
         let tag = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
         if tag.is_none_or(str::is_empty) {
             let what = format!("the prefix `{prefix}` spreads the keys of one claim over a Cluster");
-            self.error(&format!("{pointer}/prefix"), what, "put a part of it in braces, such as `{portcullis}:`");
+            self.error(format_args!("{pointer}/prefix"), what, "put a part of it in braces, such as `{portcullis}:`");
         }
     }
 
@@ -89,10 +89,14 @@ impl Checks<'_> {
     fn redis_secrets(&mut self, pointer: &str, redis: &RedisStore, is_tls: bool) {
         if redis.user.is_some() && redis.password.is_none() {
             let what = "a user is named, but no password";
-            self.error(&format!("{pointer}/user"), what, "add `password: { env: REDIS_PASSWORD }`");
+            self.error(format_args!("{pointer}/user"), what, "add `password: { env: REDIS_PASSWORD }`");
         }
         if redis.tls.is_some() && !is_tls {
-            self.error(&format!("{pointer}/tls"), "nothing here is spoken to by TLS", "write `rediss://` in the URL");
+            self.error(
+                format_args!("{pointer}/tls"),
+                "nothing here is spoken to by TLS",
+                "write `rediss://` in the URL",
+            );
         }
         if !self.outside.has_secrets {
             return;
@@ -107,7 +111,7 @@ impl Checks<'_> {
             && let Err(fault) = Trust::in_file(&self.outside.base_dir.join(&tls.ca))
         {
             let remedy = "name a PEM file with the certificate of the authority";
-            self.error(&format!("{pointer}/tls/ca"), fault.to_string(), remedy);
+            self.error(format_args!("{pointer}/tls/ca"), fault.to_string(), remedy);
         }
     }
 

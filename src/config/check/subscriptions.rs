@@ -1,5 +1,5 @@
 use super::{
-    super::source::{Protocol, Route},
+    super::source::{Protocol, Route, Sse, WebSocket},
     Checks,
 };
 use filters::{api::units::Duration, cors::is_origin};
@@ -16,19 +16,18 @@ impl Checks<'_> {
     pub(super) fn subscriptions(&mut self, pointer: &str, route: &Route) {
         let config = self.config;
         let sources = [
-            route.events.as_deref().map(|events| (format!("{pointer}/events"), events)),
-            route
-                .websocket
-                .as_ref()
-                .map(|websocket| (self.short_or(format!("{pointer}/websocket"), "events"), websocket.events())),
-            route.sse.as_ref().map(|sse| (self.short_or(format!("{pointer}/sse"), "events"), sse.events())),
+            ("events", route.events.as_deref()),
+            ("websocket", route.websocket.as_ref().map(WebSocket::events)),
+            ("sse", route.sse.as_ref().map(Sse::events)),
         ];
-        for (at, events) in sources.into_iter().flatten() {
-            self.known(&at, "event source", events, &config.events);
+        for (target, events) in sources {
+            if let Some(events) = events {
+                self.known(self.short_or(pointer, target, "events"), "event source", events, &config.events);
+            }
         }
         if route.events.is_some() && route.commands.is_none() {
             let what = "events are served beside commands, behind the same chain";
-            self.error(&format!("{pointer}/events"), what, "add `commands: NAME` to this route");
+            self.error(format_args!("{pointer}/events"), what, "add `commands: NAME` to this route");
         }
         self.websocket(pointer, route);
     }
@@ -38,7 +37,7 @@ impl Checks<'_> {
         let listener = route.r#match.listener.as_ref().and_then(|name| self.config.listeners.get(name));
         if listener.is_some_and(|listener| !listener.protocols.contains(&Protocol::Http1)) {
             let what = "a WebSocket begins in HTTP/1.1, which this listener does not speak";
-            self.error(&format!("{pointer}/match/listener"), what, "add `http1` to its `protocols`");
+            self.error(format_args!("{pointer}/match/listener"), what, "add `http1` to its `protocols`");
         }
         let options = websocket.options();
         let pointer = format!("{pointer}/websocket");
@@ -48,7 +47,7 @@ impl Checks<'_> {
             if origin == "*" || !is_origin(origin) {
                 let remedy = "write scheme://host or scheme://host:port, in lower case and without a path";
                 let what = format!("`{origin}` is not what a browser sends as an origin");
-                self.error(&format!("{pointer}/origins/{index}"), what, remedy);
+                self.error(format_args!("{pointer}/origins/{index}"), what, remedy);
             }
         }
     }

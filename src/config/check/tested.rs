@@ -36,15 +36,15 @@ impl<'a> Checks<'a> {
             let pointer = format!("/tests/{index}");
             if test.name.trim().is_empty() || test.name.len() > 200 || test.name.contains(char::is_control) {
                 let remedy = "write what holds, in up to 200 characters of one line";
-                self.error(&format!("{pointer}/name"), "the test has no name that can be shown", remedy);
+                self.error(format_args!("{pointer}/name"), "the test has no name that can be shown", remedy);
             }
             if let Some(first) = names.insert(test.name.as_str(), index) {
                 let line = self.line(&format!("/tests/{first}/name"));
                 let what = format!("the name `{}` is taken by the test on line {line}", test.name);
-                self.error(&format!("{pointer}/name"), what, "give each test a name of its own");
+                self.error(format_args!("{pointer}/name"), what, "give each test a name of its own");
             }
             for upstream in test.upstreams.keys() {
-                self.known(&join(&format!("{pointer}/upstreams"), upstream), "upstream", upstream, &config.upstreams);
+                self.known(join(&format!("{pointer}/upstreams"), upstream), "upstream", upstream, &config.upstreams);
             }
             for step in self.steps(&pointer, test) {
                 self.step(&step);
@@ -63,11 +63,11 @@ impl<'a> Checks<'a> {
         let is_short = request.is_some() || command.is_some() || times.is_some() || expect.is_some();
         if !steps.is_empty() && is_short {
             let remedy = "write them as one of the steps";
-            self.error(&format!("{pointer}/steps"), "`steps` stand beside the keys of a single one", remedy);
+            self.error(format_args!("{pointer}/steps"), "`steps` stand beside the keys of a single one", remedy);
         }
         if steps.len() > STEPS_MAX {
             let what = format!("the test has more than {STEPS_MAX} steps");
-            self.error(&format!("{pointer}/steps"), what, "make several tests of it");
+            self.error(format_args!("{pointer}/steps"), what, "make several tests of it");
             return Vec::new();
         }
         if steps.is_empty() {
@@ -92,7 +92,7 @@ impl<'a> Checks<'a> {
             }
             (Some(_), Some(_)) => {
                 let what = "a step sends one request, and both `request` and `command` are given";
-                self.error(&format!("{pointer}/command"), what, "make two steps of it");
+                self.error(format_args!("{pointer}/command"), what, "make two steps of it");
             }
             (Some(request), None) => self.request(&format!("{pointer}/request"), request),
             (None, Some(command)) => self.command(&format!("{pointer}/command"), command),
@@ -111,17 +111,17 @@ impl<'a> Checks<'a> {
             [] => self.error(pointer, "the request has no method", "add one with its path, such as `get: /path`"),
             [(method, path)] if !path.starts_with('/') && !path.contains("://") => {
                 let remedy = format!("begin it with a slash: `/{path}`");
-                self.error(&format!("{pointer}/{method}"), format!("`{path}` is no path"), remedy);
+                self.error(format_args!("{pointer}/{method}"), format!("`{path}` is no path"), remedy);
             }
             [_] => {}
             [.., (last, _)] => {
                 let given: Vec<&str> = request.asked().into_iter().map(|(method, _)| method).collect();
                 let what = "the request has more than one method";
-                self.error(&format!("{pointer}/{last}"), what, format!("keep {}", one_of(&given)));
+                self.error(format_args!("{pointer}/{last}"), what, format!("keep {}", one_of(&given)));
             }
         }
         if request.json.is_some() && request.body.is_some() {
-            self.error(&format!("{pointer}/body"), "the request has two bodies", "keep `json` or `body`");
+            self.error(format_args!("{pointer}/body"), "the request has two bodies", "keep `json` or `body`");
         }
         self.sender(pointer, request.listener.as_deref(), self.config.only_listener(), request.from.as_deref());
         self.header_names(pointer, request.headers.keys());
@@ -131,7 +131,7 @@ impl<'a> Checks<'a> {
         let is_id = |id: &str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_id(&command.session) {
             let what = format!("`{}` is no id of a device session", command.session);
-            self.error(&format!("{pointer}/session"), what, "write 1 to 128 visible ASCII characters");
+            self.error(format_args!("{pointer}/session"), what, "write 1 to 128 visible ASCII characters");
         }
         self.sender(pointer, command.listener.as_deref(), self.config.command_listener(), command.from.as_deref());
         self.header_names(pointer, command.headers.keys());
@@ -141,7 +141,7 @@ impl<'a> Checks<'a> {
     fn sender(&mut self, pointer: &str, listener: Option<&str>, default: Option<&str>, from: Option<&str>) {
         let config = self.config;
         match listener.or(default) {
-            Some(name) => self.known(&format!("{pointer}/listener"), "listener", name, &config.listeners),
+            Some(name) => self.known(format_args!("{pointer}/listener"), "listener", name, &config.listeners),
             None => {
                 let serving = config.listeners.iter().filter(|(_, listener)| !listener.admin);
                 let names: Vec<&str> = serving.map(|(name, _)| name.as_str()).collect();
@@ -151,7 +151,7 @@ impl<'a> Checks<'a> {
         }
         if let Some(from) = from.filter(|from| from.parse::<IpAddr>().is_err()) {
             let what = format!("`{from}` is no address");
-            self.error(&format!("{pointer}/from"), what, "write an IP address, such as `192.0.2.1`");
+            self.error(format_args!("{pointer}/from"), what, "write an IP address, such as `192.0.2.1`");
         }
     }
 
@@ -170,11 +170,11 @@ impl<'a> Checks<'a> {
         }
         if let Some(reason) = reason.as_ref().filter(|word| Reason::ALL.iter().all(|known| known.as_str() != *word)) {
             let remedy = remedy(reason, "reasons", Reason::ALL.iter().map(|reason| reason.as_str()));
-            self.error(&format!("{pointer}/reason"), format!("there is no reason `{reason}`"), remedy);
+            self.error(format_args!("{pointer}/reason"), format!("there is no reason `{reason}`"), remedy);
         }
         if let Some(route) = route.as_ref().filter(|name| config.routes.iter().all(|route| route.name != **name)) {
             let remedy = remedy(route, "routes", config.routes.iter().map(|route| route.name.as_str()));
-            self.error(&format!("{pointer}/route"), format!("there is no route `{route}`"), remedy);
+            self.error(format_args!("{pointer}/route"), format!("there is no route `{route}`"), remedy);
         }
         if let Some(filter) = stopped_by {
             self.filter_name(&format!("{pointer}/stopped_by"), filter);
@@ -183,7 +183,7 @@ impl<'a> Checks<'a> {
         if let Some(forward) = forward {
             let pointer = format!("{pointer}/forward");
             if let Some(upstream) = &forward.upstream {
-                self.known(&format!("{pointer}/upstream"), "upstream", upstream, &config.upstreams);
+                self.known(format_args!("{pointer}/upstream"), "upstream", upstream, &config.upstreams);
             }
             self.header_names(&pointer, forward.headers.keys());
         }

@@ -25,12 +25,10 @@ impl<'a> Checks<'a> {
                 Named::Store => stores.insert(reference.name),
             };
         }
-        let forwards =
-            config.routes.iter().filter_map(|route| route.forward.as_ref()).map(|forward| forward.upstream());
-        let services = config.routes.iter().filter_map(|route| route.rpc.as_ref()).map(|rpc| rpc.upstream.as_str());
+        let routes = config.routes.iter().filter_map(|route| route.upstream());
         let lookups = config.sessions.values().map(|sessions| sessions.upstream.as_str());
         let calls = config.commands.values().map(|commands| commands.upstream.as_str());
-        let upstreams: BTreeSet<&str> = forwards.chain(services).chain(lookups).chain(calls).collect();
+        let upstreams: BTreeSet<&str> = routes.chain(lookups).chain(calls).collect();
         let commands: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.commands.as_deref()).collect();
         let events: BTreeSet<&str> = config.routes.iter().filter_map(|route| route.event_source()).collect();
 
@@ -48,7 +46,7 @@ impl<'a> Checks<'a> {
                 let what =
                     format!("nothing uses the signing key `{name}`: it is not active, and no keys are published");
                 let remedy = "add a route with `publish: signing_keys`, or remove the key";
-                self.warning(&join("/signing/keys", name), what, remedy);
+                self.warning(join("/signing/keys", name), what, remedy);
             }
         }
         if config.routes.is_empty() {
@@ -66,7 +64,7 @@ impl<'a> Checks<'a> {
     ) {
         for name in names.filter(|name| !is_used(name)) {
             let what = format!("nothing uses the {kind} `{name}`");
-            self.warning(&join(pointer, name), what, "use it or remove it");
+            self.warning(join(pointer, name), what, "use it or remove it");
         }
     }
 
@@ -85,9 +83,9 @@ impl<'a> Checks<'a> {
     }
 }
 
-fn filter_of(entry: &ChainEntry) -> Option<FilterConfig> {
+fn filter_of(entry: &ChainEntry) -> Option<&FilterConfig> {
     match entry {
-        ChainEntry::Filter(filter) => Some(filter.as_ref().clone()),
+        ChainEntry::Filter(filter) => Some(filter),
         ChainEntry::Name(name) => FilterConfig::bare(name),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::client::Trust;
 use http::{Uri, uri::Scheme};
 use rustls::pki_types::ServerName;
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Display};
 
 impl Checks<'_> {
     pub(super) fn upstreams(&mut self) {
@@ -38,23 +38,23 @@ impl Checks<'_> {
         }
         for (name, sessions) in &config.sessions {
             let pointer = join("/sessions", name);
-            self.cleartext(&format!("{pointer}/upstream"), "a session lookup", &sessions.upstream);
+            self.cleartext(format_args!("{pointer}/upstream"), "a session lookup", &sessions.upstream);
             if let Err((what, remedy)) = paths::session(&sessions.path) {
-                self.error(&format!("{pointer}/path"), what, remedy);
+                self.error(format_args!("{pointer}/path"), what, remedy);
             }
             if config.events.is_empty() && sessions.cache.as_ref().is_some_and(|cache| !cache.without_feed) {
                 let what = format!("no feed tells `{name}` of revoked sessions, so its cache would never be used");
                 let remedy =
                     "add `events` with a feed, or `without_feed: true`: a revoked session may then act for `ttl`";
-                self.error(&format!("{pointer}/cache"), what, remedy);
+                self.error(format_args!("{pointer}/cache"), what, remedy);
             }
         }
     }
 
     /// An upstream of this name, none of whose endpoints is spoken to by TLS.
-    pub(super) fn cleartext(&mut self, pointer: &str, user: &str, name: &str) {
+    pub(super) fn cleartext(&mut self, pointer: impl Display, user: &str, name: &str) {
         let config = self.config;
-        self.known(pointer, "upstream", name, &config.upstreams);
+        self.known(&pointer, "upstream", name, &config.upstreams);
         if config.upstreams.get(name).is_some_and(has_tls) {
             let what = format!("`{name}` has `https://` endpoints, but {user} goes out in cleartext only");
             let remedy =
@@ -70,13 +70,13 @@ impl Checks<'_> {
         }
         if let Some(name) = tls.server_name.as_ref().filter(|name| ServerName::try_from(name.as_str()).is_err()) {
             let remedy = "write a name or an address without port, such as `backend.internal`";
-            self.error(&format!("{pointer}/server_name"), format!("`{name}` cannot be in a certificate"), remedy);
+            self.error(format_args!("{pointer}/server_name"), format!("`{name}` cannot be in a certificate"), remedy);
         }
         if let Some(ca) = tls.ca.as_ref().filter(|_| self.outside.has_secrets)
             && let Err(fault) = Trust::in_file(&self.outside.base_dir.join(ca))
         {
             let remedy = "name a PEM file with the certificate of the authority";
-            self.error(&format!("{pointer}/ca"), fault.to_string(), remedy);
+            self.error(format_args!("{pointer}/ca"), fault.to_string(), remedy);
         }
     }
 
@@ -85,21 +85,21 @@ impl Checks<'_> {
         for (name, budget) in &config.budgets {
             let pointer = join("/budgets", name);
             for problem in budget.problems() {
-                self.error(&format!("{pointer}{}", problem.pointer), problem.what, problem.remedy);
+                self.error(format_args!("{pointer}{}", problem.pointer), problem.what, problem.remedy);
             }
             match (&budget.store, config.stores.len()) {
-                (Some(store), _) => self.known(&format!("{pointer}/store"), "store", store, &config.stores),
+                (Some(store), _) => self.known(format_args!("{pointer}/store"), "store", store, &config.stores),
                 (None, 1) => {}
                 (None, _) if budget.shared.is_empty() => {}
                 (None, 0) => {
                     let what = format!("the budget `{name}` has shared rules, but there is no store");
-                    self.error(&format!("{pointer}/shared"), what, "add one: `stores: { main: { memory: {} } }`");
+                    self.error(format_args!("{pointer}/shared"), what, "add one: `stores: { main: { memory: {} } }`");
                 }
                 (None, several) => {
                     let what =
                         format!("the budget `{name}` has shared rules, but which of {several} stores is not said");
                     let remedy = format!("add `store: {}`", config.stores.keys().next().map_or("", String::as_str));
-                    self.error(&format!("{pointer}/shared"), what, remedy);
+                    self.error(format_args!("{pointer}/shared"), what, remedy);
                 }
             }
         }

@@ -51,6 +51,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// The upstream that it proxies to or whose services it serves. That of commands is theirs.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&str> {
+        self.forward.as_ref().map(Forward::upstream).or_else(|| self.rpc.as_ref().map(|rpc| rpc.upstream.as_str()))
+    }
+
     /// The event source that it names, whatever serves it.
     #[must_use]
     pub fn event_source(&self) -> Option<&str> {

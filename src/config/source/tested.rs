@@ -251,7 +251,8 @@ pub struct ExpectedRequest {
 #[serde(deny_unknown_fields, default)]
 pub struct Invariant {
     /// The beginning of paths, with a slash at its end: what can be reached there, by a request or by a command's call,
-    /// in every spelling that a backend could take for it.
+    /// in every spelling that a backend could take for it. A value of a payload stands for one segment of the call's path,
+    /// as its slashes are sent as `%2F`: of a backend that takes those for slashes nothing is proved there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub under: Option<String>,
     /// A listener: what can be reached by it.

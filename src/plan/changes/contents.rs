@@ -2,7 +2,11 @@
 
 use crate::{config::Loaded, plan::Origin};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Sections whose keys are names.
 const NAMED: [&str; 8] = ["listeners", "stores", "upstreams", "sessions", "budgets", "chains", "commands", "events"];
@@ -12,39 +16,39 @@ const ROUTES: &str = "routes";
 pub type Files = BTreeMap<PathBuf, Origin>;
 
 /// A named part of a configuration, or a section that has no names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Part {
-    section: String,
-    name: Option<String>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part<'a> {
+    section: &'a str,
+    name: Option<&'a str>,
 }
 
-impl Part {
+impl<'a> Part<'a> {
     /// The part of this name.
     #[must_use]
-    pub fn named(section: &str, name: &str) -> Self {
-        Self { section: section.to_owned(), name: Some(name.to_owned()) }
+    pub fn named(section: &'a str, name: &'a str) -> Self {
+        Self { section, name: Some(name) }
     }
 
-    fn whole(section: &str) -> Self {
-        Self { section: section.to_owned(), name: None }
+    fn whole(section: &'a str) -> Self {
+        Self { section, name: None }
     }
 
     /// The section that it is in.
     #[must_use]
-    pub fn section(&self) -> &str {
-        &self.section
+    pub fn section(&self) -> &'a str {
+        self.section
     }
 
     /// Its name there.
     #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+    pub fn name(&self) -> Option<&'a str> {
+        self.name
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.section)?;
+        f.write_str(self.section)?;
         self.name.as_ref().map_or(Ok(()), |name| write!(f, ".{name}"))
     }
 }
@@ -60,20 +64,19 @@ pub fn files(loaded: &Loaded) -> Files {
 }
 
 /// The parts of a tree that was written from a configuration.
-pub(super) fn parts(json: Json) -> BTreeMap<Part, Json> {
+pub(super) fn parts(json: &Json) -> BTreeMap<Part<'_>, &Json> {
     let mut parts = BTreeMap::new();
-    let Json::Object(sections) = json else { return parts };
-    for (section, value) in sections {
+    for (section, value) in json.as_object().into_iter().flatten() {
         match value {
             Json::Object(named) if NAMED.contains(&section.as_str()) => {
-                parts.extend(named.into_iter().map(|(name, value)| (Part::named(&section, &name), value)));
+                parts.extend(named.iter().map(|(name, value)| (Part::named(section, name), value)));
             }
             Json::Array(routes) if section == ROUTES => {
-                let named = |route: Json| Some((Part::named(ROUTES, route.get("name")?.as_str()?), route));
-                parts.extend(routes.into_iter().filter_map(named));
+                let named = routes.iter().filter_map(|route| Some((route.get("name")?.as_str()?, route)));
+                parts.extend(named.map(|(name, route)| (Part::named(ROUTES, name), route)));
             }
             value => {
-                parts.insert(Part::whole(&section), value);
+                parts.insert(Part::whole(section), value);
             }
         }
     }
@@ -81,49 +84,20 @@ pub(super) fn parts(json: Json) -> BTreeMap<Part, Json> {
 }
 
 /// What a configuration consists of.
-pub struct Contents {
-    parts: BTreeMap<Part, Json>,
-    files: BTreeMap<String, Origin>,
+pub(super) struct Contents {
+    /// It, as a tree.
+    pub(super) json: Json,
+    files: Files,
 }
 
 impl Contents {
     /// Of a configuration whose files hold this.
-    #[must_use]
-    pub fn new(loaded: &Loaded, files: &Files) -> Self {
-        let files = files.iter().map(|(path, origin)| (path.display().to_string(), *origin));
-        Self { parts: parts(serde_json::to_value(&loaded.config).unwrap_or_default()), files: files.collect() }
-    }
-
-    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
-        self.parts.keys()
-    }
-
-    pub(super) fn get(&self, part: &Part) -> Option<&Json> {
-        self.parts.get(part)
-    }
-
-    /// What tells a part from others of its name: what is written, and what the files hold that it names.
-    pub(super) fn origin(&self, part: &Part) -> Option<Origin> {
-        self.get(part).map(|written| self.origin_of(written))
-    }
-
-    pub(super) fn origin_of(&self, written: &Json) -> Origin {
-        let mut held = Vec::new();
-        self.held(written, &mut held);
-        Origin::new(written, &held)
+    pub(super) fn new(loaded: &Loaded, files: Files) -> Self {
+        Self { json: serde_json::to_value(&loaded.config).unwrap_or_default(), files }
     }
 
     /// What a file holds, where the text is its path.
     pub(super) fn content(&self, text: &str) -> Option<Origin> {
-        self.files.get(text).copied()
-    }
-
-    fn held(&self, written: &Json, into: &mut Vec<Origin>) {
-        match written {
-            Json::String(text) => into.extend(self.content(text)),
-            Json::Array(items) => items.iter().for_each(|item| self.held(item, into)),
-            Json::Object(entries) => entries.values().for_each(|entry| self.held(entry, into)),
-            Json::Null | Json::Bool(_) | Json::Number(_) => {}
-        }
+        self.files.get(Path::new(text)).copied()
     }
 }

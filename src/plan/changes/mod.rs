@@ -3,17 +3,19 @@
 mod contents;
 mod fixed;
 mod keys;
+mod origins;
 mod text;
 mod uses;
 
-pub use contents::{Contents, Files, Part, files};
+pub use contents::{Files, Part, files};
 pub use fixed::fixed;
 pub use keys::KeyChange;
-pub use uses::{Uses, origin};
+pub use origins::Origins;
+pub use uses::Uses;
 
 use super::Plan;
 use crate::config::Loaded;
-use contents::parts;
+use contents::{Contents, parts};
 use keys::{Seen, compare};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,13 +113,13 @@ impl<'a> Side<'a> {
     /// With what the files hold now.
     #[must_use]
     pub fn now(loaded: &'a Loaded) -> Self {
-        Self { loaded, contents: Contents::new(loaded, &files(loaded)) }
+        Self { loaded, contents: Contents::new(loaded, files(loaded)) }
     }
 }
 
 impl<'a> From<&'a Plan> for Side<'a> {
     fn from(plan: &'a Plan) -> Self {
-        Self { loaded: &plan.loaded, contents: Contents::new(&plan.loaded, &plan.files) }
+        Self { loaded: &plan.loaded, contents: Contents::new(&plan.loaded, plan.files.clone()) }
     }
 }
 
@@ -126,13 +128,16 @@ impl Changes {
     #[must_use]
     pub fn between(before: &Side<'_>, after: &Side<'_>) -> Self {
         let fixed = fixed(&before.loaded.config, &after.loaded.config);
-        let (shown_before, shown_after) = (parts(before.loaded.shown()), parts(after.loaded.shown()));
+        let shown = (before.loaded.shown(), after.loaded.shown());
+        let (shown_before, shown_after) = (parts(&shown.0), parts(&shown.1));
+        let (parts_before, parts_after) = (parts(&before.contents.json), parts(&after.contents.json));
         let mut keys = BTreeMap::new();
-        let all: BTreeSet<&Part> = before.contents.parts().chain(after.contents.parts()).collect();
+        let all: BTreeSet<Part<'_>> = parts_before.keys().chain(parts_after.keys()).copied().collect();
         for part in &all {
-            let seen = |contents, shown| Seen { contents, is: contents.get(part), shown };
-            let (old, new) =
-                (seen(&before.contents, shown_before.get(part)), seen(&after.contents, shown_after.get(part)));
+            let (is, shown) = (parts_before.get(part).copied(), shown_before.get(part).copied());
+            let old = Seen { contents: &before.contents, is, shown };
+            let (is, shown) = (parts_after.get(part).copied(), shown_after.get(part).copied());
+            let new = Seen { contents: &after.contents, is, shown };
             let mut differing = Vec::new();
             if old.is.is_some() && new.is.is_some() {
                 compare("", old, new, &mut differing);
@@ -142,24 +147,24 @@ impl Changes {
             }
         }
         let built = Built::of(&after.loaded.config);
-        let differs: BTreeSet<&Part> = keys.keys().copied().collect();
-        let change = |part: &Part| {
-            let what = match (before.contents.get(part), after.contents.get(part)) {
+        let differs: BTreeSet<Part<'_>> = keys.keys().copied().collect();
+        let change = |part: Part<'_>| {
+            let what = match (parts_before.get(&part), parts_after.get(&part)) {
                 (None, _) => What::Added,
                 (_, None) => What::Removed,
                 _ => What::Changed,
             };
             let built_on: Vec<String> = match what {
                 What::Changed => {
-                    built.on(part).iter().filter(|part| differs.contains(part)).map(Part::to_string).collect()
+                    built.on(&part).iter().filter(|part| differs.contains(part)).map(Part::to_string).collect()
                 }
                 What::Added | What::Removed => Vec::new(),
             };
-            let keys = keys.get(part).cloned().unwrap_or_default();
+            let keys = keys.get(&part).cloned().unwrap_or_default();
             if what == What::Changed && keys.is_empty() && built_on.is_empty() {
                 return None;
             }
-            let takes = takes(part, what, &keys, !built_on.is_empty(), &fixed);
+            let takes = takes(&part, what, &keys, !built_on.is_empty(), &fixed);
             Some(Change { part: part.to_string(), what, takes, keys, built_on, hanging: None })
         };
         Self(all.into_iter().filter_map(change).collect())
@@ -171,7 +176,7 @@ impl Changes {
     }
 }
 
-fn takes(part: &Part, what: What, keys: &[KeyChange], is_rebuilt: bool, fixed: &[String]) -> Takes {
+fn takes(part: &Part<'_>, what: What, keys: &[KeyChange], is_rebuilt: bool, fixed: &[String]) -> Takes {
     let name = part.to_string();
     let is_within =
         |place: &String| place.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));

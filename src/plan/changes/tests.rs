@@ -1,5 +1,5 @@
 use super::*;
-use crate::config;
+use crate::config::{self, Expanded};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
 use std::{fs, path::Path};
 
@@ -135,8 +135,14 @@ fn every_part_is_told_with_what_its_change_means() {
 /// The origins of all routes, in the order of the file.
 fn origins(yaml: &str) -> Vec<crate::plan::Origin> {
     let loaded = load(yaml);
-    let contents = Contents::new(&loaded, &files(&loaded));
-    loaded.config.routes.iter().map(|route| origin(&loaded.config, &contents, route)).collect()
+    let files = files(&loaded);
+    let origins = Origins::new(&loaded.config, &files);
+    loaded
+        .config
+        .routes
+        .iter()
+        .map(|route| origins.of(route, &Expanded::of(&loaded.config, &route.chain).unwrap()))
+        .collect()
 }
 
 #[test]
