@@ -161,7 +161,7 @@ async fn meet(backend: &Backend, signing: &str) -> Met {
     Met { keys, request, response }
 }
 
-/// The steps of the README. While instances are brought from one to the next, clients of either meet both.
+/// The steps of ops/guide/signing-key.md. While instances are brought from one to the next, clients of either meet both.
 #[tokio::test]
 async fn a_key_follows_another_without_an_answer_that_does_not_verify() {
     let backend = backend();

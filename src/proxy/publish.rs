@@ -17,7 +17,7 @@ use pingora_proxy::Session;
 
 /// RFC 7517 section 8.5.2.
 const JWK_SET: &str = "application/jwk-set+json";
-/// A key must have been published for so long before it signs, which the README tells operators: five minutes.
+/// A key must have been published for so long before it signs (ops/guide/signing-key.md): five minutes.
 const CACHED: &str = "public, max-age=300";
 
 impl Gateway {
