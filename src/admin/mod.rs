@@ -10,7 +10,7 @@ use crate::{
     plan::SharedStore,
     proxy::{self, Gateway, context::RequestContext, reply},
     store::redis::Status,
-    vitals::Outcome,
+    vitals::ReloadOutcome,
 };
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
@@ -116,7 +116,7 @@ struct Ready<'a> {
     stores: BTreeMap<&'a str, String>,
     /// What came of the last reload. One that was refused takes nobody out of service: what was in force still is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reload: Option<Outcome>,
+    reload: Option<ReloadOutcome>,
 }
 
 /// A store that is out of reach is told but takes nobody out of service: it would take all instances at once, and

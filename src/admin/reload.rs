@@ -3,7 +3,7 @@
 use super::{Page, nobody, plain};
 use crate::{
     proxy::Gateway,
-    vitals::{Foreseen, Outcome, Terms},
+    vitals::{Foreseen, ReloadOutcome, Terms},
 };
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, header::IF_MATCH};
@@ -15,7 +15,7 @@ struct Next {
     foreseen: Foreseen,
     /// What came of the last reload that did something, or was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<Outcome>,
+    last: Option<ReloadOutcome>,
 }
 
 /// What a reload would do now: 200, or 422 where the configuration cannot be used.
@@ -43,9 +43,9 @@ pub(super) async fn reload(gateway: &Gateway, query: Option<&str>, headers: &Hea
     };
     let outcome = gateway.reloads.ask(Terms { if_match, is_forced }).await.ok_or_else(|| nobody(gateway))?;
     let (status, revision) = match &outcome {
-        Outcome::Reloaded { revision } | Outcome::Unchanged { revision } => (200, revision),
-        Outcome::Outdated { revision } => (412, revision),
-        Outcome::Refused { revision, .. } => (422, revision),
+        ReloadOutcome::Reloaded { revision } | ReloadOutcome::Unchanged { revision } => (200, revision),
+        ReloadOutcome::Outdated { revision } => (412, revision),
+        ReloadOutcome::Refused { revision, .. } => (422, revision),
     };
     Ok(Page { status, revision: Some(revision.clone()), ..plain(&outcome) })
 }

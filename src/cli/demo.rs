@@ -5,7 +5,7 @@ use crate::{
     client::Endpoint,
     config,
     demo::{self, Gateway, Narrator, News, Ports, Stage},
-    life::{self, ConfigFile, Left, Parting, Running, Signals},
+    life::{self, ConfigFile, Departure, Left, Running, Signals},
     telemetry::log,
 };
 use std::{error::Error, io, process::ExitCode};
@@ -58,7 +58,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
         told = demo::perform(&stage, &mut mailbox, &gateway, &mut narrator, news) => told.is_ok(),
         _ = life::until_told(&running, &mut signals, Some(&file)) => !args.once,
     };
-    let left = life::leave(&running, &mut signals, Parting::Stop).await;
+    let left = life::leave(&running, &mut signals, Departure::Stop).await;
     Ok(if has_held && left == Left::Drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -4,7 +4,7 @@ use super::Narrator;
 use crate::{
     life::Running,
     plan::{Plan, changes::Changes},
-    vitals::Outcome,
+    vitals::ReloadOutcome,
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const FILE: &str = "gateway.yaml, as it is written now";
 
 /// What came of reloads, for whoever reads the story.
 pub struct News {
-    outcomes: watch::Receiver<Option<Outcome>>,
+    outcomes: watch::Receiver<Option<ReloadOutcome>>,
     in_force: Arc<ArcSwap<Plan>>,
     told: Arc<Plan>,
 }
@@ -28,28 +28,28 @@ impl News {
     }
 
     /// What came of the next one; none where the gateway is gone. Dropped while it waits, nothing is missed.
-    pub(super) async fn next(&mut self) -> Option<Outcome> {
+    pub(super) async fn next(&mut self) -> Option<ReloadOutcome> {
         self.outcomes.changed().await.ok()?;
         self.outcomes.borrow_and_update().clone()
     }
 
     /// Tells what came of it.
-    pub(super) fn tell(&mut self, outcome: &Outcome, narrator: &mut Narrator) {
+    pub(super) fn tell(&mut self, outcome: &ReloadOutcome, narrator: &mut Narrator) {
         match outcome {
-            Outcome::Reloaded { .. } => {
+            ReloadOutcome::Reloaded { .. } => {
                 let now = self.in_force.load_full();
                 let changes = Changes::between(&self.told.as_ref().into(), &now.as_ref().into());
                 self.told = now;
                 narrator.held(FILE, "in force");
                 narrator.aside(&changes.to_string());
             }
-            Outcome::Unchanged { .. } => narrator.held(FILE, "in force as before"),
-            Outcome::Refused { why, .. } => {
+            ReloadOutcome::Unchanged { .. } => narrator.held(FILE, "in force as before"),
+            ReloadOutcome::Refused { why, .. } => {
                 narrator.refused(FILE, "refused, and what was in force goes on");
                 narrator.aside(why);
             }
             // Whoever says which revision must be in force is told alone.
-            Outcome::Outdated { .. } => {}
+            ReloadOutcome::Outdated { .. } => {}
         }
     }
 }

@@ -49,7 +49,7 @@ struct Received {
 }
 
 /// What a request has come to.
-enum Outcome {
+enum Served {
     /// A response, encoded.
     Answered(Bytes),
     /// A stream.
@@ -81,8 +81,8 @@ pub async fn serve(
     let headers = refusal::answer_headers(&ctx.facts);
     let answer = Answer::to(asked);
     match outcome {
-        Ok(Outcome::Answered(response)) => answer.whole(session, headers, response, &HeaderMap::new()).await,
-        Ok(Outcome::Opened(subscriber)) => {
+        Ok(Served::Answered(response)) => answer.whole(session, headers, response, &HeaderMap::new()).await,
+        Ok(Served::Opened(subscriber)) => {
             answer.begin_last(session, headers).await?;
             if let Some(outlet) = gateway.hand_over(session, ctx) {
                 let deadline = due.map(|due| Box::pin(sleep_until(due)));
@@ -131,17 +131,13 @@ async fn receive(
 }
 
 /// Does what is asked for, as long as the caller waits for it.
-async fn work(
-    request: &mut SignedRequest<'_>,
-    target: &CommandTarget,
-    received: &Received,
-) -> Result<Outcome, Refusal> {
+async fn work(request: &mut SignedRequest<'_>, target: &CommandTarget, received: &Received) -> Result<Served, Refusal> {
     let (message, codec) = (&received.message, received.asked.caller.codec);
     let due = request.deadline;
     let working = async {
         match &received.events {
-            Some(events) => subscribe(request, message, codec, events).await.map(Outcome::Opened),
-            None => encode(&execute(request, target, message, codec).await?, codec).map(Outcome::Answered),
+            Some(events) => subscribe(request, message, codec, events).await.map(Served::Opened),
+            None => encode(&execute(request, target, message, codec).await?, codec).map(Served::Answered),
         }
     };
     let Some(due) = due else { return working.await };

@@ -1,7 +1,7 @@
 //! Takes up what the configuration's file holds, whoever asks for it.
 
 use super::{
-    History, Invocation, Parting, ReloadProblem, Running, Signals,
+    Departure, History, Invocation, ReloadProblem, Running, Signals,
     signals::Told,
     supervisor::{self, State},
     watch::Watch,
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::{self, Env, Loaded},
     plan::aside::aside,
-    vitals::{Asked, Foreseen, Outcome, Terms, Upgrade},
+    vitals::{Foreseen, Order, ReloadOutcome, Terms, Upgrade},
 };
 use std::path::PathBuf;
 use tokio::{sync::oneshot, task::block_in_place};
@@ -32,16 +32,16 @@ const OF_ITSELF: &str = "a change of its files";
 
 /// What is to be done, and who is told what came of it.
 enum Wanted {
-    Reload(&'static str, Terms, Option<oneshot::Sender<Outcome>>),
-    Foresee(oneshot::Sender<Result<Foreseen, Outcome>>),
+    Reload(&'static str, Terms, Option<oneshot::Sender<ReloadOutcome>>),
+    Foresee(oneshot::Sender<Result<Foreseen, ReloadOutcome>>),
     Upgrade(Option<oneshot::Sender<Upgrade>>),
 }
 
-impl From<Asked> for Wanted {
-    fn from(asked: Asked) -> Self {
+impl From<Order> for Wanted {
+    fn from(asked: Order) -> Self {
         match asked {
-            Asked::Reload(terms, answer) => Self::Reload("the admin listener", terms, Some(answer)),
-            Asked::Foresee(answer) => Self::Foresee(answer),
+            Order::Reload(terms, answer) => Self::Reload("the admin listener", terms, Some(answer)),
+            Order::Foresee(answer) => Self::Foresee(answer),
         }
     }
 }
@@ -50,9 +50,9 @@ impl Running {
     /// Takes up what the file holds whenever somebody asks, by SIGHUP or on the admin listener, and, where
     /// `reload.watch` says so, when it or a file that it names has changed. Has another process take the place of this
     /// one when that is asked for. Returns when this one is to leave.
-    pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) -> Parting {
+    pub(super) async fn follow(&self, file: &ConfigFile<'_>, signals: &mut Signals) -> Departure {
         let (Some(mut reloads), Some(mut upgrades)) = (self.reloads.open(), self.upgrades.open()) else {
-            return Parting::Stop;
+            return Departure::Stop;
         };
         self.remember(file);
         let mut watch = Watch::new(self.files(file));
@@ -60,7 +60,7 @@ impl Running {
             let is_watched = self.plan.load().loaded.config.reload.watch;
             let wanted = tokio::select! {
                 told = signals.next() => match told {
-                    Told::Stop => return Parting::Stop,
+                    Told::Stop => return Departure::Stop,
                     Told::Reload => Wanted::Reload("SIGHUP", Terms::default(), None),
                     Told::Upgrade => Wanted::Upgrade(None),
                 },
@@ -69,7 +69,7 @@ impl Running {
                 () = watch.changed(), if is_watched => Wanted::Reload(OF_ITSELF, Terms::default(), None),
             };
             // Whoever asked may have gone.
-            let parting = match wanted {
+            let departure = match wanted {
                 Wanted::Upgrade(asked) => self.upgrade(file, asked, signals, &mut reloads, &mut upgrades).await,
                 Wanted::Foresee(answer) => {
                     drop(answer.send(self.foresee_file(file)));
@@ -77,18 +77,18 @@ impl Running {
                 }
                 Wanted::Reload(by, terms, answer) => {
                     let outcome = self.take_up_unless_stopped(file, terms, by, signals).await;
-                    if matches!(outcome, Some(Outcome::Reloaded { .. })) {
+                    if matches!(outcome, Some(ReloadOutcome::Reloaded { .. })) {
                         watch.follow(self.files(file));
                         self.remember(file);
                     }
-                    let parting = outcome.is_none().then_some(Parting::Stop);
+                    let departure = outcome.is_none().then_some(Departure::Stop);
                     let outcome = outcome.unwrap_or_else(|| self.refused("the gateway stops".to_owned(), None));
                     drop(answer.map(|answer| answer.send(outcome)));
-                    parting
+                    departure
                 }
             };
-            if let Some(parting) = parting {
-                return parting;
+            if let Some(departure) = departure {
+                return departure;
             }
         }
     }
@@ -100,7 +100,7 @@ impl Running {
         terms: Terms,
         by: &str,
         signals: &mut Signals,
-    ) -> Option<Outcome> {
+    ) -> Option<ReloadOutcome> {
         // It would take the first look at the files, right after the start, for news.
         let tell = |state| (by != OF_ITSELF).then(|| supervisor::tell(&[state]));
         tell(State::Reloading);
@@ -140,11 +140,11 @@ impl Running {
     }
 
     /// What a reload would do now, or why it would not come to that.
-    fn foresee_file(&self, file: &ConfigFile<'_>) -> Result<Foreseen, Outcome> {
+    fn foresee_file(&self, file: &ConfigFile<'_>) -> Result<Foreseen, ReloadOutcome> {
         load(file).and_then(|loaded| self.foresee(loaded, file.env)).map_err(|problem| self.refused_for(problem))
     }
 
-    fn refused_for(&self, problem: ReloadProblem) -> Outcome {
+    fn refused_for(&self, problem: ReloadProblem) -> ReloadOutcome {
         let why = problem.to_string();
         match problem {
             ReloadProblem::Streams(foreseen) => self.refused(why, Some(foreseen)),
@@ -152,15 +152,15 @@ impl Running {
         }
     }
 
-    fn refused(&self, why: String, foreseen: Option<Box<Foreseen>>) -> Outcome {
-        Outcome::Refused { revision: self.plan.load().revision.to_string(), why, foreseen }
+    fn refused(&self, why: String, foreseen: Option<Box<Foreseen>>) -> ReloadOutcome {
+        ReloadOutcome::Refused { revision: self.plan.load().revision.to_string(), why, foreseen }
     }
 
-    async fn take_up(&self, file: &ConfigFile<'_>, terms: Terms, by: &str) -> Outcome {
+    async fn take_up(&self, file: &ConfigFile<'_>, terms: Terms, by: &str) -> ReloadOutcome {
         let in_force = || self.plan.load().revision.to_string();
         let before = in_force();
         if terms.if_match.is_some_and(|revision| revision != before) {
-            return Outcome::Outdated { revision: before };
+            return ReloadOutcome::Outdated { revision: before };
         }
         let reloaded = match load(file) {
             Ok(loaded) => self.reload(loaded, file.env, terms.is_forced).await,
@@ -168,24 +168,24 @@ impl Running {
         };
         let revision = in_force();
         let outcome = match reloaded {
-            Ok(()) if revision == before => Outcome::Unchanged { revision },
-            Ok(()) => Outcome::Reloaded { revision },
+            Ok(()) if revision == before => ReloadOutcome::Unchanged { revision },
+            Ok(()) => ReloadOutcome::Reloaded { revision },
             Err(problem) => {
                 self.renew_certificates();
                 self.refused_for(problem)
             }
         };
         match &outcome {
-            Outcome::Refused { why, .. } => tracing::error!(by, "the configuration is not taken up: {why}"),
-            Outcome::Reloaded { revision } => tracing::info!(by, revision, "another configuration is in force"),
-            Outcome::Unchanged { .. } | Outcome::Outdated { .. } => {
+            ReloadOutcome::Refused { why, .. } => tracing::error!(by, "the configuration is not taken up: {why}"),
+            ReloadOutcome::Reloaded { revision } => tracing::info!(by, revision, "another configuration is in force"),
+            ReloadOutcome::Unchanged { .. } | ReloadOutcome::Outdated { .. } => {
                 tracing::debug!(by, ?outcome, "nothing is reloaded");
             }
         }
         self.metrics.reloads(outcome.word());
-        let is_mended = matches!(self.reloads.last(), Some(Outcome::Refused { .. }));
-        let has_done = matches!(outcome, Outcome::Reloaded { .. } | Outcome::Refused { .. });
-        if has_done || (is_mended && matches!(outcome, Outcome::Unchanged { .. })) {
+        let is_mended = matches!(self.reloads.last(), Some(ReloadOutcome::Refused { .. }));
+        let has_done = matches!(outcome, ReloadOutcome::Reloaded { .. } | ReloadOutcome::Refused { .. });
+        if has_done || (is_mended && matches!(outcome, ReloadOutcome::Unchanged { .. })) {
             self.reloads.ended(outcome.clone());
         }
         outcome

@@ -28,7 +28,7 @@ use supervisor::State;
 
 /// Why a gateway leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
+pub enum Departure {
     /// It was told to.
     Stop,
     /// Another process has taken its place.
@@ -47,19 +47,19 @@ pub enum Left {
 /// Runs a gateway until it is told to stop or another process has taken its place, then drains it. Meanwhile it takes
 /// up what `file` holds, where there is one, whenever it is told to or the file has changed.
 pub async fn run_until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) -> Left {
-    let parting = until_told(running, signals, file).await;
-    leave(running, signals, parting).await
+    let departure = until_told(running, signals, file).await;
+    leave(running, signals, departure).await
 }
 
 /// The first half of [`run_until_told`]: says why the gateway is to leave. It serves on until it is made to.
-pub async fn until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) -> Parting {
+pub async fn until_told(running: &Running, signals: &mut Signals, file: Option<&ConfigFile<'_>>) -> Departure {
     supervisor::tell(&[State::Ready, State::Status(supervisor::SERVING)]);
     let Some(file) = file else {
         // Nobody is to wait for what never comes.
         drop((running.reloads.open(), running.upgrades.open()));
         loop {
             match signals.next().await {
-                Told::Stop => return Parting::Stop,
+                Told::Stop => return Departure::Stop,
                 told => tracing::info!(?told, "ignored: the configuration did not come from a file"),
             }
         }
@@ -68,10 +68,10 @@ pub async fn until_told(running: &Running, signals: &mut Signals, file: Option<&
 }
 
 /// The second half of [`run_until_told`]: drains the gateway, unless it is told to stop once more.
-pub async fn leave(running: &Running, signals: &mut Signals, parting: Parting) -> Left {
+pub async fn leave(running: &Running, signals: &mut Signals, departure: Departure) -> Left {
     tracing::info!("draining");
-    let left = match parting {
-        Parting::Stop => {
+    let left = match departure {
+        Departure::Stop => {
             supervisor::tell(&[State::Stopping, State::Status("draining")]);
             // Whoever tells it again means now.
             tokio::select! {
@@ -79,7 +79,7 @@ pub async fn leave(running: &Running, signals: &mut Signals, parting: Parting) -
                 () = signals.stop() => Left::AtOnce,
             }
         }
-        Parting::Upgrade => {
+        Departure::Upgrade => {
             // A supervisor that stops the service tells all of its processes, and this one leaves already.
             let twice = async {
                 signals.stop().await;

@@ -1,6 +1,6 @@
 //! Why a route does not take a request, for whoever asks. Requests themselves are routed by the table.
 
-use super::route::{Asked, HostPattern, Matcher, Segment, without_port};
+use super::route::{HostPattern, Lookup, Matcher, Segment, without_port};
 use std::fmt;
 
 /// What of a request is not as a route has it; the first that is looked at.
@@ -41,7 +41,7 @@ impl fmt::Display for Mismatch {
 impl Matcher {
     /// Why a route with this match does not take what is asked on `listener`; none where it does.
     #[must_use]
-    pub fn mismatch(&self, listener: &str, asked: Asked<'_>) -> Option<Mismatch> {
+    pub fn mismatch(&self, listener: &str, asked: Lookup<'_>) -> Option<Mismatch> {
         if let Some(name) = self.listener.as_ref().filter(|name| *name != listener) {
             return Some(Mismatch::Listener(name.clone()));
         }
@@ -157,7 +157,7 @@ mod tests {
                 headers.insert("x-a", "1".parse().unwrap());
             }
             let path = format!("/{}", asked_path.join("/"));
-            let asked = Asked { host, path: &path, method: &method, headers: &headers };
+            let asked = Lookup { host, path: &path, method: &method, headers: &headers };
             let mut order: Vec<&Matcher> = matchers.iter().map(AsRef::as_ref).collect();
             order.sort_by(|a, b| by_specificity(a, b));
             let first = order.iter().find(|matcher| matcher.mismatch("one", asked).is_none());

@@ -13,7 +13,7 @@ use crate::{
     plan::{
         Route, Target,
         path::CanonicalPath,
-        route::{Asked, Found},
+        route::{Found, Lookup},
     },
     rpc,
     telemetry::access_log::Entry,
@@ -223,8 +223,8 @@ pub(crate) fn find_route(
 }
 
 /// What of a request is matched; `method` is that of [`asked_method`].
-pub(crate) fn asked<'a>(header: &'a RequestHeader, path: &'a str, method: &'a Method) -> Asked<'a> {
-    Asked { host: host(&header.uri, &header.headers), path, method, headers: &header.headers }
+pub(crate) fn asked<'a>(header: &'a RequestHeader, path: &'a str, method: &'a Method) -> Lookup<'a> {
+    Lookup { host: host(&header.uri, &header.headers), path, method, headers: &header.headers }
 }
 
 /// The path of a request target in origin form or absolute form (RFC 9112 section 3.2).

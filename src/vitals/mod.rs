@@ -14,9 +14,9 @@ pub use activity::Activity;
 pub use foreseen::Foreseen;
 pub use last_call::LastCall;
 pub use readiness::Readiness;
-pub use reloads::{Outcome, Reloads, Terms};
+pub use reloads::{ReloadOutcome, Reloads, Terms};
 pub use upgrades::{Upgrade, Upgrades};
 
 pub(crate) use foreseen::{SHARE_OF_STREAMS, window};
 pub(crate) use readiness::DRAINING;
-pub(crate) use reloads::Asked;
+pub(crate) use reloads::Order;

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// What came of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// The configuration is in force.
     Reloaded {
         /// What is in force now.
@@ -35,7 +35,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl ReloadOutcome {
     /// What it is counted as.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -58,17 +58,17 @@ pub struct Terms {
 }
 
 /// Somebody wants something of the configuration.
-pub(crate) enum Asked {
+pub(crate) enum Order {
     /// That it is taken up, and to be told what came of it.
-    Reload(Terms, oneshot::Sender<Outcome>),
+    Reload(Terms, oneshot::Sender<ReloadOutcome>),
     /// To be told what that would do; or, as an outcome, why it would not be taken up.
-    Foresee(oneshot::Sender<Result<Foreseen, Outcome>>),
+    Foresee(oneshot::Sender<Result<Foreseen, ReloadOutcome>>),
 }
 
-impl Asked {
+impl Order {
     /// Nothing is read now.
     pub(crate) fn refuse(self, revision: String, why: &str) {
-        let refused = Outcome::Refused { revision, why: why.to_owned(), foreseen: None };
+        let refused = ReloadOutcome::Refused { revision, why: why.to_owned(), foreseen: None };
         // Whoever asked may have gone.
         match self {
             Self::Reload(_, answer) => drop(answer.send(refused)),
@@ -80,44 +80,44 @@ impl Asked {
 /// The way to whoever follows the configuration's file.
 #[derive(Default)]
 pub struct Reloads {
-    asked: Inbox<Asked>,
-    last: watch::Sender<Option<Outcome>>,
+    asked: Inbox<Order>,
+    last: watch::Sender<Option<ReloadOutcome>>,
 }
 
 impl Reloads {
     /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
-    pub(crate) fn open(&self) -> Option<mpsc::Receiver<Asked>> {
+    pub(crate) fn open(&self) -> Option<mpsc::Receiver<Order>> {
         self.asked.open()
     }
 
     /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or
     /// others wait for the same.
-    pub async fn ask(&self, terms: Terms) -> Option<Outcome> {
+    pub async fn ask(&self, terms: Terms) -> Option<ReloadOutcome> {
         let (answer, told) = oneshot::channel();
-        self.asked.put(Asked::Reload(terms, answer))?;
+        self.asked.put(Order::Reload(terms, answer))?;
         told.await.ok()
     }
 
     /// What a reload would do now. None where nobody would do it.
-    pub async fn foresee(&self) -> Option<Result<Foreseen, Outcome>> {
+    pub async fn foresee(&self) -> Option<Result<Foreseen, ReloadOutcome>> {
         let (answer, told) = oneshot::channel();
-        self.asked.put(Asked::Foresee(answer))?;
+        self.asked.put(Order::Foresee(answer))?;
         told.await.ok()
     }
 
     /// What came of the last reload.
     #[must_use]
-    pub fn last(&self) -> Option<Outcome> {
+    pub fn last(&self) -> Option<ReloadOutcome> {
         self.last.borrow().clone()
     }
 
     /// What comes of reloads from here on. Of several in quick succession only the last may be seen.
     #[must_use]
-    pub fn follow(&self) -> watch::Receiver<Option<Outcome>> {
+    pub fn follow(&self) -> watch::Receiver<Option<ReloadOutcome>> {
         self.last.subscribe()
     }
 
-    pub(crate) fn ended(&self, outcome: Outcome) {
+    pub(crate) fn ended(&self, outcome: ReloadOutcome) {
         self.last.send_replace(Some(outcome));
     }
 }

@@ -5,6 +5,7 @@
 //! it reads or in its queue: no hole, no duplicate, and one order for all. Nothing here waits for a consumer, and no
 //! stream has a task or a timer of its own.
 
+mod counts;
 mod event_types;
 mod history;
 mod kinds;
@@ -16,6 +17,7 @@ mod stream;
 mod subscriber;
 mod timing;
 
+pub use counts::{HubCounts, Observer};
 pub use event_types::{EventTypes, EventTypesFault};
 pub use publisher::{Publisher, PushFault};
 pub use registry::Full;
@@ -28,6 +30,7 @@ use crate::plan::{
     events::{HubLimits, KindOptions},
     signer::Signer,
 };
+use counts::Counters;
 use filters::api::{Clock, Reason};
 use history::{History, keep_latest};
 use kinds::{Handling, Kinds};
@@ -41,7 +44,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 use stream::Stream;
 use subscriber::Ahead;
@@ -49,48 +51,6 @@ use tokio::time::Instant;
 
 /// So much of the history is looked through under one lock: a few microseconds.
 const READ_AT_ONCE: u64 = 256;
-
-/// Who is told how long a revocation took.
-pub trait Observer: Send + Sync {
-    /// From the receipt of an invalidation to the last of its streams closed: its transport has let it go.
-    fn revoked(&self, streams: usize, took: Duration);
-}
-
-/// Tells nobody.
-impl Observer for () {
-    fn revoked(&self, _: usize, _: Duration) {}
-}
-
-/// What a hub has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HubCounts {
-    /// Streams that are open.
-    pub streams: usize,
-    /// Events that were pushed.
-    pub events: u64,
-    /// Events that were signed, those of streams' beginnings included.
-    pub signed: u64,
-    /// Events that were queued for a stream, one for each stream.
-    pub queued: u64,
-    /// Events that gave way to a newer one before they were delivered, or, on a resume, before they were queued.
-    pub coalesced: u64,
-    /// Streams that were ended because their queue was full.
-    pub too_slow: u64,
-    /// Streams that were ended because their session was.
-    pub revoked: u64,
-    /// Subscriptions that asked for a position that was not held any more.
-    pub not_resumed: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    events: AtomicU64,
-    queued: AtomicU64,
-    coalesced: AtomicU64,
-    too_slow: AtomicU64,
-    revoked: AtomicU64,
-    not_resumed: AtomicU64,
-}
 
 /// Why there is no stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -298,17 +258,7 @@ impl Hub {
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
-        let Counters { events, queued, coalesced, too_slow, revoked, not_resumed } = &self.counters;
-        HubCounts {
-            streams: self.state().registry.len(),
-            events: events.load(Relaxed),
-            signed: self.sealer.sealed.load(Relaxed),
-            queued: queued.load(Relaxed),
-            coalesced: coalesced.load(Relaxed),
-            too_slow: too_slow.load(Relaxed),
-            revoked: revoked.load(Relaxed),
-            not_resumed: not_resumed.load(Relaxed),
-        }
+        self.counters.read(self.state().registry.len(), self.sealer.sealed.load(Relaxed))
     }
 
     /// Nothing under this lock calls out, so nothing can panic half way through a change.

@@ -15,11 +15,11 @@ pub use predecessor::{Inherited, Predecessor};
 pub use successor::UpgradeProblem;
 
 use super::{
-    ConfigFile, Parting, Running, Signals,
+    ConfigFile, Departure, Running, Signals,
     signals::Told,
     supervisor::{self, State},
 };
-use crate::vitals::{Asked, Upgrade};
+use crate::vitals::{Order, Upgrade};
 use futures_util::future::join_all;
 use std::{collections::BTreeMap, pin::pin};
 use successor::Successor;
@@ -35,9 +35,9 @@ impl Running {
         file: &ConfigFile<'_>,
         asked: Option<oneshot::Sender<Upgrade>>,
         signals: &mut Signals,
-        reloads: &mut Receiver<Asked>,
+        reloads: &mut Receiver<Order>,
         upgrades: &mut Receiver<oneshot::Sender<Upgrade>>,
-    ) -> Option<Parting> {
+    ) -> Option<Departure> {
         supervisor::tell(&[State::Reloading, State::Status("starting the new process")]);
         let mut prepared = pin!(self.prepare(file.invocation.as_ref()));
         let prepared = loop {
@@ -56,12 +56,12 @@ impl Running {
             Ok((successor, pid)) => self.hand_over(successor, pid).await,
             Err(problem) => Err(problem),
         };
-        let parting = match &outcome {
+        let departure = match &outcome {
             Ok(pid) => {
                 tracing::info!(pid, "another process serves from here on");
-                Some(Parting::Upgrade)
+                Some(Departure::Upgrade)
             }
-            Err(UpgradeProblem::Stopped) => Some(Parting::Stop),
+            Err(UpgradeProblem::Stopped) => Some(Departure::Stop),
             Err(problem) => {
                 tracing::error!("this process serves on: {problem}");
                 self.metrics.upgrades_failed.inc();
@@ -75,7 +75,7 @@ impl Running {
         };
         // Whoever asked may have gone.
         asked.map(|asked| asked.send(outcome));
-        parting
+        departure
     }
 
     async fn prepare(&self, invocation: Option<&Invocation>) -> Result<(Successor, u32), UpgradeProblem> {

@@ -9,7 +9,7 @@ mod search;
 mod table;
 
 pub use matcher::{HostPattern, MatchProblem, Matcher, Segment, by_specificity};
-pub use search::{Asked, Found};
+pub use search::{Found, Lookup};
 pub(super) use table::Matchers;
 pub use table::RouteTable;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// What of a request is matched.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct Lookup<'a> {
     /// The `Host` or `:authority`, port and all.
     pub host: &'a str,
     /// The canonical path.
@@ -31,12 +31,12 @@ pub enum Found {
 /// A search on its way.
 pub(super) struct Search<'a> {
     matchers: &'a [Arc<Matcher>],
-    asked: Asked<'a>,
+    asked: Lookup<'a>,
     other_methods: Vec<Method>,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(matchers: &'a [Arc<Matcher>], asked: Asked<'a>) -> Self {
+    pub(super) fn new(matchers: &'a [Arc<Matcher>], asked: Lookup<'a>) -> Self {
         Self { matchers, asked, other_methods: Vec::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     matcher::{HostPattern, Matcher, Segment, by_specificity},
-    search::{Asked, Found, Search},
+    search::{Found, Lookup, Search},
     without_port,
 };
 use std::{collections::HashMap, sync::Arc};
@@ -81,7 +81,7 @@ impl RouteTable {
 
     /// The most specific route for what is asked.
     #[must_use]
-    pub fn find(&self, asked: Asked<'_>) -> Found {
+    pub fn find(&self, asked: Lookup<'_>) -> Found {
         let mut search = Search::new(&self.matchers, asked);
         let pieces = asked.path.strip_prefix('/').unwrap_or(asked.path);
         let found = match self.exact.is_empty() && self.suffixes.is_empty() {
@@ -119,7 +119,7 @@ mod tests {
         let matchers = Matchers::new(routes.iter().map(|(m, h, p)| Arc::new(matcher(m, h, p))).collect());
         let headers = HeaderMap::new();
         let method = method.parse().unwrap();
-        match RouteTable::new("public", &matchers).find(Asked { host, path, method: &method, headers: &headers }) {
+        match RouteTable::new("public", &matchers).find(Lookup { host, path, method: &method, headers: &headers }) {
             Found::Route(index) => format!("{index}"),
             Found::OtherMethods(methods) => format!("405 {methods:?}"),
             Found::Nothing => "404".to_owned(),
