@@ -19,7 +19,7 @@ pub(super) struct RoutesArgs {
 /// Prints one line a route: the order of trial, what it matches, its filters, its target.
 pub(super) fn routes(args: &RoutesArgs) -> ExitCode {
     let loaded = match load(&args.config) {
-        Ok(loaded) => loaded,
+        Ok(loaded) => loaded.with_headers_as_written(),
         Err(code) => return code,
     };
     let metrics = match Metrics::new() {

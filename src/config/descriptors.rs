@@ -1,10 +1,8 @@
 //! Files that describe RPC services.
 
+use super::file::{self, BYTES_MAX};
 use prost_reflect::{DescriptorError, DescriptorPool};
-use std::{fs::File, io, io::Read as _, path::Path};
-
-/// The largest file that is read. Those of whole companies have a few megabytes.
-const BYTES_MAX: u64 = 32 << 20;
+use std::{io, path::Path};
 
 /// A file that does not describe what it should.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +23,7 @@ pub enum DescriptorFault {
 /// # Errors
 /// [`DescriptorFault`].
 pub fn read(path: &Path) -> Result<DescriptorPool, DescriptorFault> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    let bytes = file::read(path, BYTES_MAX)?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(DescriptorFault::TooLarge);
     }

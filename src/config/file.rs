@@ -6,12 +6,15 @@ use std::{
     path::Path,
 };
 
+/// No file that a configuration names may be larger, in bytes; most may have far less.
+pub(crate) const BYTES_MAX: u64 = 32 << 20;
+
 /// At most `bytes_max` and one more of a file.
 ///
 /// # Errors
 /// Where it cannot be read. A pipe, a socket or a device is not: opening one may wait for ever, and what was
 /// read from it once is gone.
-pub(super) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     // The system says it of a folder by itself.
     if !kind.is_file() && !kind.is_dir() {

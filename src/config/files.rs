@@ -6,7 +6,7 @@ use super::{
 };
 use std::path::PathBuf;
 
-/// Every file that has a part in what the configuration means, as it is written.
+/// Every file that has a part in what the configuration means, once, as it is written.
 pub(super) fn named(config: &Config) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for tls in config.listeners.values().filter_map(|listener| listener.tls.as_ref()) {
@@ -28,6 +28,8 @@ pub(super) fn named(config: &Config) -> Vec<PathBuf> {
         }
     }
     files.extend(config.routes.iter().filter_map(|route| Some(route.rpc.as_ref()?.descriptors.clone())));
+    files.sort_unstable();
+    files.dedup();
     files
 }
 

@@ -7,7 +7,7 @@
 mod check;
 pub mod descriptors;
 mod expand;
-mod file;
+pub(crate) mod file;
 mod files;
 mod forms;
 mod index;
@@ -121,7 +121,7 @@ impl Loaded {
     /// uses it.
     #[must_use]
     pub fn content(&self, path: &Path) -> Vec<u8> {
-        std::fs::read(self.resolve(path)).unwrap_or_default()
+        file::read(&self.resolve(path), file::BYTES_MAX).unwrap_or_default()
     }
 }
 

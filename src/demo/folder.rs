@@ -5,7 +5,7 @@ use std::{
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 /// A folder for its owner's eyes. It is removed with all that is in it when this is dropped.
@@ -19,7 +19,7 @@ impl Folder {
     /// Where that cannot be written.
     pub(super) fn make() -> io::Result<Self> {
         let name = getrandom::u32().map_err(io::Error::other)?;
-        let path = env::temp_dir().join(format!("portcullis-demo-{name:08x}"));
+        let path = path::absolute(env::temp_dir())?.join(format!("portcullis-demo-{name:08x}"));
         // One that is there already is somebody else's, who may have laid links in it.
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;

@@ -117,7 +117,7 @@ pub async fn websocket(
     if message.len() as u64 > message_bytes_max(ctx) {
         return Err(Refused::Message(Refusal::new(Reason::MessageTooLarge), CloseCode::Size.into()));
     }
-    let codec = if message.first() == Some(&b'{') { Codec::Json } else { Codec::Proto };
+    let codec = if message.trim_ascii_start().first() == Some(&b'{') { Codec::Json } else { Codec::Proto };
     match subscribe((header, message), codec, ctx, route, &target.events, clock).await {
         Ok(tried) => Ok(Some(tried)),
         Err(Stop::Refused(refusal)) => {

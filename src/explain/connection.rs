@@ -5,7 +5,7 @@ use super::{
     explanation::{Explanation, Upshot},
     incoming::Body,
     rehearsal::Rehearsal,
-    request::{Request, with_crlf},
+    request::{Form, Request, with_crlf},
     settings::{Setting, is_too_large, of_head},
     wire::{Arrived, arrive, line},
 };
@@ -61,8 +61,9 @@ impl Rehearsal {
         let (mut ctx, mut told) = (self.context(request), self.untold(request));
         (told.method, told.target) = line(bytes);
         let Some(listener) = self.served(request) else { return (told, None) };
-        // Under TLS it was agreed on before.
-        if !ctx.is_tls && self.speaks(listener, Protocol::H2) && begins_http2(bytes) {
+        // Under TLS it was agreed on before, and behind a request it stays as it is.
+        let is_first = matches!(&request.form, Form::Http1 { wire, .. } if wire.len() == bytes.len());
+        if is_first && !ctx.is_tls && self.speaks(listener, Protocol::H2) && begins_http2(bytes) {
             told.upshot = Upshot::Undecided { why: "it begins HTTP/2, whose frames are not read here".to_owned() };
             return (told, None);
         }

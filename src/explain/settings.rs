@@ -2,7 +2,7 @@
 
 use super::{considered::place, explanation::Place};
 use crate::{
-    config::source::{Call, WebSocket},
+    config::source::WebSocket,
     listener::head::{HeadLimits, HeadRefusal},
     plan::{Forward, Plan, PlannedListener, Target},
     proxy::context::RequestContext,
@@ -51,7 +51,7 @@ impl Setting {
             Target::Commands(target) if is(Reason::PayloadInvalid) => {
                 let (commands, called) = (&target.commands.name, &ctx.facts.command.decoded()?.message_type);
                 let call = plan.loaded.config.commands.get(commands)?.routes.get(called)?;
-                Some(Self::new(plan, &["commands", commands, "routes", called], &path_of(call)))
+                Some(Self::new(plan, &["commands", commands, "routes", called], &call.path()))
             }
             Target::Commands(_) if is(Reason::NotServed) => Self::of_route(plan, index, &["events"], &"none"),
             Target::Rpc(_) if is(Reason::BodyInvalid) => {
@@ -113,12 +113,6 @@ impl Setting {
             Some(whole) if longest.get() < connections.body_idle.get() => whole,
             _ => idle,
         }
-    }
-}
-
-fn path_of(call: &Call) -> &str {
-    match call {
-        Call::Get(path) | Call::Post(path) | Call::Put(path) | Call::Patch(path) | Call::Delete(path) => path,
     }
 }
 

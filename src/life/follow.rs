@@ -25,7 +25,7 @@ pub struct ConfigFile<'a> {
 }
 
 /// Under which name the log has what came of reloads.
-pub const FOLLOWER: &str = module_path!();
+pub const FOLLOWER: &str = concat!(module_path!(), "::outcome");
 
 /// By whom a reload is done where nobody has asked.
 const OF_ITSELF: &str = "a change of its files";
@@ -176,10 +176,14 @@ impl Running {
             }
         };
         match &outcome {
-            ReloadOutcome::Refused { why, .. } => tracing::error!(by, "the configuration is not taken up: {why}"),
-            ReloadOutcome::Reloaded { revision } => tracing::info!(by, revision, "another configuration is in force"),
+            ReloadOutcome::Refused { why, .. } => {
+                tracing::error!(target: FOLLOWER, by, "the configuration is not taken up: {why}");
+            }
+            ReloadOutcome::Reloaded { revision } => {
+                tracing::info!(target: FOLLOWER, by, revision, "another configuration is in force");
+            }
             ReloadOutcome::Unchanged { .. } | ReloadOutcome::Outdated { .. } => {
-                tracing::debug!(by, ?outcome, "nothing is reloaded");
+                tracing::debug!(target: FOLLOWER, by, ?outcome, "nothing is reloaded");
             }
         }
         self.metrics.reloads(outcome.word());

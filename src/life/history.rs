@@ -115,7 +115,13 @@ impl History {
             files.filter(|file| *file != path && file.extension().is_some_and(|kind| kind == "aside")).collect();
         // Their names begin with when.
         others.sort_unstable_by(|a, b| b.cmp(a));
-        others.iter().skip(keep.saturating_sub(1)).try_for_each(fs::remove_file)?;
+        for old in others.iter().skip(keep.saturating_sub(1)) {
+            match fs::remove_file(old) {
+                // Somebody else has removed it.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         Ok(path)
     }
 }

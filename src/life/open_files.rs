@@ -15,7 +15,10 @@ pub(super) fn raise(connections_max: usize) {
         return;
     }
     // Whether it was raised is seen in the limit itself.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum.or(Some(needed)), ..limit });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit { current: Some(limit.maximum.map_or(needed, |most| most.min(needed))), ..limit },
+    );
     let limit = getrlimit(Resource::Nofile);
     if !reaches(limit, needed) {
         tracing::warn!(

@@ -63,10 +63,14 @@ impl Running {
         let metrics = Metrics::new()?;
         let invalidations = Arc::new(Invalidations::new(Arc::clone(&self.clock)));
         let outside = Outside { clock: Arc::clone(&self.clock), metrics: &metrics, invalidations: &invalidations, env };
-        aside(|| {
-            let after = plan::build(loaded, &outside, Some(&before))?;
-            Ok(Foreseen::of(&before, &after, &self.streams))
-        })?
+        let after = aside(|| plan::build(loaded, &outside, Some(&before)))??;
+        Ok(self.foresee_streams(&before, &after)?)
+    }
+
+    /// Streams are looked at by a thread that serves: it holds what others wait for, and must not give way to them.
+    fn foresee_streams(&self, before: &Plan, after: &Plan) -> io::Result<Foreseen> {
+        let census = block_in_place(|| self.streams.census(after));
+        aside(|| Foreseen::of(before, after, census))
     }
 
     /// Takes up another configuration, as a whole or not at all. Requests in flight end on the plan that they began
@@ -88,7 +92,6 @@ impl Running {
         if !changed.is_empty() {
             return Err(ReloadProblem::Fixed(changed));
         }
-        let certificates = self.certificates(&loaded)?;
         let outside =
             Outside { clock: Arc::clone(&self.clock), metrics: &self.metrics, invalidations: &self.invalidations, env };
         // Ten thousand routes take their time, and requests are not to wait for it.
@@ -96,8 +99,10 @@ impl Running {
         if plan.revision == before.revision {
             return Ok(());
         }
+        // Behind the plan, which has looked at their files by now, for the same reason that it looks at files first.
+        let certificates = self.certificates(&plan.loaded)?;
         if !is_forced && plan.loaded.config.reload.max_streams_cut.is_some() {
-            let foreseen = aside(|| Foreseen::of(&before, &plan, &self.streams))?;
+            let foreseen = self.foresee_streams(&before, &plan)?;
             if foreseen.ends_too_many() {
                 return Err(ReloadProblem::Streams(Box::new(foreseen)));
             }

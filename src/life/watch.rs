@@ -3,10 +3,12 @@
 //! It looks, and is not told: what tells of changes to a directory misses them on network file systems, behind the
 //! symbolic links that Kubernetes swaps, and where the directory itself is replaced.
 
+use crate::config::file;
 use sha2::{Digest as _, Sha256};
 use std::{os::unix::fs::MetadataExt as _, path::PathBuf, time::Duration};
 use tokio::{
     fs,
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 
@@ -82,20 +84,24 @@ async fn marks(files: &[PathBuf]) -> Vec<Mark> {
 }
 
 async fn content(files: &[PathBuf]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for file in files {
-        let content = fs::read(file).await.ok();
-        // A file that is not there is another than an empty one.
-        digest.update(content.as_ref().map_or(u64::MAX, |content| content.len() as u64).to_be_bytes());
-        digest.update(content.unwrap_or_default());
-    }
-    digest.finalize().into()
+    let files = files.to_vec();
+    let read = move || {
+        let mut digest = Sha256::new();
+        for file in files {
+            let content = file::read(&file, file::BYTES_MAX).ok();
+            // A file that cannot be read is another than an empty one.
+            digest.update(content.as_ref().map_or(u64::MAX, |content| content.len() as u64).to_be_bytes());
+            digest.update(content.unwrap_or_default());
+        }
+        digest.finalize().into()
+    };
+    spawn_blocking(read).await.unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{fs, os::unix::fs::symlink, process::Command};
     use tokio::time::timeout;
 
     async fn notices(watch: &mut Watch) -> bool {
@@ -119,6 +125,10 @@ mod tests {
         assert!(notices(&mut watch).await, "moved away and written anew");
         fs::remove_file(at("file")).unwrap();
         assert!(notices(&mut watch).await, "removed");
+        // Opening it would wait for a writer.
+        assert!(Command::new("mkfifo").arg(at("file")).status().unwrap().success());
+        assert!(timeout(EVERY * 5, watch.changed()).await.is_err(), "a pipe in its place holds nothing");
+        fs::remove_file(at("file")).unwrap();
         fs::create_dir(at("..1")).unwrap();
         fs::write(at("..1/file"), "4").unwrap();
         symlink("..1", at("..data")).unwrap();

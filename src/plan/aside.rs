@@ -3,7 +3,11 @@
 //! To make a plan of ten thousand routes, or to free one, takes longer than a request should wait. Another thread is not
 //! enough: where all share one core, the kernel gives each its turn, and a turn is some milliseconds.
 
-use std::{io, panic, thread};
+use std::{
+    io, panic,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    thread,
+};
 use tokio::{runtime::Handle, task::block_in_place};
 
 /// A tenth of the weight of a thread that serves (sched(7)): with requests waiting all the time, it still gets a tenth of
@@ -32,20 +36,43 @@ pub fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
 
 /// Frees what takes long to be freed, without waiting for it.
 pub(super) fn free<T: Send + 'static>(what: T) {
+    let Some(place) = Place::take() else { return drop(what) };
     let runtime = Handle::try_current().ok();
     let work = move || {
         give_way();
         let _inside = runtime.as_ref().map(Handle::enter);
         drop(what);
+        drop(place);
     };
     // Without a thread it is freed here, with the work that cannot be done.
     drop(thread::Builder::new().name(NAME.to_owned()).spawn(work));
 }
 
+/// Of one thread that frees. Where plans are let go of faster than threads that give way can free them, the rest is freed
+/// by whoever lets go.
+struct Place;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+const PLACES: usize = 4;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let place = Self;
+        (TAKEN.fetch_add(1, Relaxed) < PLACES).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Has the kernel prefer other threads to this one. On Linux niceness is a thread's own, and only grows: whoever calls
 /// this has to end.
 fn give_way() {
-    // A system that refuses it serves all the same.
+    // A system that refuses it serves all the same. Elsewhere it would be the whole process that gives way.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(NICENESS);
 }
 

@@ -58,13 +58,15 @@ pub struct Outside<'a> {
 /// Where a secret cannot be read, or the configuration was not checked.
 pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> Result<Plan, BuildProblem> {
     let config = &loaded.config;
+    // Ahead of whatever is read: a file that is replaced meanwhile is then taken up under the name of what it held before,
+    // and looked at again. The other way round it would pass for known.
+    let files = changes::files(&loaded);
     let upstreams = upstreams(&loaded, previous)?;
     let keys = config.signing.as_ref().map(|signing| Keys::read(&loaded, signing, outside.env)).transpose()?;
     let stores = stores(&loaded, outside, previous)?;
     let sessions = sessions(config, &upstreams, outside, previous)?;
     let parts = parts(config, &sessions, outside, keys.as_ref(), &stores, previous)?;
     let events = events::sources(&loaded, keys.as_ref())?;
-    let files = changes::files(&loaded);
     let routes_before = previous.into_iter().flat_map(|plan| &plan.routes).map(|route| (route.name.as_str(), route));
     let builder = Builder {
         config,

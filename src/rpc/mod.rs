@@ -121,11 +121,8 @@ fn body_bytes_max(asked: &Asked, bytes_max: u64) -> u64 {
     if asked.caller.is_text { framed_max.div_ceil(3) * 4 } else { framed_max }
 }
 
-/// The one message of a body that is here.
+/// The one message of a body that is here, and within [`body_bytes_max`].
 fn message_of(asked: &Asked, body: bytes::Bytes, bytes_max: u64) -> std::result::Result<bytes::Bytes, Unread> {
-    if body.len() as u64 > body_bytes_max(asked, bytes_max) {
-        return Err(Unread::Refused(Refusal::new(Reason::MessageTooLarge)));
-    }
     let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     message::of_body(asked, body, bytes_max).map_err(Unread::Fault)
 }

@@ -1,6 +1,6 @@
 //! What a reload would do, to a gateway as it is now.
 
-use super::streams::{Census, Streams};
+use super::streams::Census;
 use crate::{
     config::source::ReloadStreams,
     plan::{
@@ -37,9 +37,8 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
-    /// What becomes of what is in force, where `after` is taken up.
-    pub(crate) fn of(before: &Plan, after: &Plan, streams: &Streams) -> Self {
-        let census = streams.census(after);
+    /// What becomes of what is in force, where `after` is taken up. The census is that of the streams under `after`.
+    pub(crate) fn of(before: &Plan, after: &Plan, census: Census) -> Self {
         let hanging = by_part(before, &census);
         let mut changes = Changes::between(&before.into(), &after.into());
         for change in changes.0.iter_mut().filter(|change| change.what != What::Added) {

@@ -1,7 +1,7 @@
 use super::{
     super::{
         placed::Placed,
-        source::{Call, Config, Invariant, Route, Upstream},
+        source::{Config, Invariant, Route, Upstream},
         tree::join,
     },
     Checks,
@@ -212,7 +212,7 @@ impl<'a> Checks<'a> {
             return by_route(format!("route `{}` is passed", route.name));
         };
         if let Some((set, commands)) = commands
-            && let Some((name, _)) = commands.routes.iter().find(|(_, call)| under.overlaps(path_of(call)))
+            && let Some((name, _)) = commands.routes.iter().find(|(_, call)| under.overlaps(call.path()))
         {
             let how = format!("the command `{name}` of route `{}` goes there", route.name);
             return Some(Reached { how, pointer: join(&join(&join("/commands", set), "routes"), name) });
@@ -251,12 +251,6 @@ fn patterns(route: &Route) -> Vec<String> {
     match &route.rpc {
         Some(rpc) if !rpc.services.is_empty() => rpc.services.iter().map(|service| format!("/{service}/*")).collect(),
         _ => vec![matched()],
-    }
-}
-
-fn path_of(call: &Call) -> &str {
-    match call {
-        Call::Get(path) | Call::Post(path) | Call::Put(path) | Call::Patch(path) | Call::Delete(path) => path,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+/// A tree of routes is as deep as their longest path, and a search goes down as deep.
+const SEGMENTS_MAX: usize = 256;
+
 /// What is wrong with a path, and the remedy.
 pub(super) type Said = (String, String);
 
@@ -12,6 +15,10 @@ pub(super) fn pattern(path: &str) -> Result<(), Said> {
         Some(ahead) => (ahead, true),
         None => (path, false),
     };
+    if whole.split('/').skip(1).nth(SEGMENTS_MAX).is_some() {
+        let remedy = "match the beginning of it, with `/*` at the end".to_owned();
+        return Err((format!("the path has more than {SEGMENTS_MAX} segments"), remedy));
+    }
     let mut known = HashSet::new();
     for segment in whole.split('/').skip(1) {
         if segment.contains('*') {

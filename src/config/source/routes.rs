@@ -196,3 +196,12 @@ pub enum Call {
     Patch(String),
     Delete(String),
 }
+
+impl Call {
+    /// Its path, as it is written.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Self::Get(path) | Self::Post(path) | Self::Put(path) | Self::Patch(path) | Self::Delete(path) => path,
+        }
+    }
+}

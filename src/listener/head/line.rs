@@ -30,8 +30,7 @@ pub(super) fn request_line(line: &[u8], at: usize) -> Result<RequestLine, HeadRe
     if !is_token(method) || method.len() > METHOD_BYTES_MAX {
         return Err(HeadRefusal::malformed("the method is malformed"));
     }
-    // RFC 3986: a URI is visible ASCII; RFC 9112 section 3.2: a fragment is never sent.
-    if !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#') {
+    if !is_target(target) {
         return Err(HeadRefusal::malformed("the request target has a character that must be escaped"));
     }
     let minor = match version {
@@ -44,6 +43,16 @@ pub(super) fn request_line(line: &[u8], at: usize) -> Result<RequestLine, HeadRe
     };
     let target_at = at + method.len() + 1;
     Ok(RequestLine { method: at..at + method.len(), target: target_at..target_at + target.len(), minor })
+}
+
+/// RFC 3986: a URI is visible ASCII; RFC 9112 section 3.2: a fragment is never sent. Of what else a URI cannot have, that is
+/// refused which Pingora cannot read: it would answer without a reason, an id or a line in the log.
+fn is_target(target: &[u8]) -> bool {
+    let mut parts = target.splitn(2, |byte| *byte == b'?');
+    let (path, query) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let is_visible = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>');
+    path.iter().all(|byte| is_visible(byte) && *byte != b'`')
+        && query.iter().all(|byte| is_visible(byte) && *byte != b'"')
 }
 
 /// Reads a header line, RFC 9112 section 5.

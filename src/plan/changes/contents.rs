@@ -1,6 +1,9 @@
 //! What a configuration consists of, and what tells two parts of one name apart.
 
-use crate::{config::Loaded, plan::Origin};
+use crate::{
+    config::{Loaded, file},
+    plan::Origin,
+};
 use serde_json::Value as Json;
 use std::{
     collections::BTreeMap,
@@ -58,7 +61,8 @@ impl fmt::Display for Part<'_> {
 pub fn files(loaded: &Loaded) -> Files {
     let none: [&[u8]; 0] = [];
     let content = |path: &PathBuf| {
-        std::fs::read(loaded.resolve(path)).map_or_else(|_| Origin::new(&(), &none), |held| Origin::new(&(), &[held]))
+        file::read(&loaded.resolve(path), file::BYTES_MAX)
+            .map_or_else(|_| Origin::new(&(), &none), |held| Origin::new(&(), &[held]))
     };
     loaded.files().into_iter().map(|path| (path.clone(), content(&path))).collect()
 }

@@ -13,7 +13,7 @@ use proto::{
     signing::{EventFields, Markers},
 };
 use sha2::{Digest as _, Sha256};
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Duration};
 
 fn limits() -> HubLimits {
     HubLimits {
