@@ -134,7 +134,7 @@ fn as_many_files_may_be_open_as_connections_need_or_it_is_said() {
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
     };
     let raised = limited("ulimit -Sn 300 && ulimit -Hn 2000");
-    assert_eq!(files(&raised), 2000);
+    assert_eq!(files(&raised), 1424);
     assert!(!raised.has_logged("too few files"));
     let refused = limited("ulimit -Sn 300 && ulimit -Hn 400");
     refused.log_line("too few files may be open");
