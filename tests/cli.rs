@@ -37,6 +37,22 @@ routes:
 }
 
 #[test]
+fn what_a_header_takes_from_the_environment_is_not_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let yaml = r#"
+version: 1
+listeners: { public: { bind: "127.0.0.1:0" } }
+upstreams: { backend: { endpoints: ["http://127.0.0.1:1"] } }
+routes: [{ name: one, match: { path: /a, headers: { x-key: "${ROUTE_KEY}" } }, forward: backend }]
+"#;
+    fs::write(&file, yaml).unwrap();
+    let printed = portcullis().args(["routes", file.to_str().unwrap()]).env("ROUTE_KEY", "s3cret").output().unwrap();
+    let lines = text(&printed.stdout);
+    assert!(lines.contains("x-key=${ROUTE_KEY}") && !lines.contains("s3cret"), "{lines}");
+}
+
+#[test]
 fn the_reference_is_checked_and_its_schema_printed() {
     let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.yaml");
     let checked = run(&["check", reference]);

@@ -158,11 +158,14 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let check = |path, expected| check(pattern(path), expected);
+        let check = |path: &str, expected| check(pattern(path), expected);
         check("/", None);
         check("/*", None);
         check("/a/b", None);
         check("/a/{b}/c_1/{d}/*", None);
+        let (deep, deeper) = ("/a".repeat(256), "/a".repeat(257));
+        check(&deep, None);
+        check(&deeper, Some("the path has more than 256 segments"));
         check("/ä", None);
         check("a", Some("`a` is no path"));
         check("", Some("`` is no path"));
