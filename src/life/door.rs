@@ -3,7 +3,7 @@
 use crate::{
     listener::{Hooks, Refused},
     telemetry::{
-        access_log::{AccessLog, Entry},
+        access_log::{AccessLog, Head, Line, Outcome},
         metrics::Metrics,
     },
 };
@@ -26,8 +26,11 @@ impl Hooks for Door {
         let (status, reason) = (refused.refusal.status, refused.refusal.refusal.reason);
         self.metrics.unrouted.finished(status, Duration::ZERO);
         self.metrics.unrouted.refused(reason);
-        self.access_log.write(&Entry {
-            event: "access",
+        if !self.access_log.is_on() {
+            return;
+        }
+        let mut line = Line::begin();
+        line.add(&Head {
             time_ms: self.clock.unix_ms(),
             request_id: refused.request_id,
             listener: refused.listener,
@@ -36,16 +39,8 @@ impl Hooks for Door {
             method: "-",
             path: "-",
             protocol: "HTTP/1.1",
-            status,
-            reason: Some(reason.as_str()),
-            stopped_by: None,
-            message_type: None,
-            trace_id: None,
-            bytes_in: 0,
-            bytes_out: 0,
-            chain_us: 0,
-            backend_us: 0,
-            total_us: 0,
         });
+        line.add(&Outcome { status, reason: Some(reason.as_str()), ..Outcome::default() });
+        self.access_log.write(line);
     }
 }

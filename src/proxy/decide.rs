@@ -16,7 +16,6 @@ use crate::{
         route::{Found, Lookup},
     },
     rpc,
-    telemetry::access_log::Entry,
 };
 use filters::{
     api::{Reason, Refusal, is_disguise},
@@ -29,11 +28,7 @@ use http::{
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use proto::edge::v1::ExecuteCommandRequest;
-use std::{net::IpAddr, sync::Arc, time::Duration};
-
-/// The longest trace id that is logged.
-const TRACE_ID_BYTES_MAX: usize = 128;
+use std::{net::IpAddr, sync::Arc};
 
 impl Gateway {
     /// Decides a request and, unless it is to be proxied, answers it. `Ok(true)` says that it was answered.
@@ -121,54 +116,6 @@ impl Gateway {
         }
         Ok(true)
     }
-
-    /// Counts a finished request and writes its access line.
-    pub(super) fn finish(&self, session: &Session, ctx: &RequestContext) {
-        let took = ctx.started.elapsed();
-        let status = session.response_written().map_or(0, |written| written.status.as_u16());
-        ctx.metrics(&self.metrics.unrouted).ended(status, took, ctx.refused, &ctx.facts.faults_passed);
-        let listener = ctx.listener();
-        if listener.is_some_and(|listener| listener.is_admin) || !self.access_log.is_on() {
-            return;
-        }
-        let header = session.req_header();
-        let command = ctx.facts.command.decoded();
-        self.access_log.write(&Entry {
-            event: "access",
-            time_ms: ctx.started_ms,
-            request_id: ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-"),
-            listener: listener.map_or("-", |listener| &listener.name),
-            route: ctx.route.as_ref().map_or("-", |route| &route.name),
-            client_ip: ctx.client_ip,
-            method: header.method.as_str(),
-            path: header.uri.path(),
-            protocol: protocol(header),
-            status,
-            reason: ctx.refused.map(Reason::as_str),
-            stopped_by: ctx.facts.stopped_by,
-            message_type: command.map(|command| command.message_type.as_str()),
-            trace_id: command.and_then(|command| trace_id(command)),
-            bytes_in: ctx.bytes_in,
-            bytes_out: session.body_bytes_sent() as u64,
-            chain_us: micros(ctx.chain_took),
-            backend_us: micros(ctx.backend_took),
-            total_us: micros(took),
-        });
-    }
-}
-
-/// The protocol as the log says it.
-pub(super) fn protocol(header: &RequestHeader) -> &'static str {
-    if header.version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" }
-}
-
-/// The client's trace id, where it can be logged.
-pub(super) fn trace_id(command: &ExecuteCommandRequest) -> Option<&str> {
-    Some(command.trace_id.as_str()).filter(|id| !id.is_empty() && id.len() <= TRACE_ID_BYTES_MAX)
-}
-
-pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Takes down who calls, whose connection comes from `peer`, and drops what only the gateway may say.

@@ -2,23 +2,21 @@
 //! small task of the sidecar goes on with the client's side and a record for the log.
 
 use super::{
-    Gateway,
+    Gateway, access,
     context::{InFlight, OnRoute, RequestContext},
-    decide::{micros, protocol, trace_id},
     outlet::{Framing, Line, Outlet},
 };
 use crate::{
     listener::{self, GuardedStream, Serving},
-    telemetry::access_log::{AccessLog, Entry},
+    telemetry::access_log::{AccessLog, Kept, Line as AccessLine, Outcome},
 };
 use filters::api::Reason;
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 use pingora_core::{protocols::http::ServerSession, server::ShutdownWatch};
 use pingora_proxy::Session;
 use std::{
     io::Cursor,
     mem,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,19 +37,11 @@ pub struct Record {
     pub bytes_out: u64,
     access_log: Arc<AccessLog>,
     route: OnRoute,
-    listener: Box<str>,
-    request_id: Box<str>,
-    client_ip: IpAddr,
-    method: Method,
-    path: Box<str>,
-    protocol: &'static str,
+    head: Kept,
+    findings: Kept,
     status: u16,
-    stopped_by: Option<&'static str>,
-    message_type: Option<Box<str>>,
-    trace_id: Option<Box<str>>,
     faults_passed: Vec<&'static str>,
     started: Instant,
-    started_ms: i64,
     chain_took: Duration,
     _in_flight: Option<InFlight>,
 }
@@ -85,41 +75,25 @@ impl Gateway {
 
 impl Record {
     fn new(gateway: &Gateway, session: &Session, ctx: &mut RequestContext, status: u16) -> Option<Self> {
-        let header = session.req_header();
-        let route = OnRoute::from(Arc::clone(ctx.route.as_ref()?));
-        let request_id = ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-");
-        let mut record = Self {
+        Some(Self {
             refused: None,
             bytes_in: ctx.bytes_in,
             bytes_out: 0,
             access_log: Arc::clone(&gateway.access_log),
-            route,
-            listener: ctx.listener().map_or("-", |listener| &listener.name).into(),
-            request_id: request_id.into(),
-            client_ip: ctx.client_ip,
-            method: header.method.clone(),
-            path: header.uri.path().into(),
-            protocol: protocol(header),
+            route: OnRoute::from(Arc::clone(ctx.route.as_ref()?)),
+            head: gateway.access_log.keep(&access::head(session.req_header(), ctx)),
+            findings: gateway.access_log.keep(&access::findings(ctx)),
             status,
-            stopped_by: None,
-            message_type: None,
-            trace_id: None,
-            faults_passed: Vec::new(),
+            faults_passed: ctx.facts.faults_passed.clone(),
             started: ctx.started,
-            started_ms: ctx.started_ms,
             chain_took: ctx.chain_took,
             _in_flight: ctx.in_flight.take(),
-        };
-        record.note(ctx);
-        Some(record)
+        })
     }
 
     /// Takes down what the chain has found since.
     pub fn note(&mut self, ctx: &RequestContext) {
-        let command = ctx.facts.command.decoded();
-        self.message_type = command.map(|command| command.message_type.as_str().into());
-        self.trace_id = command.and_then(|command| trace_id(command)).map(Into::into);
-        self.stopped_by = ctx.facts.stopped_by;
+        self.findings = self.access_log.keep(&access::findings(ctx));
         self.faults_passed.clone_from(&ctx.facts.faults_passed);
         self.chain_took = ctx.chain_took;
     }
@@ -127,31 +101,23 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let took = self.started.elapsed();
-        self.route.metrics.ended(self.status, took, self.refused, &self.faults_passed);
+        let total = self.started.elapsed();
+        self.route.metrics.ended(self.status, total, self.refused, &self.faults_passed);
         if !self.access_log.is_on() {
             return;
         }
-        self.access_log.write(&Entry {
-            event: "access",
-            time_ms: self.started_ms,
-            request_id: &self.request_id,
-            listener: &self.listener,
-            route: &self.route.name,
-            client_ip: self.client_ip,
-            method: self.method.as_str(),
-            path: &self.path,
-            protocol: self.protocol,
+        let mut line = AccessLine::begin();
+        line.add_kept(&self.head);
+        line.add_kept(&self.findings);
+        line.add(&Outcome {
             status: self.status,
             reason: self.refused.map(Reason::as_str),
-            stopped_by: self.stopped_by,
-            message_type: self.message_type.as_deref(),
-            trace_id: self.trace_id.as_deref(),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            chain_us: micros(self.chain_took),
-            backend_us: 0,
-            total_us: micros(took),
+            chain: self.chain_took,
+            backend: Duration::ZERO,
+            total,
         });
+        self.access_log.write(line);
     }
 }

@@ -1,5 +1,6 @@
 //! The proxy: Pingora's hooks, each a few lines that call elsewhere.
 
+mod access;
 mod body;
 mod chain;
 pub mod client_ip;
