@@ -95,6 +95,9 @@ const REFUSALS: &[(&str, &str, &str, Spoil, &str, &str)] = &[
     ("user.nothing", "session-1", "", |_, _| {}, "unimplemented", "MESSAGE_TYPE_UNKNOWN"),
     ("gateway.subscribe", "session-1", "", |_, _| {}, "unimplemented", "MESSAGE_TYPE_UNKNOWN"),
     ("user.account.get", "nobody", "", |_, _| {}, "unauthenticated", "SESSION_UNKNOWN"),
+    ("user.account.get", "..", "", |_, _| {}, "unauthenticated", "SESSION_UNKNOWN"),
+    ("user.account.get", "session/../admin", "", |_, _| {}, "unauthenticated", "SESSION_UNKNOWN"),
+    ("user.account.get", "%2e%2e", "", |_, _| {}, "unauthenticated", "SESSION_UNKNOWN"),
     ("user.account.get", "session-revoked", "", |_, _| {}, "failed_precondition", "SESSION_REVOKED"),
     ("user.account.get", "session-lost", "", |_, _| {}, "unavailable", "SESSION_LOOKUP_UNAVAILABLE"),
     (
@@ -148,6 +151,7 @@ const REFUSALS: &[(&str, &str, &str, Spoil, &str, &str)] = &[
         "REQUEST_STALE",
     ),
     ("user.games.report", "session-1", "{}", |_, _| {}, "invalid_argument", "PAYLOAD_INVALID"),
+    ("user.games.report", "session-1", r#"{"game_id":"a/../b"}"#, |_, _| {}, "invalid_argument", "PAYLOAD_INVALID"),
     ("user.account.rename", "session-1", "no json", |_, _| {}, "invalid_argument", "PAYLOAD_INVALID"),
     ("test.broken", "session-1", "", |_, _| {}, "unavailable", "BACKEND_UNAVAILABLE"),
     ("test.moved", "session-1", "", |_, _| {}, "unavailable", "BACKEND_UNAVAILABLE"),
@@ -171,6 +175,8 @@ async fn every_refusal_comes_in_the_callers_protocol_with_its_reason() {
         }
         let reached = backend.seen().iter().filter(|seen| seen.target.starts_with("/api/v1/user")).count();
         assert_eq!(reached, 0, "a refused command reached the backend");
+        let is_dotted = |target: &str| target.contains("..") || target.contains("%252e");
+        assert!(!backend.seen().iter().any(|seen| is_dotted(&seen.target)), "{:?}", backend.seen());
     }
 }
 

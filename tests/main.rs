@@ -30,6 +30,7 @@ mod handover;
 mod keys;
 mod kit;
 mod life;
+mod paths;
 mod plan_tests;
 mod protocols;
 mod public_auth;

@@ -21,7 +21,7 @@ pub(super) fn considered(
     plan: &Plan,
     listener: &str,
     header: &RequestHeader,
-    path: &str,
+    path: &CanonicalPath,
     chosen: Option<&Route>,
 ) -> (Vec<Considered>, usize) {
     let method = asked_method(&header.method, &header.headers);

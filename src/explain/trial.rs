@@ -76,7 +76,7 @@ impl Rehearsal {
             if told.shut_at.is_none() {
                 let chosen = found.as_ref().ok().map(AsRef::as_ref);
                 let listener = &told.listener;
-                (told.considered, told.others) = considered(&self.plan, listener, header, path.as_str(), chosen);
+                (told.considered, told.others) = considered(&self.plan, listener, header, path, chosen);
             }
         }
         let refusal = match found {

@@ -177,7 +177,7 @@ impl<'a> Builder<'a> {
         }
         Ok(Arc::new(Route {
             name: written.name.clone(),
-            matcher: Arc::new(Matcher::new(&written.r#match)?),
+            matcher: Arc::new(Matcher { keeps: written.path.into(), ..Matcher::new(&written.r#match)? }),
             chain: build_chain(&filters, self.parts).map_err(fault)?,
             target,
             metrics: self.metrics(&written.name),

@@ -2,7 +2,7 @@
 
 use super::payload::{Field, Fields};
 use crate::{
-    config::source::Call,
+    config::{source::Call, spelling::climbs},
     upstream::{Upstream, encode_value},
 };
 use bytes::Bytes;
@@ -153,8 +153,8 @@ fn pieces(path: &str) -> Vec<Piece> {
     pieces
 }
 
-/// A value that may stand as one segment of a path: `.` and `..` would climb, controls would split a log
-/// line or a header further on.
+/// Returns a value that may stand as one segment of a path. One that [climbs](climbs) is refused; controls would split a
+/// log line or a header further on.
 fn path_value<'a>(name: &str, field: Option<&'a Field<'_>>) -> Result<&'a str, Refusal> {
     let problem = |what: &str| invalid(format!("payload.{name}: {what}"));
     let text = match field {
@@ -164,6 +164,9 @@ fn path_value<'a>(name: &str, field: Option<&'a Field<'_>>) -> Result<&'a str, R
     };
     if matches!(text, "" | "." | "..") {
         return Err(problem("must not be empty, `.` or `..`"));
+    }
+    if climbs(text) {
+        return Err(problem("must not have dot segments, escaped or not"));
     }
     if text.chars().any(char::is_control) {
         return Err(problem("must not have control characters"));
@@ -209,6 +212,18 @@ mod tests {
             (get("/a/{payload.id}"), r#"{"id":null}"#, "PAYLOAD_INVALID payload.id: is required"),
             (get("/a/{payload.id}"), r#"{"id":{}}"#, "PAYLOAD_INVALID payload.id: must be a scalar"),
             (get("/a/{payload.id}"), r#"{"id":".."}"#, "PAYLOAD_INVALID payload.id: must not be empty, `.` or `..`"),
+            (
+                get("/a/{payload.id}"),
+                r#"{"id":"x/../../admin"}"#,
+                "PAYLOAD_INVALID payload.id: must not have dot segments, escaped or not",
+            ),
+            (
+                get("/a/{payload.id}"),
+                r#"{"id":"%2e%2e"}"#,
+                "PAYLOAD_INVALID payload.id: must not have dot segments, escaped or not",
+            ),
+            (get("/a/{payload.id}"), r#"{"id":"a%2Fb"}"#, "GET /a/a%252Fb "),
+            (get("/a"), r#"{"x":"../b"}"#, "GET /a?x=..%2Fb "),
             (
                 get("/a/{payload.id}"),
                 "{\"id\":\"a\\nb\"}",

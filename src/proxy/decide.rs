@@ -152,7 +152,7 @@ pub(crate) fn find_route(
     if plan.shut.covers(canonical) {
         return Err(unknown());
     }
-    match listener.table.find(asked(header, canonical.as_str(), &asked_method(&header.method, &header.headers))) {
+    match listener.table.find(asked(header, canonical, &asked_method(&header.method, &header.headers))) {
         Found::Route(index) => {
             let route = plan.routes.get(index).ok_or_else(unknown)?;
             // A backend that answers it shows what the gateway has added to a request (RFC 9110 section 9.3.8).
@@ -162,6 +162,7 @@ pub(crate) fn find_route(
             Ok(Arc::clone(route))
         }
         Found::Nothing => Err(unknown()),
+        Found::Ambiguous(what) => Err(Refusal::because(Reason::RequestMalformed, what).into()),
         Found::OtherMethods(methods) => {
             let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
             Err(Refusal { allow: Some(names.join(", ")), ..Refusal::new(Reason::MethodNotAllowed) }.into())
@@ -170,7 +171,7 @@ pub(crate) fn find_route(
 }
 
 /// What of a request is matched; `method` is that of [`asked_method`].
-pub(crate) fn asked<'a>(header: &'a RequestHeader, path: &'a str, method: &'a Method) -> Lookup<'a> {
+pub(crate) fn asked<'a>(header: &'a RequestHeader, path: &'a CanonicalPath, method: &'a Method) -> Lookup<'a> {
     Lookup { host: host(&header.uri, &header.headers), path, method, headers: &header.headers }
 }
 

@@ -1,7 +1,7 @@
 use super::{
     super::{
         placed::Placed,
-        source::{Config, Invariant, Route, Upstream},
+        source::{Config, Invariant, PathRules, Route, Upstream},
         tree::join,
     },
     Checks,
@@ -212,7 +212,8 @@ impl<'a> Checks<'a> {
             return by_route(format!("route `{}` is passed", route.name));
         };
         if let Some((set, commands)) = commands
-            && let Some((name, _)) = commands.routes.iter().find(|(_, call)| under.overlaps(call.path()))
+            // A backend may take the `%2F` of a value for a slash.
+            && let Some((name, _)) = commands.routes.iter().find(|(_, call)| under.overlaps(&open_ended(call.path())))
         {
             let how = format!("the command `{name}` of route `{}` goes there", route.name);
             return Some(Reached { how, pointer: join(&join(&join("/commands", set), "routes"), name) });
@@ -250,7 +251,17 @@ fn patterns(route: &Route) -> Vec<String> {
     // Whatever the match takes, only calls of these go further.
     match &route.rpc {
         Some(rpc) if !rpc.services.is_empty() => rpc.services.iter().map(|service| format!("/{service}/*")).collect(),
+        // To a backend that decodes first, what is kept may begin another segment.
+        _ if route.path != PathRules::default() => vec![open_ended(&matched())],
         _ => vec![matched()],
+    }
+}
+
+/// A pattern of all paths that some backend could take one of this pattern for.
+fn open_ended(pattern: &str) -> String {
+    match pattern.split_once("/{") {
+        Some((ahead, _)) => format!("{ahead}/*"),
+        None => pattern.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@ use super::{
     super::{
         nearest::{one_of, quoted},
         placed::Placed,
-        source::Route,
+        source::{PathRules, Route},
         tree::Node,
     },
     Checks,
@@ -40,6 +40,10 @@ impl<'a> Checks<'a> {
         if let Some(forward) = &route.forward {
             let at = self.short_or(pointer, "forward", "upstream");
             self.cleartext(at, "a forward", forward.upstream());
+        }
+        if route.forward.is_none() && route.path != PathRules::default() {
+            let what = "paths that backends read in different ways are kept on a `forward` alone";
+            self.error(format_args!("{pointer}/path"), what, "remove `path`, or serve the route by `forward`");
         }
         if let Some(commands) = &route.commands {
             self.known(format_args!("{pointer}/commands"), "command set", commands, &config.commands);

@@ -18,7 +18,7 @@ pub use listeners::{Connections, Limits, Listener, Protocol, Tls};
 pub use observe::{AccessLog, AccessLogTarget, Level, Log, Observe};
 pub use redis::{Breaker, RedisStore, RedisTls, RedisUrl, Sentinel};
 pub use reload::{Reload, ReloadStreams};
-pub use routes::{Call, Commands, Forward, ForwardOptions, Match, Publish, Route, Rpc};
+pub use routes::{AmbiguousPath, Call, Commands, Forward, ForwardOptions, Match, PathRules, Publish, Route, Rpc};
 pub use signing::{Key, Markers, PublicHalf, Secret, Signing};
 pub use subscriptions::{Sse, SseOptions, WebSocket, WebSocketOptions};
 pub use tested::{

@@ -18,6 +18,9 @@ pub struct Route {
     pub name: String,
     /// What a request must have.
     pub r#match: Match,
+    /// What becomes of paths that backends read in different ways. For `forward` alone.
+    #[serde(default, skip_serializing_if = "PathRules::is_default")]
+    pub path: PathRules,
     /// The filters, in their order. An entry is a filter or the name of a chain.
     #[serde(default, deserialize_with = "filters::table::one_or_many")]
     #[schemars(with = "OneOrMany")]
@@ -63,6 +66,36 @@ impl Route {
         let websocket = self.websocket.as_ref().map(WebSocket::events);
         self.events.as_deref().or(websocket).or_else(|| self.sse.as_ref().map(Sse::events))
     }
+}
+
+/// What becomes of paths that backends read in different ways. What is kept is forwarded as it came, where no reading of it
+/// is shut or leads to another route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PathRules {
+    /// `%2F`, as in `/projects/group%2Fname`.
+    pub encoded_slash: AmbiguousPath,
+    /// `//`, as in `/bucket//key`.
+    pub double_slash: AmbiguousPath,
+    /// An escape within an escape, such as `%2520`.
+    pub encoded_percent: AmbiguousPath,
+}
+
+impl PathRules {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of an ambiguous path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AmbiguousPath {
+    /// It is answered with 400.
+    #[default]
+    Refuse,
+    /// It is served.
+    Keep,
 }
 
 /// What a route publishes.

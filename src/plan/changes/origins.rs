@@ -4,7 +4,7 @@ use super::{Files, Part, Uses};
 use crate::{
     config::{
         Config, Expanded,
-        source::{Forward, Match, Publish, Route, Rpc, Sse, WebSocket},
+        source::{Forward, Match, PathRules, Publish, Route, Rpc, Sse, WebSocket},
     },
     plan::Origin,
 };
@@ -25,6 +25,7 @@ pub struct Origins<'a> {
 #[derive(Serialize)]
 struct Hung<'a> {
     r#match: &'a Match,
+    path: PathRules,
     chain: &'a [ChainEntry],
     forward: &'a Option<Forward>,
     rpc: &'a Option<Rpc>,
@@ -51,9 +52,21 @@ impl<'a> Origins<'a> {
     /// Of a route with this chain: what is written of it, what the files hold that it names, and what it is built on.
     #[must_use]
     pub fn of(&self, route: &'a Route, expanded: &Expanded<'a>) -> Origin {
-        let Route { name: _, commands: _, cost: _, r#match, chain, forward, rpc, events, websocket, sse, publish } =
-            route;
-        let written = Hung { r#match, chain, forward, rpc, events, websocket, sse, publish };
+        let Route {
+            name: _,
+            commands: _,
+            cost: _,
+            r#match,
+            path,
+            chain,
+            forward,
+            rpc,
+            events,
+            websocket,
+            sse,
+            publish,
+        } = route;
+        let written = Hung { r#match, path: *path, chain, forward, rpc, events, websocket, sse, publish };
         let held = rpc.as_ref().and_then(|rpc| self.files.get(&rpc.descriptors));
         let uses = Uses::expanded(self.config, route, expanded);
         let built_on = uses.streams.iter().filter_map(|part| self.parts.get(part));

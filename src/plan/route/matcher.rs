@@ -1,6 +1,6 @@
 //! What a request must have to go to a route.
 
-use crate::config::source::Match;
+use crate::{config::source::Match, plan::path::Ambiguities};
 use http::{HeaderName, HeaderValue, Method};
 use std::cmp::Ordering;
 
@@ -39,6 +39,8 @@ pub struct Matcher {
     pub methods: Vec<Method>,
     /// Headers that must have these values.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What may be ambiguous in the path.
+    pub keeps: Ambiguities,
 }
 
 /// A match that cannot be compiled. The configuration's checks find these first.
@@ -76,6 +78,7 @@ impl Matcher {
             segments: segments(&path),
             methods: written.method.iter().map(method).collect::<Result<_, _>>()?,
             headers: written.headers.iter().map(header).collect::<Result<_, _>>()?,
+            keeps: Ambiguities::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The search for one request.
 
 use super::{matcher::Matcher, table::Node};
+use crate::plan::path::CanonicalPath;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ pub struct Lookup<'a> {
     /// The `Host` or `:authority`, port and all.
     pub host: &'a str,
     /// The canonical path.
-    pub path: &'a str,
+    pub path: &'a CanonicalPath,
     /// The method; of a CORS preflight, the method that it asks for.
     pub method: &'a Method,
     /// The headers.
@@ -26,6 +27,9 @@ pub enum Found {
     OtherMethods(Vec<Method>),
     /// No route has this path.
     Nothing,
+    /// What is wrong with this path, which backends read in different ways: no route keeps it, or its readings lead to
+    /// different routes.
+    Ambiguous(&'static str),
 }
 
 /// A search on its way.

@@ -5,6 +5,7 @@ use super::{
     search::{Found, Lookup, Search},
     without_port,
 };
+use crate::plan::path::Ambiguities;
 use std::{collections::HashMap, sync::Arc};
 
 /// The matchers of all routes, which the tables of all listeners share.
@@ -79,16 +80,44 @@ impl RouteTable {
         self.exact.get(&host).into_iter().chain(suffixes).chain([&self.any]).collect()
     }
 
-    /// The most specific route for what is asked.
+    /// Finds the most specific route for what is asked.
     #[must_use]
     pub fn find(&self, asked: Lookup<'_>) -> Found {
+        match asked.path.ambiguities() {
+            None => self.find_at(asked, asked.path.as_str()),
+            Some(kinds) => self.find_ambiguous(asked, kinds),
+        }
+    }
+
+    fn find_at(&self, asked: Lookup<'_>, path: &str) -> Found {
         let mut search = Search::new(&self.matchers, asked);
-        let pieces = asked.path.strip_prefix('/').unwrap_or(asked.path);
+        let pieces = path.strip_prefix('/').unwrap_or(path);
         let found = match self.exact.is_empty() && self.suffixes.is_empty() {
             true => search.descend(&self.any, Some(pieces)),
             false => self.roots(asked.host).into_iter().find_map(|root| search.descend(root, Some(pieces))),
         };
         search.found(found)
+    }
+
+    /// Finds the route that keeps what is ambiguous, where no reading of the path leads to another route: a backend that
+    /// reads the path so would serve what that route guards.
+    fn find_ambiguous(&self, asked: Lookup<'_>, kinds: Ambiguities) -> Found {
+        let found = self.find_at(asked, asked.path.as_str());
+        let kept = match found {
+            Found::Route(index) => self.matchers.get(index).map(|matcher| matcher.keeps).unwrap_or_default(),
+            _ => Ambiguities::default(),
+        };
+        if let Some(what) = kinds.beyond(kept) {
+            return Found::Ambiguous(what);
+        }
+        let leads_elsewhere = |reading: &String| {
+            let read = self.find_at(asked, reading);
+            read != Found::Nothing && read != found
+        };
+        match asked.path.readings().iter().any(leads_elsewhere) {
+            true => Found::Ambiguous("the path can be read as that of another route"),
+            false => found,
+        }
     }
 }
 
@@ -106,7 +135,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::source::Match;
+    use crate::{config::source::Match, plan::path::CanonicalPath};
     use http::HeaderMap;
 
     fn matcher(method: &str, host: &str, path: &str) -> Matcher {
@@ -119,10 +148,12 @@ mod tests {
         let matchers = Matchers::new(routes.iter().map(|(m, h, p)| Arc::new(matcher(m, h, p))).collect());
         let headers = HeaderMap::new();
         let method = method.parse().unwrap();
+        let path = &CanonicalPath::parse(path.as_bytes()).unwrap();
         match RouteTable::new("public", &matchers).find(Lookup { host, path, method: &method, headers: &headers }) {
             Found::Route(index) => format!("{index}"),
             Found::OtherMethods(methods) => format!("405 {methods:?}"),
             Found::Nothing => "404".to_owned(),
+            Found::Ambiguous(what) => what.to_owned(),
         }
     }
 
@@ -150,6 +181,61 @@ mod tests {
             ("/A/b", "0"),
         ] {
             assert_eq!(find(&routes, "GET", "h", path), expected, "{path}");
+        }
+    }
+
+    /// Routes with the names of what they keep behind their paths: `/a/* slash percent`.
+    fn keeping(routes: &[&str]) -> Matchers {
+        let of = |route: &&str| {
+            let (path, kept) = route.split_once(' ').unwrap_or((route, ""));
+            let keeps = Ambiguities {
+                encoded_slash: kept.contains("slash"),
+                double_slash: kept.contains("double"),
+                encoded_percent: kept.contains("percent"),
+            };
+            Arc::new(Matcher { keeps, ..matcher("", "", path) })
+        };
+        Matchers::new(routes.iter().map(of).collect())
+    }
+
+    #[test]
+    fn ambiguous_paths_go_where_every_reading_leads() {
+        const SLASH: &str = "the path has an encoded slash";
+        const EMPTY: &str = "the path has an empty segment";
+        const AGAIN: &str = "the path would change if it were decoded again";
+        const ELSEWHERE: &str = "the path can be read as that of another route";
+        for (routes, path, expected) in [
+            (&["/*"][..], "/a%2Fb", SLASH),
+            (&["/*"], "/a//b", EMPTY),
+            (&["/*"], "/a%2541", AGAIN),
+            (&["/b slash"], "/a%2Fb", SLASH),
+            (&["/a/* slash", "/* double"], "/a/b%2Fc", "0"),
+            (&["/a/* slash", "/* double"], "/c%2Fd", SLASH),
+            (&["/a/* slash", "/* double"], "//c//d", "1"),
+            (&["/a/* slash"], "/a/b%2F/c//", EMPTY),
+            (&["/a/{id} slash"], "/a/group%2Fname", "0"),
+            (&["/a/{id} slash"], "/a/group%252Fname", AGAIN),
+            (&["/a/{id} slash percent"], "/a/group%252Fname", "0"),
+            (&["/* slash double percent", "/admin/*"], "/x%2Fy", "0"),
+            (&["/* slash double percent", "/admin/*"], "/admin%2Fy", ELSEWHERE),
+            (&["/* slash double percent", "/admin/*"], "/admin%252Fy", ELSEWHERE),
+            (&["/* slash double percent", "/admin/*"], "//admin/y", ELSEWHERE),
+            (&["/* slash double percent", "/admin/*"], "/%2Fadmin/y", ELSEWHERE),
+            (&["/* slash double percent", "/admin/*"], "/%2561dmin/y", ELSEWHERE),
+            (&["/* slash double percent", "/admin/*"], "/%252561dmin/y", ELSEWHERE),
+            (&["/{x}/{y} slash percent", "/{x}/admin"], "/a%2Fb/%2561dmin", ELSEWHERE),
+            (&["/{x} slash percent", "/a/{x}"], "/a%2Fb%252Fc", ELSEWHERE),
+        ] {
+            let table = RouteTable::new("public", &keeping(routes));
+            let asked = CanonicalPath::parse(path.as_bytes()).unwrap();
+            let headers = HeaderMap::new();
+            let found = table.find(Lookup { host: "h", path: &asked, method: &http::Method::GET, headers: &headers });
+            let found = match found {
+                Found::Route(index) => format!("{index}"),
+                Found::Ambiguous(what) => what.to_owned(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{routes:?} {path}");
         }
     }
 

@@ -64,7 +64,7 @@ impl<'a> Judge<'a> {
         let Request { listener, host, path, method, headers } = &open.request;
         let headers: HeaderMap = headers.iter().cloned().collect();
         let listener = self.plan.listeners.iter().find(|known| *known.name == **listener)?;
-        let asked = Lookup { host, path: path.as_str(), method, headers: &headers };
+        let asked = Lookup { host, path, method, headers: &headers };
         let Found::Route(index) = listener.table.find(asked) else { return None };
         let route = self.plan.routes.get(index)?;
         let source = |route: &Route| route.events().map(|source| source.origin);

@@ -1,4 +1,4 @@
-use super::*;
+use super::{decode::is_pchar, *};
 use proptest::prelude::*;
 
 fn parse(raw: &str) -> Option<CanonicalPath> {
@@ -17,7 +17,12 @@ fn a_path_has_one_decoded_and_one_forwarded_form() {
         ("/%c3%a4", "/ä", "/%C3%A4"),
         ("/a%3fb%23c", "/a?b#c", "/a%3Fb%23c"),
         ("/a;v=1/b", "/a;v=1/b", "/a;v=1/b"),
-        ("/a%3Bv=1/b", "/a;v=1/b", "/a;v=1/b"),
+        ("/a%3Bv=1/b", "/a;v=1/b", "/a%3Bv=1/b"),
+        ("/c%2B%2B.rpm", "/c++.rpm", "/c%2B%2B.rpm"),
+        ("/c++.rpm", "/c++.rpm", "/c++.rpm"),
+        ("/a%40b%3Dc%26d%2Ce%24f", "/a@b=c&d,e$f", "/a%40b%3Dc%26d%2Ce%24f"),
+        ("/%21%27%28%29%2a%3a", "/!'()*:", "/%21%27%28%29%2A%3A"),
+        ("/%7Ea%2Db%5fc%2e", "/~a-b_c.", "/~a-b_c."),
         ("/100%25", "/100%", "/100%25"),
         ("/a/.hidden/..x/...", "/a/.hidden/..x/...", "/a/.hidden/..x/..."),
         ("/edge.v1.Gateway/ExecuteCommand", "/edge.v1.Gateway/ExecuteCommand", "/edge.v1.Gateway/ExecuteCommand"),
@@ -46,8 +51,19 @@ fn what_two_readers_could_read_differently_is_refused() {
         "/a/.;/b",
         "/a/%2e%2e%3b/b",
         "/a/..%20/b",
-        "/a%2fb",
-        "/a%2Fb",
+        "/a%2f..",
+        "/a%2F../b",
+        "/a/..%2fb",
+        "/a%2f.;x",
+        "/a%252f..",
+        "/a%2525252541",
+        "/a%2Fb;c",
+        "/a%2Fb%3Bc",
+        "/a//b;c",
+        "/a%2541;c",
+        "/a%2Fb%255cc",
+        "/a%2500",
+        "/a%25ff",
         "/a\\b",
         "/a%5cb",
         "/a%5Cb",
@@ -55,10 +71,6 @@ fn what_two_readers_could_read_differently_is_refused() {
         "/a%0d%0aX:1",
         "/a%7f",
         "/a%c2%85",
-        "//",
-        "//a",
-        "/a//b",
-        "/a//",
         "/;x/a",
         "/a/;x/b",
         "/a/;x",
@@ -66,9 +78,7 @@ fn what_two_readers_could_read_differently_is_refused() {
         "/a%2",
         "/a%zz",
         "/a%u002e",
-        "/a%252e%252e/b",
-        "/a%25%32%65",
-        "/%2541",
+        "/a/%252e%252e/b",
         "/%c0%ae%c0%ae/b",
         "/%ff",
         "/\u{e4}",
@@ -85,6 +95,31 @@ fn what_two_readers_could_read_differently_is_refused() {
 }
 
 #[test]
+fn what_is_ambiguous_is_named_and_forwarded_as_it_came() {
+    for (raw, kinds, decoded, encoded) in [
+        ("/a%2fb", "slash", "/a%2Fb", "/a%2Fb"),
+        ("/@scope%2Fname", "slash", "/@scope%2Fname", "/@scope%2Fname"),
+        ("/q/%2F/c", "slash", "/q/%2F/c", "/q/%2F/c"),
+        ("//", "double", "//", "//"),
+        ("//a", "double", "//a", "//a"),
+        ("/a//", "double", "/a//", "/a//"),
+        ("/a///b", "double", "/a///b", "/a///b"),
+        ("/a%2520b", "percent", "/a%20b", "/a%2520b"),
+        ("/a%25%32%30b", "percent", "/a%20b", "/a%2520b"),
+        ("/a%252Fb%2Fc//d", "slash double percent", "/a%2Fb%2Fc//d", "/a%252Fb%2Fc//d"),
+        ("/%3Clogstash-%7Bnow%2Fd%7D%3E", "slash", "/<logstash-{now%2Fd}>", "/%3Clogstash-%7Bnow%2Fd%7D%3E"),
+    ] {
+        let path = parse(raw).unwrap_or_else(|| panic!("{raw} was refused"));
+        let found = path.ambiguities().unwrap_or_default();
+        let of = |is: bool, name: &'static str| is.then_some(name);
+        let named =
+            [of(found.encoded_slash, "slash"), of(found.double_slash, "double"), of(found.encoded_percent, "percent")];
+        let named: Vec<&str> = named.into_iter().flatten().collect();
+        assert_eq!((named.join(" ").as_str(), path.as_str(), path.encoded()), (kinds, decoded, encoded), "{raw}");
+    }
+}
+
+#[test]
 fn shut_prefixes_hold_for_every_spelling_that_a_backend_could_take_for_them() {
     let shut = Shut::new(["/api/v1/internal/", "/debug"]);
     for (raw, is_shut) in [
@@ -98,6 +133,12 @@ fn shut_prefixes_hold_for_every_spelling_that_a_backend_could_take_for_them() {
         ("/api/v1/internal./x", true),
         ("/api/v1/internal%20/x", true),
         ("/api/v1/%C4%B1nternal/x", true),
+        ("/api%2Fv1%2Finternal%2Fx", true),
+        ("//api/v1//internal/x", true),
+        ("/api/v1/%2569nternal/x", true),
+        ("/api/v1%252Finternal", true),
+        ("/%2Fapi/v1/internal", true),
+        ("/api/v1/group%2Finternal", false),
         ("/api/v1/internals", false),
         ("/api/v1/public/internal/", false),
         ("/api/v1", false),
@@ -117,7 +158,22 @@ fn shut_prefixes_hold_for_every_spelling_that_a_backend_could_take_for_them() {
 
 /// `/api/v1/internal/x` with every character raw or escaped, in either case, and parts put in between.
 fn spellings() -> impl Strategy<Value = String> {
-    let noise = prop::sample::select(vec!["", "", "", "", "/", "/.", ";a", "%3b", ".", "%20", "/../internal", "%2e"]);
+    let noise = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        "",
+        "/",
+        "/.",
+        ";a",
+        "%3b",
+        ".",
+        "%20",
+        "/../internal",
+        "%2e",
+        "%2f",
+        "%252F",
+    ]);
     let character = |letter: char| {
         prop_oneof![
             Just(letter.to_string()),
@@ -148,9 +204,14 @@ proptest! {
     ) {
         if let Some(path) = parse(&raw) {
             prop_assert_eq!(&parse(path.encoded()).unwrap(), &path);
-            prop_assert!(path.encoded().bytes().all(|byte| byte == b'%' || is_plain(byte)));
-            prop_assert!(!path.as_str().contains("//") && !path.as_str().contains('\\'));
-            prop_assert!(!path.as_str().split('/').any(|segment| matches!(segment, "." | "..")));
+            prop_assert!(path.encoded().bytes().all(|byte| byte == b'%' || is_pchar(byte)));
+            let readings = if path.ambiguities().is_some() { path.readings() } else { vec![path.as_str().to_owned()] };
+            prop_assert!(readings.iter().any(|reading| reading == path.as_str()));
+            for reading in readings {
+                prop_assert!(path.ambiguities().is_some() || !reading.contains("//"));
+                prop_assert!(!reading.contains('\\'));
+                prop_assert!(!reading.split('/').any(|segment| matches!(segment, "." | "..")));
+            }
         }
     }
 
@@ -163,5 +224,15 @@ proptest! {
     fn every_spelling_of_an_internal_path_is_refused_or_shut(raw in spellings()) {
         let shut = Shut::new(["/api/v1/internal/"]);
         prop_assert!(parse(&raw).is_none_or(|path| shut.covers(&path)), "{}", raw);
+    }
+
+    #[test]
+    fn what_is_shut_in_any_reading_is_shut(raw in "(/|%2[fF]|%252[fF]|a|%61|%2561|b|\\.|%20){1,8}") {
+        let raw = format!("/{raw}");
+        let shut = Shut::new(["/a/b/"]);
+        if let Some(path) = parse(&raw).filter(|path| path.ambiguities().is_some()) {
+            let is_there = |reading: &String| parse(reading).is_some_and(|reading| shut.covers(&reading));
+            prop_assert!(!path.readings().iter().any(is_there) || shut.covers(&path), "{}", raw);
+        }
     }
 }
