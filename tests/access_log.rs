@@ -103,7 +103,10 @@ async fn what_comes_from_outside_stays_inside_its_string() {
     request.trace_id = "\"}\n{\"event\":\"access\",\"status\":1}\r\n\0\u{1b}[2J\u{2028}".to_owned();
     send(&gateway, (Protocol::Connect, Codec::Proto), &request).await.unwrap();
     let line = eventually("the line", || lines(&file).pop());
-    assert_eq!((line["trace_id"].as_str(), line["status"].as_u64()), (Some(request.trace_id.as_str()), Some(200)));
+    assert_eq!(
+        (line["client_trace_id"].as_str(), line["status"].as_u64()),
+        (Some(request.trace_id.as_str()), Some(200))
+    );
     assert_eq!(lines(&file).len(), 1);
 }
 

@@ -232,6 +232,12 @@ fn a_command_goes_through_its_own_checks() {
     assert_eq!(told["outcome"], "forwarded", "{told:#}");
     assert_eq!(told["sent"]["target"], "/games/g%201?page=2");
     assert_eq!(header(&told["sent"]["headers"], "x-user-id"), Some("somebody"));
+    // What a filter is said to set is what is sent.
+    let id = header(&told["sent"]["headers"], "x-gateway-request-id").unwrap();
+    assert_ne!(header(&told["sent"]["headers"], "x-request-id"), Some(id));
+    let said = told["filters"].to_string();
+    assert!(said.contains(&format!("sets x-gateway-request-id: {id} to the backend")), "{said}");
+    assert!(!said.contains(&format!("sets x-request-id: {id} to the backend")), "{said}");
     assert_eq!(told["answer"]["result_code"], "ok");
     assert_eq!(told["asked"][0]["target"], "/api/v1/internal/sessions/explained");
     assert!(verdicts(&told).iter().all(|verdict| verdict.ends_with(" passed")), "{told:#}");

@@ -30,6 +30,7 @@ mod handover;
 mod keys;
 mod kit;
 mod life;
+mod logs;
 mod paths;
 mod plan_tests;
 mod protocols;

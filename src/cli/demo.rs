@@ -48,7 +48,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    log::start(loaded.config.observe.log.level, &[life::FOLLOWER])?;
+    log::start(loaded.config.observe.log.level, &loaded.config.node.id, &[life::FOLLOWER])?;
     let running = life::start(loaded, file.env).await?;
     running.announce();
     let gateway = addresses(&running)?;

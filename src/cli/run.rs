@@ -35,7 +35,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if let Err(error) = log::start(loaded.config.observe.log.level, &[]) {
+    if let Err(error) = log::start(loaded.config.observe.log.level, &loaded.config.node.id, &[]) {
         return fail(&format!("portcullis: no log: {error}"));
     }
     let file = ConfigFile { path: args.config.clone(), env: &variable, invocation: Some(invocation) };

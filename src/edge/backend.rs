@@ -1,13 +1,14 @@
 //! A command's REST call, and what of its answer may be signed.
 
 use crate::{
-    plan::commands::RestCall,
+    plan::{commands::RestCall, identity::GATEWAY_REQUEST_ID},
+    proxy::trace::TRACEPARENT,
     upstream::{Answer, CallFault, Upstream},
 };
 use bytes::Bytes;
-use filters::api::{Reason, Refusal, SessionRecord};
+use filters::api::{HeaderEdit, HeaderEdits, Reason, Refusal, SessionRecord, is_disguise};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    HeaderName, HeaderValue, Request, Uri,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body_util::Full;
@@ -19,7 +20,9 @@ use tokio::time::Instant;
 const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 const X_DEVICE_SESSION_ID: HeaderName = HeaderName::from_static("x-device-session-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What only the gateway says to a command's backend.
+static OWN: [HeaderName; 7] =
+    [X_USER_ID, X_DEVICE_SESSION_ID, X_REQUEST_ID, TRACEPARENT, ACCEPT, CONTENT_TYPE, CONTENT_LENGTH];
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What is signed of a backend's answer.
@@ -34,6 +37,35 @@ pub struct Signable {
 /// The longest that a call may take whatever the client says; the upstream's own limit is shorter.
 const CALL_MAX: Duration = Duration::from_secs(3600);
 
+/// What a backend is told beside the call itself.
+pub struct Told<'a> {
+    /// The command.
+    pub command: &'a ExecuteCommandRequest,
+    /// Who gives it.
+    pub session: &'a SessionRecord,
+    /// The trace that it belongs to.
+    pub traceparent: HeaderValue,
+    /// The filters' changes.
+    pub edits: &'a HeaderEdits,
+}
+
+/// What becomes of a filter's change to the backend's headers in the call of a command. `X-Request-Id` is the
+/// command's own there, so that the gateway's id goes as `X-Gateway-Request-Id`; and no filter writes what the gateway
+/// alone says.
+#[must_use]
+pub fn carried(edit: &HeaderEdit) -> Option<HeaderEdit> {
+    let (HeaderEdit::Set(name, _) | HeaderEdit::Append(name, _) | HeaderEdit::Remove(name)) = edit;
+    if *name == X_REQUEST_ID {
+        return Some(match edit.clone() {
+            HeaderEdit::Set(_, value) => HeaderEdit::Set(GATEWAY_REQUEST_ID, value),
+            HeaderEdit::Append(_, value) => HeaderEdit::Append(GATEWAY_REQUEST_ID, value),
+            HeaderEdit::Remove(_) => HeaderEdit::Remove(GATEWAY_REQUEST_ID),
+        });
+    }
+    let is_own = OWN.iter().any(|own| own == name || is_disguise(name, own));
+    (!is_own).then(|| edit.clone())
+}
+
 /// Sends the call, and takes the answer where it may be signed: 2xx and 4xx.
 ///
 /// # Errors
@@ -41,12 +73,10 @@ const CALL_MAX: Duration = Duration::from_secs(3600);
 pub async fn send(
     upstream: &Upstream,
     call: RestCall,
-    command: &ExecuteCommandRequest,
-    session: &SessionRecord,
-    headers: &HeaderMap,
+    told: Told<'_>,
     deadline: Option<Instant>,
 ) -> Result<Signable, Refusal> {
-    let request = request(call, command, session, headers).map_err(|error| {
+    let request = request(call, told).map_err(|error| {
         tracing::error!(%error, "a command gave no request");
         Refusal::new(Reason::Internal)
     })?;
@@ -63,23 +93,20 @@ pub async fn send(
     signable(answer)
 }
 
-fn request(
-    call: RestCall,
-    command: &ExecuteCommandRequest,
-    session: &SessionRecord,
-    client: &HeaderMap,
-) -> Result<Request<Full<Bytes>>, http::Error> {
+fn request(call: RestCall, told: Told<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
+    let Told { command, session, traceparent, edits } = told;
     let has_body = !call.body.is_empty();
     let mut request = Request::new(Full::new(call.body));
     *request.method_mut() = call.method;
     *request.uri_mut() = Uri::try_from(call.target)?;
     let headers = request.headers_mut();
     // With room for the host too.
-    headers.reserve(8);
+    headers.reserve(10);
+    edits.iter().filter_map(carried).for_each(|edit| edit.apply_to(headers));
     headers.insert(X_USER_ID, session.user_id.as_str().try_into()?);
     headers.insert(X_DEVICE_SESSION_ID, session.device_session_id.as_str().try_into()?);
     headers.insert(X_REQUEST_ID, command.request_id.as_str().try_into()?);
-    headers.insert(TRACEPARENT, traceparent(client).try_into()?);
+    headers.insert(TRACEPARENT, traceparent);
     headers.insert(ACCEPT, JSON);
     if has_body {
         headers.insert(CONTENT_TYPE, JSON);
@@ -88,43 +115,6 @@ fn request(
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     Ok(request)
-}
-
-/// The client's `traceparent` where it is valid, which two are not (W3C Trace Context section 3.2); otherwise a new
-/// one.
-fn traceparent(headers: &HeaderMap) -> String {
-    let mut given = headers.get_all("traceparent").iter();
-    let one = match (given.next(), given.next()) {
-        (Some(one), None) => one.to_str().ok(),
-        _ => None,
-    };
-    match one.filter(|value| is_traceparent(value)) {
-        Some(value) => value.to_owned(),
-        None => format!("00-{:032x}-{:016x}-01", fastrand::u128(1..), fastrand::u64(1..)),
-    }
-}
-
-fn is_traceparent(value: &str) -> bool {
-    let is_hex = |part: &str, digits: usize| {
-        part.len() == digits && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    let parts: Vec<&str> = value.splitn(5, '-').collect();
-    match parts.as_slice() {
-        // A later version may append more; version 00 has exactly these four parts.
-        [version, trace, span, flags, rest @ ..] => {
-            is_hex(version, 2)
-                && *version != "ff"
-                && (rest.is_empty() || *version != "00")
-                && is_hex(trace, 32)
-                && !is_zero(trace)
-                && is_hex(span, 16)
-                && !is_zero(span)
-                && is_hex(flags, 2)
-                && value.len() <= 128
-        }
-        _ => false,
-    }
 }
 
 fn signable(answer: Answer) -> Result<Signable, Refusal> {
@@ -160,7 +150,8 @@ fn error_code(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::StatusCode;
+    use filters::api::SessionStatus;
+    use http::{HeaderMap, Method, StatusCode};
 
     fn outcome(status: u16, body: &str) -> String {
         let status = StatusCode::from_u16(status).unwrap();
@@ -191,30 +182,43 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_traceparent_is_continued() {
-        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        for (values, is_valid) in [
-            (&[valid][..], true),
-            (&["cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"], true),
-            (&["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"], false),
-            (&["ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"], false),
-            (&["00-00000000000000000000000000000000-00f067aa0ba902b7-01"], false),
-            (&["00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"], false),
-            (&["00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"], false),
-            (&["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01,"], false),
-            (&[valid, valid], false),
-            (&[valid, "none"], false),
-            (&["none", valid], false),
-            (&[""], false),
-            (&[], false),
+    fn the_contracts_headers_stand_over_those_of_filters() {
+        let mut edits = HeaderEdits::default();
+        for (name, value) in [
+            ("x-request-id", "the gateway's"),
+            ("x-user-id", "forged"),
+            ("x_user_id", "disguised"),
+            ("content-type", "text/plain"),
+            ("x-tenant", "blue"),
         ] {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("traceparent", HeaderValue::from_static(value));
-            }
-            let sent = traceparent(&headers);
-            assert!(is_traceparent(&sent));
-            assert_eq!(values.contains(&sent.as_str()), is_valid, "{values:?}");
+            edits.set(name.parse().unwrap(), HeaderValue::from_static(value));
         }
+        let command = ExecuteCommandRequest { request_id: "r-1".to_owned(), ..ExecuteCommandRequest::default() };
+        let session = SessionRecord {
+            device_session_id: "s-1".to_owned(),
+            user_id: "u-1".to_owned(),
+            status: SessionStatus::Active,
+            key: None,
+        };
+        let traceparent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let told = Told { command: &command, session: &session, traceparent, edits: &edits };
+        let call = RestCall { method: Method::POST, target: "/x".to_owned(), body: "{}".into(), takes_body: true };
+        let request = request(call, told).unwrap();
+        let mut sent: Vec<_> =
+            request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        sent.sort_unstable();
+        assert_eq!(
+            sent,
+            [
+                ("accept", "application/json"),
+                ("content-type", "application/json"),
+                ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+                ("x-device-session-id", "s-1"),
+                ("x-gateway-request-id", "the gateway's"),
+                ("x-request-id", "r-1"),
+                ("x-tenant", "blue"),
+                ("x-user-id", "u-1"),
+            ]
+        );
     }
 }

@@ -28,8 +28,10 @@ pub async fn execute(
     let template = commands.call(&command.message_type).ok_or_else(|| Refusal::new(Reason::MessageTypeUnknown))?;
     let rest = template.fill(&command.payload_bytes)?;
     call.refuse_ended(&session)?;
+    let traceparent = call.traceparent()?;
+    let told = backend::Told { command: &command, session: &session, traceparent, edits: call.edits() };
     let started = Instant::now();
-    let answer = backend::send(&commands.upstream, rest, &command, &session, call.headers(), call.deadline).await;
+    let answer = backend::send(&commands.upstream, rest, told, call.deadline).await;
     call.backend_took(started.elapsed());
     call.refuse_ended(&session)?;
     Ok(sign(call.clock.unix_ms(), &target.signer, &command, answer?))

@@ -1,5 +1,7 @@
 //! Signed requests that are only tried: the same checks in the same order, without a connection.
 
+pub use super::backend::carried;
+
 use super::{
     execute::execute,
     request::SignedRequest,

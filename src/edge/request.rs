@@ -3,17 +3,19 @@
 use crate::{
     events::hub::Subscriber,
     plan::Route,
-    proxy::{Gateway, context::RequestContext},
+    proxy::{Gateway, context::RequestContext, trace},
     rpc::Codec,
     vitals::streams::{Exit, Opening, Streams},
 };
 use bytes::Bytes;
 use filters::{
-    api::{Clock, CommandState, Exchange, Facts, Head, MessageTypes, Reason, Refusal, Session, SessionRecord},
+    api::{
+        Clock, CommandState, Exchange, Facts, Head, HeaderEdits, MessageTypes, Reason, Refusal, Session, SessionRecord,
+    },
     chain::Stop,
     session::Invalidations,
 };
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use pingora_http::RequestHeader;
 use prost::Message as _;
 use proto::edge::v1::ExecuteCommandRequest;
@@ -45,6 +47,7 @@ pub struct SignedRequest<'a> {
 /// What was found on a request's way, which is the context's to keep.
 pub struct Found {
     facts: Facts,
+    traceparent: Option<HeaderValue>,
     chain_took: Duration,
     backend_took: Duration,
 }
@@ -53,6 +56,7 @@ impl Found {
     /// Gives it back.
     pub fn keep(self, ctx: &mut RequestContext) {
         ctx.facts = self.facts;
+        ctx.traceparent = self.traceparent;
         (ctx.chain_took, ctx.backend_took) = (self.chain_took, self.backend_took);
     }
 }
@@ -88,7 +92,7 @@ impl<'a> SignedRequest<'a> {
             path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
             header,
             ctx,
-            found: Found { facts, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
+            found: Found { facts, traceparent: None, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
             streams: None,
             client_ip: ctx.client_ip,
             clock,
@@ -100,6 +104,25 @@ impl<'a> SignedRequest<'a> {
     #[must_use]
     pub fn headers(&self) -> &'a HeaderMap {
         &self.header.headers
+    }
+
+    /// The filters' changes to what goes to the backend.
+    #[must_use]
+    pub fn edits(&self) -> &HeaderEdits {
+        &self.found.facts.upstream_headers
+    }
+
+    /// The trace that the backend is told of: the client's, where it names one, else one that begins here.
+    ///
+    /// # Errors
+    /// Never, but where no header can carry it.
+    pub fn traceparent(&mut self) -> Result<HeaderValue, Refusal> {
+        let value = match trace::traceparent(self.headers()) {
+            Some(value) => value.clone(),
+            None => HeaderValue::try_from(trace::begin()).map_err(|_| Refusal::new(Reason::Internal))?,
+        };
+        self.found.traceparent = Some(value.clone());
+        Ok(value)
     }
 
     /// Takes down how long the backend took.

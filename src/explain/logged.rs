@@ -98,14 +98,26 @@ fn advice(reason: Reason) -> &'static str {
 
 impl Display for Story {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line { method, path, client_ip, listener, route, status, request_id, time_ms, .. } = &self.line;
-        let [method, path, client_ip, listener, route, id] =
-            [method, path, client_ip, listener, route, request_id].map(|text| escaped(text));
-        writeln!(f, "{method} {path}  from {client_ip}  at {time_ms} ms")?;
+        let Line { method, path, client_ip, listener, route, status, request_id, time, .. } = &self.line;
+        let [method, path, client_ip, listener, route, id, time] =
+            [method, path, client_ip, listener, route, request_id, time].map(|text| escaped(text));
+        writeln!(f, "{method} {path}  from {client_ip}  at {time}")?;
         if self.lines > 1 {
             writeln!(f, "note      {} requests have this id; this is the newest", self.lines)?;
         }
         writeln!(f, "id        {id}")?;
+        let Line { client_request_id, trace_id, session, user, node, .. } = &self.line;
+        for (label, text) in [
+            ("client id ", client_request_id),
+            ("trace     ", trace_id),
+            ("session   ", session),
+            ("user      ", user),
+            ("node      ", node),
+        ] {
+            if let Some(text) = text {
+                writeln!(f, "{label}{}", escaped(text))?;
+            }
+        }
         writeln!(f, "listener  {listener}")?;
         match &self.route_at {
             Some(at) => writeln!(f, "route     {route:<30}  {at}")?,

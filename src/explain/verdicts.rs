@@ -2,7 +2,10 @@
 
 use super::explanation::{Judged, Place, Standing};
 use super::{considered::place, escape::escaped};
-use crate::plan::Plan;
+use crate::{
+    edge::offline::carried,
+    plan::{Plan, Target},
+};
 use filters::{
     api::{Halt, HeaderEdit, Refusal},
     chain::{Verdict, runs},
@@ -12,10 +15,17 @@ use filters::{
 /// What was said at which place of the built chain.
 pub(super) type Said = (usize, Verdict);
 
+/// What of a filter's change goes out to the target's backend.
+type Carried = fn(&HeaderEdit) -> Option<HeaderEdit>;
+
 /// The verdicts of a route's chain. `lacks` says what a lookup would have needed that is not here.
 pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&str>) -> Vec<Judged> {
     let placed = plan.loaded.filters(route);
     let configs: Vec<&FilterConfig> = placed.iter().map(|placed| placed.filter).collect();
+    let carried: Carried = match plan.routes.get(route).map(|route| &route.target) {
+        Some(Target::Commands(_)) => carried,
+        _ => |edit| Some(edit.clone()),
+    };
     let mut judged = Vec::new();
     let mut entries = placed.iter();
     for (built, run) in runs(&configs).enumerate() {
@@ -26,7 +36,7 @@ pub(super) fn verdicts(plan: &Plan, route: usize, said: &[Said], lacks: Option<&
             let at = place(plan, &entry.pointer(route));
             judged.push(match verdict {
                 None => Judged { filter, at, verdict: Standing::NotReached, notes: Vec::new() },
-                Some(verdict) => of_entry(filter, at, run, verdict, &mut is_over, lacks),
+                Some(verdict) => of_entry((filter, at), run, (verdict, carried), &mut is_over, lacks),
             });
         }
     }
@@ -48,17 +58,16 @@ pub(super) fn blame_body(plan: &Plan, route: usize, judged: &mut [Judged], why: 
 
 /// Filters that decide together give one verdict; it is told of the one that stopped the request.
 fn of_entry(
-    filter: &'static str,
-    at: Place,
+    (filter, at): (&'static str, Place),
     run: &[&FilterConfig],
-    verdict: &Verdict,
+    (verdict, carried): (&Verdict, Carried),
     is_over: &mut bool,
     lacks: Option<&str>,
 ) -> Judged {
     let halt = match &verdict.outcome {
         Err(halt) if verdict.filter == filter => halt,
         Err(_) if *is_over => return Judged { filter, at, verdict: Standing::NotReached, notes: Vec::new() },
-        Ok(()) | Err(_) => return Judged { filter, at, verdict: Standing::Passed, notes: changes(verdict) },
+        Ok(()) | Err(_) => return Judged { filter, at, verdict: Standing::Passed, notes: changes(verdict, carried) },
     };
     *is_over = true;
     let (standing, mut notes) = match halt {
@@ -75,7 +84,7 @@ fn of_entry(
     if run.iter().filter(|config| config.name() == filter).count() > 1 {
         notes.push("the budgets next to each other are asked together: it is one of these".to_owned());
     }
-    notes.extend(changes(verdict));
+    notes.extend(changes(verdict, carried));
     Judged { filter, at, verdict: standing, notes }
 }
 
@@ -84,13 +93,13 @@ fn refused(refusal: &Refusal) -> String {
     format!("{}: {}{}", refusal.reason.as_str(), refusal.detail, retry.unwrap_or_default())
 }
 
-fn changes(verdict: &Verdict) -> Vec<String> {
+fn changes(verdict: &Verdict, carried: Carried) -> Vec<String> {
     let told = |edit: &HeaderEdit, whom: &str| match edit {
         HeaderEdit::Set(name, value) => format!("sets {name}: {} {whom}", shown(value)),
         HeaderEdit::Append(name, value) => format!("adds {name}: {} {whom}", shown(value)),
         HeaderEdit::Remove(name) => format!("removes {name} {whom}"),
     };
-    let to_backend = verdict.to_backend.iter().map(|edit| told(edit, "to the backend"));
+    let to_backend = verdict.to_backend.iter().filter_map(carried).map(|edit| told(&edit, "to the backend"));
     to_backend.chain(verdict.to_client.iter().map(|edit| told(edit, "to the client"))).collect()
 }
 

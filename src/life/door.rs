@@ -3,7 +3,7 @@
 use crate::{
     listener::{Hooks, Refused},
     telemetry::{
-        access_log::{AccessLog, Head, Line, Outcome},
+        access_log::{AccessLog, Head, Outcome},
         metrics::Metrics,
     },
 };
@@ -29,17 +29,9 @@ impl Hooks for Door {
         if !self.access_log.is_on() {
             return;
         }
-        let mut line = Line::begin();
-        line.add(&Head {
-            time_ms: self.clock.unix_ms(),
-            request_id: refused.request_id,
-            listener: refused.listener,
-            route: "-",
-            client_ip: refused.peer.ip().to_canonical(),
-            method: "-",
-            path: "-",
-            protocol: "HTTP/1.1",
-        });
+        let client_ip = refused.peer.ip().to_canonical();
+        let mut line = self.access_log.begin();
+        line.add(&Head::unread(self.clock.unix_ms(), refused.request_id, refused.listener, client_ip));
         line.add(&Outcome { status, reason: Some(reason.as_str()), ..Outcome::default() });
         self.access_log.write(line);
     }

@@ -48,7 +48,8 @@ impl Prepared {
         let plan = Arc::new(plan::build(loaded, &outside, None)?);
         let loaded = &plan.loaded;
         let (log, dropped) = (&loaded.config.observe.access_log.to, metrics.access_lines_dropped.clone());
-        let access_log = AccessLog::start(log, &loaded.base_dir, dropped).map_err(StartProblem::AccessLog)?;
+        let access_log = AccessLog::start(log, &loaded.base_dir, &loaded.config.node.id, dropped);
+        let access_log = access_log.map_err(StartProblem::AccessLog)?;
         let listeners = Listeners::bind(loaded, inherited)?;
         let caps = Caps::new(loaded.config.connections.max, loaded.config.connections.per_ip);
         let (tell_cursors, cursors) = Cursors::told();

@@ -3,6 +3,9 @@
 use filters::api::folded;
 use http::HeaderName;
 
+/// Carries the gateway's id of a request to the backend of a command.
+pub const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-gateway-request-id");
+
 /// Names that are dropped from outside, in every spelling that a backend could take for them.
 ///
 /// CGI, WSGI and PHP backends read `X_User_Id`, `X-User-Id` and `x.user.id` as one variable (RFC 3875
@@ -11,10 +14,12 @@ use http::HeaderName;
 pub struct IdentityHeaders(Vec<Vec<u8>>);
 
 impl IdentityHeaders {
-    /// Of these names, in any case.
+    /// Of these names, in any case, and of [`GATEWAY_REQUEST_ID`].
     #[must_use]
     pub fn new(names: &[String]) -> Self {
-        Self(names.iter().map(|name| name.bytes().map(folded).collect()).collect())
+        let own = GATEWAY_REQUEST_ID;
+        let names = names.iter().map(String::as_str).chain([own.as_str()]);
+        Self(names.map(|name| name.bytes().map(folded).collect()).collect())
     }
 
     /// Whether `name` is one of them.
@@ -45,6 +50,7 @@ mod tests {
             ("x-user-ids", false),
             ("x-user", false),
             ("xxuserxid", false),
+            ("x-gateway_request-id", true),
         ] {
             assert_eq!(identity.covers(&name.parse().unwrap()), expected, "{name}");
         }

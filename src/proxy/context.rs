@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use filters::api::{Exchange, Facts, Head, Reason};
-use http::request::Parts;
+use http::{HeaderValue, request::Parts};
 use prometheus::IntGauge;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -36,6 +36,8 @@ pub struct RequestContext {
     pub is_tls: bool,
     /// What the filters found.
     pub facts: Facts,
+    /// The trace that a command's backend was told of.
+    pub traceparent: Option<HeaderValue>,
     /// Why it was refused.
     pub refused: Option<Reason>,
     /// When its head had arrived.
@@ -115,6 +117,7 @@ impl RequestContext {
             brought_forwarding: false,
             is_tls: false,
             facts: Facts::default(),
+            traceparent: None,
             refused: None,
             started: Instant::now(),
             started_ms,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     listener::{self, GuardedStream, Serving},
-    telemetry::access_log::{AccessLog, Kept, Line as AccessLine, Outcome},
+    telemetry::access_log::{AccessLog, Kept, Outcome},
 };
 use filters::api::Reason;
 use http::{StatusCode, Version};
@@ -82,7 +82,7 @@ impl Record {
             access_log: Arc::clone(&gateway.access_log),
             route: OnRoute::from(Arc::clone(ctx.route.as_ref()?)),
             head: gateway.access_log.keep(&access::head(session.req_header(), ctx)),
-            findings: gateway.access_log.keep(&access::findings(ctx)),
+            findings: gateway.access_log.keep(&access::findings(None, ctx)),
             status,
             faults_passed: ctx.facts.faults_passed.clone(),
             started: ctx.started,
@@ -93,7 +93,7 @@ impl Record {
 
     /// Takes down what the chain has found since.
     pub fn note(&mut self, ctx: &RequestContext) {
-        self.findings = self.access_log.keep(&access::findings(ctx));
+        self.findings = self.access_log.keep(&access::findings(None, ctx));
         self.faults_passed.clone_from(&ctx.facts.faults_passed);
         self.chain_took = ctx.chain_took;
     }
@@ -106,7 +106,7 @@ impl Drop for Record {
         if !self.access_log.is_on() {
             return;
         }
-        let mut line = AccessLine::begin();
+        let mut line = self.access_log.begin();
         line.add_kept(&self.head);
         line.add_kept(&self.findings);
         line.add(&Outcome {

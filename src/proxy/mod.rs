@@ -13,6 +13,7 @@ mod hops;
 mod outlet;
 mod publish;
 pub mod reply;
+pub(crate) mod trace;
 mod waits;
 
 pub(crate) use body::{invite, is_malformed, read_body};

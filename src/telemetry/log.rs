@@ -3,11 +3,12 @@
 use super::{
     lines::{self, Lines},
     seldom::Seldom,
+    timestamp::Timestamp,
 };
 use crate::config::source::Level;
 use prometheus::IntCounter;
 use std::{
-    io, panic,
+    io, panic, process,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -22,11 +23,12 @@ struct Log {
     dropped: IntCounter,
 }
 
-/// Starts the log. What comes from `told_elsewhere` is left out. A second call changes nothing.
+/// Starts the log, whose lines name this process and its `node`. What comes from `told_elsewhere` is left out. A second
+/// call changes nothing.
 ///
 /// # Errors
 /// Where the process may start no more threads or open no more files.
-pub fn start(level: Level, told_elsewhere: &[&str]) -> io::Result<()> {
+pub fn start(level: Level, node: &str, told_elsewhere: &[&str]) -> io::Result<()> {
     let level = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -41,9 +43,9 @@ pub fn start(level: Level, told_elsewhere: &[&str]) -> io::Result<()> {
     let quiet = ["pingora_proxy", "pingora_core", "h2"].into_iter().map(|target| (target, quiet));
     let targets = quiet.chain(told_elsewhere.iter().map(|target| (*target, LevelFilter::OFF)));
     let filter = Targets::new().with_default(level).with_targets(targets);
-    let writer = Arc::clone(&log.lines);
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
-    let lines = lines.with_writer(move || Writer(Arc::clone(&writer)));
+    let writer = Writer { lines: Arc::clone(&log.lines), whose: Arc::from(whose(node)?) };
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).without_time();
+    let lines = lines.with_writer(move || writer.clone());
     let seldom = Seldom::new(log.dropped.clone());
     let started = tracing_subscriber::registry().with(filter).with(seldom).with(lines).try_init();
     if started.is_err() {
@@ -77,12 +79,29 @@ impl Log {
     }
 }
 
-/// Takes each event as one write, which is how the formatter writes.
-struct Writer(Arc<Lines>);
+/// The members by which lines of several processes are told apart.
+fn whose(node: &str) -> io::Result<String> {
+    Ok(format!("\"node\":{},\"pid\":{}", serde_json::to_string(node)?, process::id()))
+}
+
+/// Takes each event as one write, which is how the formatter writes, and puts time and process ahead of its members.
+#[derive(Clone)]
+struct Writer {
+    lines: Arc<Lines>,
+    whose: Arc<str>,
+}
 
 impl io::Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.append(line);
+        match line.strip_prefix(b"{") {
+            Some(members) => {
+                let mut whole = Vec::with_capacity(line.len() + self.whose.len() + 40);
+                write!(whole, "{{\"time\":\"{}\",{},", Timestamp::now(), self.whose)?;
+                whole.extend_from_slice(members);
+                self.lines.append(&whole);
+            }
+            None => self.lines.append(line),
+        }
         Ok(line.len())
     }
 

@@ -12,3 +12,4 @@ mod routes;
 mod seldom;
 mod sessions;
 pub mod stores;
+pub mod timestamp;

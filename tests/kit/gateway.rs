@@ -148,6 +148,12 @@ impl Gateway {
         eventually(what, || self.stderr.lock().unwrap().iter().any(|line| line.contains(what)).then_some(()));
     }
 
+    /// The first line of the process log that `is` it, where there is one by now.
+    pub fn logged(&self, is: impl Fn(&serde_json::Value) -> bool) -> Option<serde_json::Value> {
+        let lines = self.stderr.lock().unwrap();
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| is(line))
+    }
+
     /// Whether anything in it panicked so far.
     pub fn has_panicked(&self) -> bool {
         self.has_logged("panicked")

@@ -14,6 +14,17 @@ pub enum HeaderEdit {
     Remove(HeaderName),
 }
 
+impl HeaderEdit {
+    /// Makes the change.
+    pub fn apply_to(self, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(name, value) => drop(headers.insert(name, value)),
+            Self::Append(name, value) => drop(headers.append(name, value)),
+            Self::Remove(name) => drop(headers.remove(name)),
+        }
+    }
+}
+
 /// Whether a backend may take `name` for `known`, which it is not.
 #[must_use]
 pub fn is_disguise(name: &HeaderName, known: &HeaderName) -> bool {
@@ -72,11 +83,7 @@ impl HeaderEdits {
     /// Makes the changes.
     pub fn apply_to(&self, headers: &mut HeaderMap) {
         for edit in &self.0 {
-            match edit {
-                HeaderEdit::Set(name, value) => drop(headers.insert(name.clone(), value.clone())),
-                HeaderEdit::Append(name, value) => drop(headers.append(name.clone(), value.clone())),
-                HeaderEdit::Remove(name) => drop(headers.remove(name)),
-            }
+            edit.clone().apply_to(headers);
         }
     }
 

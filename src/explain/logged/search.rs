@@ -9,8 +9,11 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 /// A line of the access log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// When the head had arrived, Unix milliseconds.
-    pub time_ms: i64,
+    /// When the head had arrived, as RFC 3339 has it.
+    pub time: String,
+    /// The instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The request's id.
     pub request_id: String,
     /// The listener's name.
@@ -34,6 +37,18 @@ pub struct Line {
     /// The command's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
+    /// The client's own id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_request_id: Option<String>,
+    /// The trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// The device session, hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Whose session that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The filters' time, in microseconds.
     #[serde(default)]
     pub chain_us: u64,
@@ -55,7 +70,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// Looks for an id in a log, line by line: memory is bounded, however long the log is.
+    /// Looks for an id, the gateway's or the client's own, in a log, line by line: memory is bounded, however long the log is.
     ///
     /// # Errors
     /// Where the log cannot be read.
@@ -69,7 +84,7 @@ impl Search {
                 continue;
             }
             if let Ok(found) = serde_json::from_str::<Line>(text)
-                && found.request_id == id
+                && (found.request_id == id || found.client_request_id.as_deref() == Some(id))
             {
                 self.last = Some(found);
                 self.count += 1;
@@ -115,27 +130,33 @@ fn read_line(log: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    fn line(id: &str, time_ms: i64) -> String {
+    fn line(id: &str, client_id: &str, second: u8) -> String {
         format!(
-            "{{\"event\":\"access\",\"time_ms\":{time_ms},\"request_id\":\"{id}\",\"listener\":\"public\",\"route\":\"-\",\
-             \"client_ip\":\"192.0.2.1\",\"method\":\"GET\",\"path\":\"/\",\"protocol\":\"HTTP/1.1\",\"status\":404,\
-             \"bytes_in\":0,\"bytes_out\":0,\"chain_us\":0,\"backend_us\":0,\"total_us\":7}}"
+            "{{\"event\":\"access\",\"time\":\"2026-12-01T00:00:0{second}.000Z\",\"request_id\":\"{id}\",\"listener\":\"public\",\
+             \"route\":\"-\",\"client_ip\":\"192.0.2.1\",\"method\":\"GET\",\"path\":\"/\",\"protocol\":\"HTTP/1.1\",\"status\":404,\
+             \"client_request_id\":\"{client_id}\",\"bytes_in\":0,\"bytes_out\":0,\"chain_us\":0,\"backend_us\":0,\"total_us\":7}}"
         )
     }
 
     #[test]
     fn the_newest_line_of_an_id_is_found_among_whatever_else_there_is() {
         let long = format!("{{\"request_id\":\"a\",\"path\":\"{}\"}}", "x".repeat(LINE_BYTES_MAX));
-        let lines = [line("a", 1), long, "no JSON \"a\"".to_owned(), line("ab", 2), line("a", 3), "\"a\"".to_owned()];
-        let mut log = lines.join("\n").into_bytes();
+        let a_and_b = [line("a", "own", 1), long, "no JSON \"a\"".to_owned(), line("ab", "-", 2), line("a", "-", 3)];
+        let mut log = [&a_and_b[..], &["\"a\"".to_owned()]].concat().join("\n").into_bytes();
         log.extend_from_slice(b"\n\xff\xfe \"a\"\n");
-        log.extend_from_slice(line("b", 4).as_bytes());
-        for (id, expected) in [("a", Some((3, 2))), ("ab", Some((2, 1))), ("b", Some((4, 1))), ("c", None), ("", None)]
-        {
+        log.extend_from_slice(line("b", "-", 4).as_bytes());
+        for (id, expected) in [
+            ("a", Some(("2026-12-01T00:00:03.000Z", 2))),
+            ("ab", Some(("2026-12-01T00:00:02.000Z", 1))),
+            ("b", Some(("2026-12-01T00:00:04.000Z", 1))),
+            ("own", Some(("2026-12-01T00:00:01.000Z", 1))),
+            ("c", None),
+            ("", None),
+        ] {
             let mut search = Search::default();
             // Pieces that end within lines.
             search.read(&mut io::BufReader::with_capacity(7, log.as_slice()), id).unwrap();
-            let found = search.last.map(|line| (line.time_ms, search.count));
+            let found = search.last.as_ref().map(|line| (line.time.as_str(), search.count));
             assert_eq!(found, expected, "{id}");
         }
     }
