@@ -8,6 +8,7 @@ mod client;
 mod endpoint;
 mod framing;
 pub mod grpc;
+pub mod liveness;
 mod pool;
 mod rest;
 pub mod sessions;

@@ -1,6 +1,12 @@
 //! The connection to the backend.
 
-use crate::{plan::events::FeedOptions, upstream::EndpointTls};
+use crate::{
+    plan::events::FeedOptions,
+    upstream::{
+        EndpointTls,
+        liveness::{self, PING_ANSWER, PING_EVERY},
+    },
+};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     Uri,
@@ -12,18 +18,13 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::oneshot,
 };
 use tonic::transport::{Channel, Endpoint, Error};
 
-/// A backend that is gone without a word is noticed within the sum of both.
-const PING_EVERY: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be on its way at once. HTTP/2's own 64 KiB would have a burst wait for round trips.
 const WINDOW: u32 = 1 << 20;
 const HEADERS_MAX: u32 = 16 << 10;
@@ -52,8 +53,7 @@ impl Dial for Tcp {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = self.authority.port_u16().unwrap_or(if tls.is_some() { HTTPS_PORT } else { HTTP_PORT });
         async move {
-            let stream = TcpStream::connect((host, port)).await?;
-            stream.set_nodelay(true)?;
+            let stream = liveness::connect((host, port)).await?;
             Ok(match tls {
                 Some(tls) => Box::new(tls.handshake(stream).await.map_err(io::Error::other)?) as Box<dyn Io>,
                 None => Box::new(stream),
@@ -85,8 +85,7 @@ pub(super) async fn connect(
         .origin(address(scheme, &options.authority))
         .connect_timeout(options.connect)
         .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true)
+        .keep_alive_timeout(PING_ANSWER)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(2 * WINDOW)
         .http2_max_header_list_size(HEADERS_MAX);

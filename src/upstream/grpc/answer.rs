@@ -7,6 +7,7 @@ use crate::{
         Code, Encoding, Failure,
         failure::{GRPC_DETAILS, GRPC_MESSAGE, GRPC_STATUS},
         frames::{FrameFault, FrameReader},
+        lists::{Repeated, single},
     },
 };
 use filters::api::Reason;
@@ -94,10 +95,13 @@ pub(super) fn read(
         let code = if head.status == StatusCode::OK { Code::Unknown } else { Code::from_http(head.status) };
         return Err(of(code, Reason::BackendUnavailable));
     }
-    let encoding = match headers.get(GRPC_ENCODING).map(|name| Encoding::from_name(name.as_bytes())) {
-        None => Encoding::Identity,
-        Some(Some(encoding)) => encoding,
-        Some(None) => return Err(Failure::new(Code::Internal, "the upstream answered in an unknown encoding")),
+    let named = single(&headers, &GRPC_ENCODING).map(|named| named.map(|name| Encoding::from_name(name.as_bytes())));
+    let encoding = match named {
+        Ok(None) => Encoding::Identity,
+        Ok(Some(Some(encoding))) => encoding,
+        Ok(Some(None)) | Err(Repeated) => {
+            return Err(Failure::new(Code::Internal, "the upstream answered in an unknown encoding"));
+        }
     };
     strip(&mut headers);
     let frames = FrameReader::new(encoding, bytes_max);

@@ -1,10 +1,12 @@
 //! How a connection is made, watched and closed.
 
 use super::{body::Outgoing, causes, link::Link};
-use crate::upstream::{Endpoint, UpstreamOptions};
+use crate::upstream::{
+    Endpoint, UpstreamOptions,
+    liveness::{self, PING_ANSWER, PING_EVERY},
+};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use pingora_core::protocols::{TcpKeepalive, l4::ext::set_tcp_keepalive};
 use std::{
     future::poll_fn,
     pin::Pin,
@@ -16,7 +18,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -38,25 +39,6 @@ const HEADERS_BYTES_MAX: u32 = 64 << 10;
 /// How many cancelled streams h2 remembers, for a second each, so that what the peer sent before it knew of a
 /// cancellation is ignored without another word. Its own default is 50.
 const CANCELLED_MAX: usize = 1024;
-
-/// A machine that is gone without a word is noticed by TCP: after 15 s without a segment the kernel asks, three times
-/// at 5 s, and what was sent is given up as long without an acknowledgement.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive {
-    idle: Duration::from_secs(15),
-    interval: Duration::from_secs(5),
-    count: 3,
-    #[cfg(target_os = "linux")]
-    user_timeout: Duration::from_secs(30),
-};
-
-/// A process that hangs while its kernel answers, or one behind a balancer that does, is noticed by an HTTP/2 PING,
-/// which is sent while streams are open and nothing came for so long. Less than 5 minutes, and gRPC servers with
-/// their default settings (grpc-go, C++, Java) take the third for an attack and end the connection with
-/// `ENHANCE_YOUR_CALM`; the rest is for clocks that differ.
-const PING_EVERY: Duration = Duration::from_secs(310);
-
-/// How long the answer to a PING may take: as long as gRPC's own clients wait for it.
-const PING_ANSWER: Duration = Duration::from_secs(20);
 
 /// How often it is looked whether a new connection's settings are here, of which hyper does not tell.
 const SETTINGS_POLL: Duration = Duration::from_millis(1);
@@ -122,9 +104,7 @@ async fn idle(endpoint: &Weak<Endpoint>, link: &Weak<Link>) {
 
 async fn dial(endpoint: &Arc<Endpoint>) -> Result<(Arc<Link>, Driver), String> {
     let told = |error: std::io::Error| error.to_string();
-    let stream = TcpStream::connect(endpoint.address().await.map_err(told)?).await.map_err(told)?;
-    stream.set_nodelay(true).map_err(told)?;
-    set_tcp_keepalive(&stream, &KEEPALIVE).map_err(|error| error.to_string())?;
+    let stream = liveness::connect(endpoint.address().await.map_err(told)?).await.map_err(told)?;
     match &endpoint.tls {
         None => handshake(endpoint, stream).await,
         Some(tls) => handshake(endpoint, tls.handshake(stream).await?).await,

@@ -1,5 +1,6 @@
 mod backend;
 mod bad_input;
+mod pings;
 mod reconnects;
 
 use super::*;
@@ -72,7 +73,7 @@ impl Stage {
 
     async fn link(&self, is_up: bool) -> Link {
         let mut link = self.status.watch();
-        timeout(SECOND * 60, link.wait_for(|link| link.is_up() == is_up)).await.unwrap().unwrap().clone()
+        timeout(SECOND * 600, link.wait_for(|link| link.is_up() == is_up)).await.unwrap().unwrap().clone()
     }
 
     fn subscriber(&self, device: &str) -> Subscriber {
