@@ -49,5 +49,6 @@ mod traces;
 mod unread;
 mod upgrade;
 mod uploads;
+mod vanished;
 mod vectors;
 mod websocket;
