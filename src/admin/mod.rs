@@ -13,7 +13,7 @@ use crate::{
     vitals::ReloadOutcome,
 };
 use bytes::Bytes;
-use filters::api::{Reason, Refusal};
+use filters::api::{MediaType, Reason, Refusal};
 use http::{
     HeaderMap, Method,
     header::{CONTENT_TYPE, ETAG, ORIGIN},
@@ -148,8 +148,7 @@ async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Resu
 /// No page of another origin can send this media type without asking first, and nobody answers such a question
 /// here.
 fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(JSON))
+    MediaType::of(headers).is_some_and(|media_type| media_type.essence == JSON && media_type.is_utf_8)
 }
 
 /// What is asked for is done by whoever follows the configuration's file.

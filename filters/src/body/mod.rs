@@ -15,8 +15,8 @@
 pub mod json;
 
 use crate::api::{
-    BodyNeed, BuildFault, Check, ConfigProblem, Configured, Exchange, Filter, Halt, Outcome, Parts, Reason, Refusal,
-    Step, units::Size,
+    BodyNeed, BuildFault, Check, ConfigProblem, Configured, Exchange, Filter, Halt, MediaType, Outcome, Parts, Reason,
+    Refusal, Step, units::Size,
 };
 use http::{HeaderMap, header};
 use schemars::JsonSchema;
@@ -109,31 +109,16 @@ fn unsupported(headers: &HeaderMap) -> Option<&'static str> {
     if codings.iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Some("the body must not be compressed");
     }
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(media_type), None) = (types.next().and_then(|value| value.to_str().ok()), types.next()) else {
+    let Some(MediaType { essence, is_utf_8 }) = MediaType::of(headers) else {
         return Some("the body needs one Content-Type: application/json");
     };
-    let mut pieces = media_type.split(';').map(str::trim);
-    let essence = pieces.next().unwrap_or_default().to_ascii_lowercase();
     let is_json = essence
         .strip_prefix("application/")
         .is_some_and(|kind| kind == "json" || kind.strip_suffix("+json").is_some_and(|name| !name.is_empty()));
     if !is_json {
         return Some("the Content-Type must be application/json");
     }
-    let mut charsets = pieces.filter(|piece| names_charset(piece)).map(|piece| piece.split_once('='));
-    let is_utf_8 = |charset: Option<(&str, &str)>| {
-        charset.is_some_and(|(name, value)| {
-            name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
-    };
-    charsets.any(|charset| !is_utf_8(charset)).then_some("JSON must be in UTF-8")
-}
-
-/// Whether some reader could take a parameter for the charset: `charset =utf-7` and `charset*=utf-8''utf-7` are not
-/// what RFC 9110 section 8.3.1 says, but some backends would decode by them what was counted as UTF-8.
-fn names_charset(parameter: &str) -> bool {
-    parameter.get(.."charset".len()).is_some_and(|name| name.eq_ignore_ascii_case("charset"))
+    (!is_utf_8).then_some("JSON must be in UTF-8")
 }
 
 #[cfg(test)]
