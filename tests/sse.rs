@@ -47,9 +47,11 @@ async fn open(scene: &Scene, is_http2: bool, codec: Codec, session: &str, option
     let request = post(media_type, encode(&subscription(session, &options), codec));
     let answer = send(scene, is_http2, request).await;
     assert_eq!(answer.status(), 200);
-    for (name, value) in
-        [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")]
-    {
+    for (name, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-store, no-transform"),
+        ("x-accel-buffering", "no"),
+    ] {
         assert_eq!(answer.headers()[name], value);
     }
     assert!(answer.headers().contains_key("x-request-id"));

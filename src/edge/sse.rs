@@ -12,11 +12,11 @@ use crate::{
     plan::{Route, subscriptions::EventTarget},
     proxy::{self, Gateway, Gone, Last, Outlet, context::RequestContext, reply},
     rpc::{Codec, message_bytes_max, run_head},
-    wire::Code,
+    wire::{Code, lists::elements},
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use filters::{
-    api::{Reason, Refusal},
+    api::{MediaType, Reason, Refusal},
     chain::Stop,
 };
 use http::{
@@ -35,6 +35,9 @@ use std::{
 
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const SERVED: HeaderValue = HeaderValue::from_static("application/json, application/proto, application/x-protobuf");
+/// No cache keeps what was signed for one device, and no proxy on the way compresses the stream, which would gather it
+/// (RFC 9111 section 5.2.2.6).
+const CACHING: &str = "no-store, no-transform";
 /// nginx would gather the stream until its buffer is full.
 const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 /// The names of both fields, and what ends them and their block.
@@ -58,7 +61,7 @@ pub async fn serve(
     };
     let mut head = ResponseHeader::build(StatusCode::OK, Some(8))?;
     head.insert_header(CONTENT_TYPE, "text/event-stream")?;
-    head.insert_header(CACHE_CONTROL, "no-store")?;
+    head.insert_header(CACHE_CONTROL, CACHING)?;
     head.insert_header(X_ACCEL_BUFFERING, "no")?;
     reply::finish(&ctx.facts, &mut head)?;
     reply::begin_last(session, head).await?;
@@ -116,13 +119,12 @@ pub(super) fn admit(header: &RequestHeader, ctx: &mut RequestContext) -> std::re
 
 /// The codec of a request that is not compressed.
 fn codec(headers: &HeaderMap) -> Option<Codec> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if elements(headers, &CONTENT_ENCODING).any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         return None;
     }
-    // RFC 9110 section 8.3.1: a media type has no case.
-    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "application/json" => Some(Codec::Json),
+    let media_type = MediaType::of(headers)?;
+    match media_type.essence.as_str() {
+        "application/json" => media_type.is_utf_8.then_some(Codec::Json),
         "application/proto" | "application/x-protobuf" => Some(Codec::Proto),
         _ => None,
     }

@@ -1,9 +1,13 @@
 //! What a request's head asks of the gateway itself: how messages are compressed, and by when it is answered.
 
-use super::Caller;
+use super::{Caller, Protocol};
 use crate::{
     proxy::nominated,
-    wire::{Encoding, encoding, timeout},
+    wire::{
+        Encoding, encoding,
+        lists::{Repeated, single},
+        timeout,
+    },
 };
 use filters::api::{HeaderEdits, Reason, Refusal};
 use http::{HeaderMap, HeaderValue, header};
@@ -29,28 +33,31 @@ impl Asked {
     /// `MEDIA_TYPE_UNSUPPORTED` for an unknown encoding, `REQUEST_MALFORMED` for a time-out or a protocol version
     /// that is none.
     pub fn read(caller: Caller, headers: &HeaderMap, answer: &mut HeaderEdits) -> Result<Self, Refusal> {
-        let encoding = match headers.get(caller.encoding_header()) {
-            None => Encoding::Identity,
-            Some(name) => Encoding::from_name(name.as_bytes()).ok_or_else(|| {
-                answer.set(caller.accept_header(), encoding::ACCEPTED);
-                Refusal::because(Reason::MediaTypeUnsupported, "the encoding is none of identity, gzip, zstd and br")
-            })?,
-        };
-        if headers.get("connect-protocol-version").is_some_and(|version| version != "1") {
+        let named = single(headers, &caller.encoding_header());
+        let encoding = named
+            .ok()
+            .and_then(|named| named.map_or(Some(Encoding::Identity), |name| Encoding::from_name(name.as_bytes())));
+        let encoding = encoding.ok_or_else(|| {
+            answer.set(caller.accept_header(), encoding::ACCEPTED);
+            Refusal::because(Reason::MediaTypeUnsupported, "the encoding is none of identity, gzip, zstd and br")
+        })?;
+        if headers.get_all("connect-protocol-version").iter().any(|version| version != "1") {
             return Err(Refusal::because(Reason::RequestMalformed, "only version 1 of Connect is served"));
         }
-        let accepted = headers.get(caller.accept_header()).map(HeaderValue::as_bytes).unwrap_or_default();
-        Ok(Self { caller, encoding, accepts: Encoding::first_of(accepted), timeout: timeout(caller, headers)? })
+        Ok(Self { caller, encoding, accepts: caller.accepted(headers), timeout: timeout(caller, headers)? })
     }
 }
 
 fn timeout(caller: Caller, headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
-    let Some(value) = headers.get(caller.timeout_header()) else { return Ok(None) };
-    let read = match caller.timeout_header().as_str() {
-        "grpc-timeout" => timeout::read_grpc(value.as_bytes()),
-        _ => timeout::read_connect(value.as_bytes()),
+    let malformed = |what: String| Refusal::because(Reason::RequestMalformed, what);
+    let name = caller.timeout_header();
+    let value = single(headers, &name).map_err(|Repeated| malformed(format!("`{name}` stands more than once")))?;
+    let Some(value) = value.map(HeaderValue::as_bytes) else { return Ok(None) };
+    let read = match caller.protocol {
+        Protocol::Grpc | Protocol::GrpcWeb => timeout::read_grpc(value),
+        Protocol::Connect | Protocol::ConnectStream => timeout::read_connect(value),
     };
-    read.map(Some).map_err(|fault| Refusal::because(Reason::RequestMalformed, fault.to_string()))
+    read.map(Some).map_err(|fault| malformed(fault.to_string()))
 }
 
 /// Removes what of a request's head is for the gateway, and is not the caller's metadata. `Host` stays.
@@ -98,15 +105,20 @@ pub fn strip(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::caller::{Codec, Protocol};
+    use crate::rpc::Codec;
     use http::HeaderName;
 
     fn caller(protocol: Protocol) -> Caller {
         Caller { protocol, codec: Codec::Proto, is_text: false }
     }
 
+    /// All lines, those of one name in their order.
     fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
-        headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
     }
 
     #[test]
@@ -122,7 +134,7 @@ mod tests {
             (Protocol::Grpc, "grpc-encoding", "grpc-accept-encoding", ("grpc-timeout", "5S")),
             (Protocol::GrpcWeb, "grpc-encoding", "grpc-accept-encoding", ("grpc-timeout", "5000m")),
         ] {
-            let headers = map(&[(encoding, "zstd"), (accept, "deflate, br"), timeout]);
+            let headers = map(&[(encoding, "zstd"), (accept, "deflate"), (accept, "x-other, br"), timeout]);
             let asked = Asked::read(caller(protocol), &headers, &mut HeaderEdits::default()).unwrap();
             assert_eq!(asked.encoding, Encoding::Zstd, "{protocol:?}");
             assert_eq!(asked.accepts, Encoding::Br, "{protocol:?}");
@@ -140,8 +152,11 @@ mod tests {
             (&[("grpc-encoding", "deflate")], Some(Reason::MediaTypeUnsupported)),
             (&[("grpc-encoding", "gzip, gzip")], Some(Reason::MediaTypeUnsupported)),
             (&[("grpc-encoding", "")], Some(Reason::MediaTypeUnsupported)),
+            (&[("grpc-encoding", "gzip"), ("grpc-encoding", "gzip")], Some(Reason::MediaTypeUnsupported)),
             (&[("grpc-timeout", "soon")], Some(Reason::RequestMalformed)),
+            (&[("grpc-timeout", "1S"), ("grpc-timeout", "2S")], Some(Reason::RequestMalformed)),
             (&[("connect-protocol-version", "2")], Some(Reason::RequestMalformed)),
+            (&[("connect-protocol-version", "1"), ("connect-protocol-version", "2")], Some(Reason::RequestMalformed)),
         ] {
             let mut answer = HeaderEdits::default();
             let asked = Asked::read(caller(Protocol::Grpc), &map(headers), &mut answer);

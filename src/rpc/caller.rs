@@ -1,8 +1,10 @@
 //! Which protocol and codec a caller speaks.
 
+use crate::wire::{Encoding, accept, lists::elements};
+use filters::api::MediaType;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING},
 };
 
 /// A caller's protocol.
@@ -39,16 +41,21 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The caller of a request, told from its `Content-Type`, or from the query of a GET.
+    /// Tells the caller of a request by its one `Content-Type`, or by the query of a GET. JSON is UTF-8 (RFC 8259
+    /// section 8.1): none speaks it in another charset.
     #[must_use]
     pub fn of(method: &Method, query: Option<&str>, headers: &HeaderMap) -> Option<Self> {
         if *method == Method::GET {
             return Self::of_query(query?);
         }
-        // RFC 9110 section 8.3.1: a media type has no case.
-        let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+        let media_type = MediaType::of(headers)?;
+        let caller = Self::of_essence(&media_type.essence)?;
+        (caller.codec == Codec::Proto || media_type.is_utf_8).then_some(caller)
+    }
+
+    fn of_essence(essence: &str) -> Option<Self> {
         let caller = |protocol, codec| Self { protocol, codec, is_text: false };
-        Some(match media_type.as_str() {
+        Some(match essence {
             "application/proto" => caller(Protocol::Connect, Codec::Proto),
             "application/json" => caller(Protocol::Connect, Codec::Json),
             "application/connect+proto" => caller(Protocol::ConnectStream, Codec::Proto),
@@ -117,6 +124,18 @@ impl Caller {
         }
     }
 
+    /// Chooses how messages to the caller are compressed, among the encodings that its headers name.
+    #[must_use]
+    pub fn accepted(self, headers: &HeaderMap) -> Encoding {
+        let name = self.accept_header();
+        let named = elements(headers, &name);
+        match self.protocol {
+            Protocol::Connect => accept::preferred(named),
+            Protocol::ConnectStream => accept::first(named),
+            Protocol::Grpc | Protocol::GrpcWeb => accept::best(named),
+        }
+    }
+
     /// The header that says how long the caller waits.
     #[must_use]
     pub fn timeout_header(self) -> HeaderName {
@@ -147,6 +166,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::CONTENT_TYPE;
 
     #[test]
     fn the_media_type_tells_the_protocol_and_is_answered_in_kind() {
@@ -160,6 +180,11 @@ mod tests {
             ("application/grpc-web-text", Some((GrpcWeb, Proto, true))),
             ("application/grpc-web-text+json", Some((GrpcWeb, Json, true))),
             ("application/connect+json", Some((ConnectStream, Json, false))),
+            ("application/json; charset=\"UTF-8\"", Some((Connect, Json, false))),
+            ("application/json; charset=utf-16", None),
+            ("application/connect+json;charset=latin1", None),
+            ("application/grpc-web+json; charset=iso-8859-1", None),
+            ("application/proto; charset=latin1", Some((Connect, Proto, false))),
             ("application/grpc-text", None),
             ("application/grpc+thrift", None),
             ("application/grpcx", None),
@@ -173,6 +198,9 @@ mod tests {
                 assert_eq!(Caller::of(&Method::POST, None, &answered), Some(caller), "{value}");
             }
         }
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        headers.append(CONTENT_TYPE, HeaderValue::from_static("application/proto"));
+        assert_eq!(Caller::of(&Method::POST, None, &headers), None, "of two nobody knows which");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use brotli::enc::BrotliEncoderParams;
 use bytes::Bytes;
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,22 +65,6 @@ impl Encoding {
         }
     }
 
-    /// The first of a list like `gzip;q=0.5, br` that is known here and not forbidden; identity where none is. A
-    /// client that cares names its favourite first, so weights only tell what it cannot take.
-    #[must_use]
-    pub fn first_of(list: &[u8]) -> Self {
-        let known = |item: &[u8]| {
-            let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-            let encoding = Self::from_name(parts.next()?)?;
-            let is_forbidden = parts.any(|part| {
-                let weight = part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q="));
-                weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
-            });
-            (!is_forbidden).then_some(encoding)
-        };
-        list.split(|byte| *byte == b',').find_map(|item| known(item.trim_ascii())).unwrap_or_default()
-    }
-
     /// A message compressed, where it is worth it: of some size, and smaller for it.
     #[must_use]
     pub fn shrink(self, message: &[u8]) -> Option<Bytes> {
@@ -113,7 +97,10 @@ impl Encoding {
         Ok(compressed.into())
     }
 
-    /// Undoes it, up to `bytes_max` bytes: a bomb costs no more than that.
+    /// Decompresses a message, up to `bytes_max` bytes: a bomb costs no more than that.
+    ///
+    /// gzip has members (RFC 1952 section 2.2) and zstd frames (RFC 8878 section 3.1), one behind another: all of them
+    /// are the message, together within the limit. Brotli has one stream alone. Whatever else follows is refused.
     ///
     /// # Errors
     /// Where the message is larger, or broken.
@@ -123,19 +110,25 @@ impl Encoding {
             Self::Identity => Ok(message.clone()),
             // Nothing, compressed, is nothing to some clients.
             _ if message.is_empty() => Ok(Bytes::new()),
-            Self::Gzip => bounded(GzDecoder::new(&message[..]), bytes_max),
+            Self::Gzip => bounded(&mut MultiGzDecoder::new(&message[..]), bytes_max),
             Self::Zstd => {
                 let broken = |_| EncodingFault::Broken;
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(&message[..]).map_err(broken)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
-                bounded(decoder, bytes_max)
+                bounded(&mut decoder, bytes_max)
             }
-            Self::Br => bounded(brotli::Decompressor::new(&message[..], BROTLI_BUFFER_BYTES), bytes_max),
+            Self::Br => {
+                let mut decoder = brotli::Decompressor::new(&message[..], BROTLI_BUFFER_BYTES);
+                let decompressed = bounded(&mut decoder, bytes_max)?;
+                // What is left in the decoder's buffer it tells when it is read once more than to its end.
+                let has_more = decoder.read(&mut [0]).is_err() || !decoder.get_ref().is_empty();
+                if has_more { Err(EncodingFault::Broken) } else { Ok(decompressed) }
+            }
         }
     }
 }
 
-fn bounded(decoder: impl Read, bytes_max: usize) -> Result<Bytes, EncodingFault> {
+fn bounded(decoder: &mut impl Read, bytes_max: usize) -> Result<Bytes, EncodingFault> {
     let mut message = Vec::new();
     let most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     decoder.take(most).read_to_end(&mut message).map_err(|_| EncodingFault::Broken)?;
@@ -179,18 +172,42 @@ mod tests {
         }
     }
 
+    fn joined(pieces: &[&[u8]]) -> Bytes {
+        pieces.concat().into()
+    }
+
     #[test]
-    fn the_first_that_is_known_and_not_forbidden() {
-        for (list, expected) in [
-            ("", Encoding::Identity),
-            ("gzip", Encoding::Gzip),
-            ("deflate, BR, gzip", Encoding::Br),
-            ("gzip;q=0, zstd ;q=0.1", Encoding::Zstd),
-            ("gzip;q=0.0,identity", Encoding::Identity),
-            ("identity, gzip", Encoding::Identity),
-            ("*", Encoding::Identity),
-        ] {
-            assert_eq!(Encoding::first_of(list.as_bytes()), expected, "{list}");
+    fn every_member_of_a_message_counts_and_nothing_else_may_follow() {
+        let skippable = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+        for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Br] {
+            // More than a decoder reads at once.
+            let noise: Vec<u8> =
+                (0..20_000_u32).flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+            for first in [&b"first"[..], &noise, b""] {
+                let (one, two) = (encoding.compress(first).unwrap(), encoding.compress(b"second").unwrap());
+                let both = [first, b"second"].concat();
+                let has_members = encoding != Encoding::Br;
+                let whole = if has_members { Ok(Bytes::from(both.clone())) } else { Err(EncodingFault::Broken) };
+                let say = |what: &str| format!("{encoding:?}, {} bytes, {what}", first.len());
+                assert_eq!(encoding.decompress(&joined(&[&one, &two]), both.len()), whole, "{}", say("two"));
+                if has_members {
+                    let too_little = encoding.decompress(&joined(&[&one, &two]), both.len() - 1);
+                    assert_eq!(too_little, Err(EncodingFault::TooLarge), "{}", say("over the limit together"));
+                }
+                for behind in
+                    [&b"\0"[..], b"\0\0\0\0", b"x", b"garbage that is longer", &two[..two.len() - 1], &two[..3]]
+                {
+                    let found = encoding.decompress(&joined(&[&one, behind]), 1 << 20);
+                    assert_eq!(found, Err(EncodingFault::Broken), "{} {behind:?}", say("behind"));
+                }
+                let skipped = encoding.decompress(&joined(&[skippable, &one, skippable]), first.len());
+                let expected = if encoding == Encoding::Zstd {
+                    Ok(Bytes::copy_from_slice(first))
+                } else {
+                    Err(EncodingFault::Broken)
+                };
+                assert_eq!(skipped, expected, "{}", say("skippable"));
+            }
         }
     }
 }

@@ -10,7 +10,9 @@ use filters::api::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 use prost::Message as _;
+use proto::google::rpc::{ErrorInfo, RetryInfo};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// The status of a gRPC answer.
@@ -83,6 +85,8 @@ struct ConnectError<'a> {
 struct ConnectDetail<'a> {
     r#type: &'a str,
     value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debug: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -162,12 +166,11 @@ impl Failure {
     /// The body of a unary answer in Connect.
     #[must_use]
     pub fn to_connect(&self) -> Bytes {
-        json(&self.connect())
+        written(&self.connect())
     }
 
     fn connect(&self) -> ConnectError<'_> {
-        let detail = |detail: &'_ Detail| -> String { STANDARD_NO_PAD.encode(&detail.value) };
-        let details = self.details.iter().map(|d| ConnectDetail { r#type: &d.name, value: detail(d) }).collect();
+        let details = self.details.iter().map(Detail::to_connect).collect();
         ConnectError { code: self.code.as_str(), message: &self.message, details }
     }
 
@@ -179,6 +182,30 @@ impl Failure {
 }
 
 impl Detail {
+    fn to_connect(&self) -> ConnectDetail<'_> {
+        ConnectDetail { r#type: &self.name, value: STANDARD_NO_PAD.encode(&self.value), debug: self.debug() }
+    }
+
+    /// The message in protobuf's JSON mapping, where it is one of those that the gateway makes: Connect's clients that
+    /// carry no protobuf can read it.
+    fn debug(&self) -> Option<Value> {
+        match self.name.as_ref() {
+            "google.rpc.ErrorInfo" => {
+                let ErrorInfo { reason, domain, metadata } = ErrorInfo::decode(self.value.clone()).ok()?;
+                let mut debug = json!({ "reason": reason, "domain": domain });
+                if !metadata.is_empty() {
+                    debug["metadata"] = metadata.into_iter().collect();
+                }
+                Some(debug)
+            }
+            "google.rpc.RetryInfo" => {
+                let RetryInfo { retry_delay } = RetryInfo::decode(self.value.clone()).ok()?;
+                Some(json!({ "retryDelay": retry_delay?.to_string() }))
+            }
+            _ => None,
+        }
+    }
+
     fn to_any(&self) -> prost_types::Any {
         prost_types::Any { type_url: format!("{TYPE_PREFIX}{}", self.name), value: self.value.to_vec() }
     }
@@ -191,10 +218,10 @@ pub fn connect_end(failure: Option<&Failure>, trailers: &HeaderMap) -> Bytes {
     for (name, value) in trailers {
         metadata.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()));
     }
-    json(&ConnectEnd { error: failure.map(Failure::connect), metadata })
+    written(&ConnectEnd { error: failure.map(Failure::connect), metadata })
 }
 
-fn json(value: &impl Serialize) -> Bytes {
+fn written(value: &impl Serialize) -> Bytes {
     // Strings and maps of strings: there is nothing that serde_json could refuse.
     serde_json::to_vec(value).unwrap_or_default().into()
 }
@@ -246,8 +273,32 @@ mod tests {
     }
 
     #[test]
+    fn connect_shows_what_the_gateway_says_without_protobuf() {
+        let info = ErrorInfo {
+            reason: "A".to_owned(),
+            domain: "edge.v1".to_owned(),
+            metadata: [("k".to_owned(), "v".to_owned())].into(),
+        };
+        let retry = RetryInfo { retry_delay: Some(prost_types::Duration { seconds: 3, nanos: 0 }) };
+        for (name, value, debug) in [
+            (
+                "google.rpc.ErrorInfo",
+                info.encode_to_vec(),
+                Some(json!({ "reason": "A", "domain": "edge.v1", "metadata": { "k": "v" } })),
+            ),
+            ("google.rpc.RetryInfo", retry.encode_to_vec(), Some(json!({ "retryDelay": "3s" }))),
+            ("google.rpc.RetryInfo", Vec::new(), None),
+            ("google.rpc.ErrorInfo", vec![0xff], None),
+            ("other.v1.Message", Vec::new(), None),
+        ] {
+            assert_eq!(Detail { name: name.into(), value: value.into() }.debug(), debug, "{name}");
+        }
+    }
+
+    #[test]
     fn connect_writes_json() {
-        let detail = r#""details":[{"type":"google.rpc.ErrorInfo","value":"CgFB"}]"#;
+        let debug = r#"{"domain":"","reason":"A"}"#;
+        let detail = format!(r#""details":[{{"type":"google.rpc.ErrorInfo","value":"CgFB","debug":{debug}}}]"#);
         let error = format!(r#"{{"code":"resource_exhausted","message":"a\r\nset-cookie: b=100% ü",{detail}}}"#);
         assert_eq!(failure().to_connect(), error);
         assert_eq!(failure().http_status(), 429);

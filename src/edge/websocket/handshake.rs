@@ -4,6 +4,7 @@ use crate::{
     listener::head::HeadRefusal,
     plan::subscriptions::Origins,
     proxy::{context::RequestContext, may_switch},
+    wire::lists::elements,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use filters::api::{HeaderEdits, Reason, Refusal};
@@ -103,6 +104,5 @@ fn required(answer: &mut HeaderEdits, what: &'static str) -> HeadRefusal {
 }
 
 fn asks(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
