@@ -192,11 +192,10 @@ impl Detail {
         match self.name.as_ref() {
             "google.rpc.ErrorInfo" => {
                 let ErrorInfo { reason, domain, metadata } = ErrorInfo::decode(self.value.clone()).ok()?;
-                let mut debug = json!({ "reason": reason, "domain": domain });
-                if !metadata.is_empty() {
-                    debug["metadata"] = metadata.into_iter().collect();
-                }
-                Some(debug)
+                Some(match metadata.is_empty() {
+                    true => json!({ "reason": reason, "domain": domain }),
+                    false => json!({ "reason": reason, "domain": domain, "metadata": metadata }),
+                })
             }
             "google.rpc.RetryInfo" => {
                 let RetryInfo { retry_delay } = RetryInfo::decode(self.value.clone()).ok()?;
