@@ -18,6 +18,7 @@ mod changes;
 mod cli;
 mod commands;
 mod demo;
+mod documents;
 mod drain;
 mod endpoints;
 mod explain;

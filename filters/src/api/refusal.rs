@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-/// Declares [`Reason`] and what each reason says in every protocol, one line a reason.
+/// Declares [`Reason`]: of each its word, RPC code, HTTP status and title; then whose fault it is, and the remedy.
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])* $name:ident = $wire:literal, $code:ident, $status:literal, $title:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $wire:literal, $code:ident, $status:literal, $title:literal,
+        $blame:ident, $remedy:literal;)*) => {
         /// Why a request was refused: stable words that clients may match on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Reason { $($(#[doc = $doc])* #[doc = $title] $name,)* }
@@ -36,43 +37,98 @@ macro_rules! reasons {
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
+
+            /// Returns whose fault it is, as far as the gateway can tell.
+            #[must_use]
+            pub const fn blame(self) -> Blame {
+                match self { $(Self::$name => Blame::$blame,)* }
+            }
+
+            /// Returns what the caller can do about it, as half a sentence.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
         }
     };
 }
 
 reasons! {
-    EnvelopeInvalid = "ENVELOPE_INVALID", InvalidArgument, 400, "The command's envelope is invalid";
-    ProtocolVersionUnsupported = "PROTOCOL_VERSION_UNSUPPORTED", FailedPrecondition, 400, "This protocol version is not served";
-    MessageTypeUnknown = "MESSAGE_TYPE_UNKNOWN", Unimplemented, 404, "No such message type";
-    SessionUnknown = "SESSION_UNKNOWN", Unauthenticated, 401, "No such device session";
-    SessionRevoked = "SESSION_REVOKED", FailedPrecondition, 403, "The device session is revoked";
-    PayloadHashMismatch = "PAYLOAD_HASH_MISMATCH", InvalidArgument, 400, "The payload does not have this hash";
-    PayloadInvalid = "PAYLOAD_INVALID", InvalidArgument, 400, "The payload does not fit the command";
-    SignatureInvalid = "SIGNATURE_INVALID", Unauthenticated, 401, "The signature does not verify";
-    RequestStale = "REQUEST_STALE", FailedPrecondition, 400, "The timestamp is outside the freshness window";
-    RequestReplayed = "REQUEST_REPLAYED", AlreadyExists, 409, "This request was already accepted";
-    BudgetExhausted = "BUDGET_EXHAUSTED", ResourceExhausted, 429, "Too many requests";
-    MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted, 413, "The message is too large";
-    BackendUnavailable = "BACKEND_UNAVAILABLE", Unavailable, 503, "The backend gave no usable answer";
-    BackendTimeout = "BACKEND_TIMEOUT", DeadlineExceeded, 504, "The backend did not answer in time";
-    ReplayStoreUnavailable = "REPLAY_STORE_UNAVAILABLE", Unavailable, 503, "Replay protection is out of reach";
-    SessionLookupUnavailable = "SESSION_LOOKUP_UNAVAILABLE", Unavailable, 503, "The session lookup is out of reach";
-    BudgetStoreUnavailable = "BUDGET_STORE_UNAVAILABLE", Unavailable, 503, "The budget store is out of reach";
-    RouteUnknown = "ROUTE_UNKNOWN", Unimplemented, 404, "No route for this request";
-    MethodNotAllowed = "METHOD_NOT_ALLOWED", Unimplemented, 405, "The route does not take this method";
-    AddressForbidden = "ADDRESS_FORBIDDEN", PermissionDenied, 403, "This address may not call the route";
-    OriginForbidden = "ORIGIN_FORBIDDEN", PermissionDenied, 403, "This origin may not call the route";
-    BodyTooLarge = "BODY_TOO_LARGE", ResourceExhausted, 413, "The body is too large";
-    BodyInvalid = "BODY_INVALID", InvalidArgument, 400, "The body is invalid";
-    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", Unimplemented, 415, "The media type is not supported";
-    RequestMalformed = "REQUEST_MALFORMED", InvalidArgument, 400, "The request is malformed";
-    RequestTimeout = "REQUEST_TIMEOUT", DeadlineExceeded, 408, "The request did not arrive in time";
-    GatewayShuttingDown = "GATEWAY_SHUTTING_DOWN", Unavailable, 503, "The gateway is shutting down";
-    RouteChanged = "ROUTE_CHANGED", Unavailable, 503, "The route is served in another way now, or not any more";
-    ConsumerTooSlow = "CONSUMER_TOO_SLOW", ResourceExhausted, 429, "The events were not read fast enough";
-    StreamsExhausted = "STREAMS_EXHAUSTED", ResourceExhausted, 429, "Too many event streams are open";
-    NotServed = "NOT_SERVED", Unimplemented, 501, "This call is not served";
-    Internal = "INTERNAL", Internal, 500, "The gateway failed";
+    EnvelopeInvalid = "ENVELOPE_INVALID", InvalidArgument, 400, "The command's envelope is invalid",
+        Client, "correct the request: sent again as it is, it is refused again";
+    ProtocolVersionUnsupported = "PROTOCOL_VERSION_UNSUPPORTED", FailedPrecondition, 400, "This protocol version is not served",
+        Client, "use a version that `envelope` serves: the client may be newer or older than the configuration";
+    MessageTypeUnknown = "MESSAGE_TYPE_UNKNOWN", Unimplemented, 404, "No such message type",
+        Client, "send a type that `commands` routes: the client may be newer or older than the configuration";
+    SessionUnknown = "SESSION_UNKNOWN", Unauthenticated, 401, "No such device session",
+        Client, "sign in again";
+    SessionRevoked = "SESSION_REVOKED", FailedPrecondition, 403, "The device session is revoked",
+        Client, "sign in again";
+    PayloadHashMismatch = "PAYLOAD_HASH_MISMATCH", InvalidArgument, 400, "The payload does not have this hash",
+        Client, "hash the payload as it is sent, with SHA-256";
+    PayloadInvalid = "PAYLOAD_INVALID", InvalidArgument, 400, "The payload does not fit the command",
+        Client, "correct the request: sent again as it is, it is refused again";
+    SignatureInvalid = "SIGNATURE_INVALID", Unauthenticated, 401, "The signature does not verify",
+        Client, "sign with the key of the session, over the fields as they are sent";
+    RequestStale = "REQUEST_STALE", FailedPrecondition, 400, "The timestamp is outside the freshness window",
+        Client, "set the clock, and sign the request anew";
+    RequestReplayed = "REQUEST_REPLAYED", AlreadyExists, 409, "This request was already accepted",
+        Client, "send it with a new request_id, unless it was sent twice by mistake";
+    BudgetExhausted = "BUDGET_EXHAUSTED", ResourceExhausted, 429, "Too many requests",
+        Client, "wait for as long as `Retry-After` says";
+    MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted, 413, "The message is too large",
+        Client, "send less at once";
+    BackendUnavailable = "BACKEND_UNAVAILABLE", Unavailable, 503, "The backend gave no usable answer",
+        Backend, "send it again later, with growing pauses";
+    BackendTimeout = "BACKEND_TIMEOUT", DeadlineExceeded, 504, "The backend did not answer in time",
+        Backend, "send it again later, with growing pauses; it may have been carried out";
+    ReplayStoreUnavailable = "REPLAY_STORE_UNAVAILABLE", Unavailable, 503, "Replay protection is out of reach",
+        Gateway, "send it again later, with growing pauses";
+    SessionLookupUnavailable = "SESSION_LOOKUP_UNAVAILABLE", Unavailable, 503, "The session lookup is out of reach",
+        Backend, "send it again later, with growing pauses";
+    BudgetStoreUnavailable = "BUDGET_STORE_UNAVAILABLE", Unavailable, 503, "The budget store is out of reach",
+        Gateway, "send it again later, with growing pauses";
+    RouteUnknown = "ROUTE_UNKNOWN", Unimplemented, 404, "No route for this request",
+        Client, "ask for what is served: the client may be newer or older than the configuration";
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", Unimplemented, 405, "The route does not take this method",
+        Client, "use a method that `Allow` names";
+    AddressForbidden = "ADDRESS_FORBIDDEN", PermissionDenied, 403, "This address may not call the route",
+        Client, "call from an address that the route allows";
+    OriginForbidden = "ORIGIN_FORBIDDEN", PermissionDenied, 403, "This origin may not call the route",
+        Client, "call from an origin that the route allows";
+    BodyTooLarge = "BODY_TOO_LARGE", ResourceExhausted, 413, "The body is too large",
+        Client, "send less at once";
+    BodyInvalid = "BODY_INVALID", InvalidArgument, 400, "The body is invalid",
+        Client, "correct the request: sent again as it is, it is refused again";
+    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", Unimplemented, 415, "The media type is not supported",
+        Client, "send the media type that the route takes";
+    RequestMalformed = "REQUEST_MALFORMED", InvalidArgument, 400, "The request is malformed",
+        Client, "correct the request: sent again as it is, it is refused again";
+    RequestTimeout = "REQUEST_TIMEOUT", DeadlineExceeded, 408, "The request did not arrive in time",
+        Client, "send the request faster, or in parts";
+    GatewayShuttingDown = "GATEWAY_SHUTTING_DOWN", Unavailable, 503, "The gateway is shutting down",
+        Gateway, "come back at once: another instance, or the next process, answers";
+    RouteChanged = "ROUTE_CHANGED", Unavailable, 503, "The route is served in another way now, or not any more",
+        Gateway, "subscribe again, after the last event: what is served has changed";
+    ConsumerTooSlow = "CONSUMER_TOO_SLOW", ResourceExhausted, 429, "The events were not read fast enough",
+        Client, "read faster, and resume after the last event";
+    StreamsExhausted = "STREAMS_EXHAUSTED", ResourceExhausted, 429, "Too many event streams are open",
+        Client, "close other streams of the device first";
+    NotServed = "NOT_SERVED", Unimplemented, 501, "This call is not served",
+        Client, "correct the request: sent again as it is, it is refused again";
+    Internal = "INTERNAL", Internal, 500, "The gateway failed",
+        Gateway, "report it with the request id: the gateway's own log says more";
+}
+
+/// Who has to change something for a refused request to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Whoever sent it.
+    Client,
+    /// The service behind the gateway.
+    Backend,
+    /// The gateway, its stores or its operator.
+    Gateway,
 }
 
 /// The status codes of gRPC and Connect that refusals use.
