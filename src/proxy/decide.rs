@@ -142,6 +142,32 @@ pub(crate) fn find_route(
     header: &RequestHeader,
     ctx: &mut RequestContext,
 ) -> std::result::Result<Arc<Route>, HeadRefusal> {
+    let found = search_route(header, ctx);
+    if found.is_err() && header.headers.contains_key(ORIGIN) {
+        admit_reader(header, ctx);
+    }
+    found
+}
+
+/// Lets a page read that its request has no route, where a route of its path has a `cors` filter that lets it call. A
+/// path that is refused is looked for as it was sent.
+fn admit_reader(header: &RequestHeader, ctx: &mut RequestContext) {
+    let plan = Arc::clone(&ctx.plan);
+    let Some(listener) = plan.listeners.get(ctx.listener) else { return };
+    let path = match &ctx.path {
+        Some(path) if plan.shut.covers(path) => return,
+        Some(path) => Some(path.as_str()),
+        None => std::str::from_utf8(raw_path(header.raw_path())).ok(),
+    };
+    let admits = |index: usize| {
+        plan.routes.get(index).is_some_and(|route| route.chain.admit_reader(&header.headers, &mut ctx.facts))
+    };
+    if let Some(path) = path {
+        listener.table.find_by_path(host(&header.uri, &header.headers), path, admits);
+    }
+}
+
+fn search_route(header: &RequestHeader, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, HeadRefusal> {
     let unknown = || HeadRefusal::from(Refusal::new(Reason::RouteUnknown));
     let plan = Arc::clone(&ctx.plan);
     let listener = plan.listeners.get(ctx.listener).ok_or_else(unknown)?;

@@ -1,7 +1,8 @@
 //! The filter itself.
 
-use super::{Exchange, Reason, Refusal};
+use super::{Exchange, Facts, Reason, Refusal};
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,11 @@ pub trait Filter: Send + Sync {
     /// What happens when it cannot decide.
     fn on_fault(&self) -> OnFault {
         OnFault::Refuse
+    }
+
+    /// Adds to a refusal that is made ahead of the chain what a page needs to read it. Whether this page may read it.
+    fn admit_reader(&self, _headers: &HeaderMap, _facts: &mut Facts) -> bool {
+        false
     }
 
     /// Lets the request pass (`Ok`), or stops it. Bounded in time: whatever it waits for has a deadline.

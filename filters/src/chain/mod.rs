@@ -1,8 +1,9 @@
 //! A chain: filters in their order, run over one request.
 
-use crate::api::{BodyNeed, BuildFault, Exchange, Filter, Halt, OnFault, Parts, Refusal};
+use crate::api::{BodyNeed, BuildFault, Exchange, Facts, Filter, Halt, OnFault, Parts, Refusal};
 use crate::order::{asks_stores, freshness_window};
 use crate::{claims::Claims, freshness, table::FilterConfig};
+use http::HeaderMap;
 use std::{sync::Arc, time::Duration};
 
 mod watch;
@@ -63,6 +64,11 @@ impl Chain {
     /// The filters' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.filters.iter().map(|filter| filter.name())
+    }
+
+    /// Adds to a refusal that is made ahead of the chain what a page needs to read it. Whether a filter lets the page.
+    pub fn admit_reader(&self, headers: &HeaderMap, facts: &mut Facts) -> bool {
+        self.filters.iter().any(|filter| filter.admit_reader(headers, facts))
     }
 
     /// Runs the filters that need no body.

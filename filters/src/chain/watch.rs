@@ -1,6 +1,7 @@
 //! Filters whose verdicts are seen, for requests that are only tried.
 
-use crate::api::{BodyNeed, Check, Exchange, Filter, Halt, HeaderEdit, OnFault, Outcome, Step};
+use crate::api::{BodyNeed, Check, Exchange, Facts, Filter, Halt, HeaderEdit, OnFault, Outcome, Step};
+use http::HeaderMap;
 use std::sync::Arc;
 
 /// What one filter made of a request.
@@ -60,6 +61,10 @@ impl Filter for Watched {
 
     fn on_fault(&self) -> OnFault {
         self.filter.on_fault()
+    }
+
+    fn admit_reader(&self, headers: &HeaderMap, facts: &mut Facts) -> bool {
+        self.filter.admit_reader(headers, facts)
     }
 
     fn check<'f, 'x: 'f>(&'f self, exchange: &'f mut Exchange<'x>) -> Check<'f> {

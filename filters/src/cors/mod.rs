@@ -195,6 +195,11 @@ impl Filter for Cors {
         Config::NAME
     }
 
+    fn admit_reader(&self, headers: &HeaderMap, facts: &mut Facts) -> bool {
+        let may_read = headers.contains_key(header::ORIGIN) && self.allowed(headers).is_some();
+        may_read && self.actual(headers, facts).is_ok()
+    }
+
     fn check<'f, 'x: 'f>(&'f self, exchange: &'f mut Exchange<'x>) -> Check<'f> {
         let head = exchange.head;
         let asked = head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

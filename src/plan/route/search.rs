@@ -32,6 +32,29 @@ pub enum Found {
     Ambiguous(&'static str),
 }
 
+/// Goes down the tree, from the most specific to the least, until `first` takes one of the routes of a node. `pieces` is
+/// what is left of the path; none at its end.
+pub(super) fn descend(
+    node: &Node,
+    pieces: Option<&str>,
+    first: &mut impl FnMut(&[usize]) -> Option<usize>,
+) -> Option<usize> {
+    let Some(pieces) = pieces else { return first(&node.here) };
+    let (piece, rest) = match pieces.split_once('/') {
+        Some((piece, rest)) => (piece, Some(rest)),
+        None => (pieces, None),
+    };
+    if let Some(index) = node.literals.get(piece).and_then(|next| descend(next, rest, first)) {
+        return Some(index);
+    }
+    // An empty segment is the end of a path with a trailing slash, not a value.
+    if let Some(index) = node.param.as_deref().filter(|_| !piece.is_empty()).and_then(|next| descend(next, rest, first))
+    {
+        return Some(index);
+    }
+    first(&node.below)
+}
+
 /// A search on its way.
 pub(super) struct Search<'a> {
     matchers: &'a [Arc<Matcher>],
@@ -53,26 +76,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// `pieces` is what is left of the path; none at its end.
-    pub(super) fn descend(&mut self, node: &Node, pieces: Option<&str>) -> Option<usize> {
-        let Some(pieces) = pieces else { return self.first(&node.here) };
-        let (piece, rest) = match pieces.split_once('/') {
-            Some((piece, rest)) => (piece, Some(rest)),
-            None => (pieces, None),
-        };
-        if let Some(index) = node.literals.get(piece).and_then(|next| self.descend(next, rest)) {
-            return Some(index);
-        }
-        // An empty segment is the end of a path with a trailing slash, not a value.
-        if let Some(index) =
-            node.param.as_deref().filter(|_| !piece.is_empty()).and_then(|next| self.descend(next, rest))
-        {
-            return Some(index);
-        }
-        self.first(&node.below)
-    }
-
-    fn first(&mut self, candidates: &[usize]) -> Option<usize> {
+    /// The first that takes the method and the headers that are asked for.
+    pub(super) fn first(&mut self, candidates: &[usize]) -> Option<usize> {
         for index in candidates {
             let Some(matcher) = self.matchers.get(*index) else { continue };
             let has =

@@ -2,7 +2,7 @@
 
 use super::{
     matcher::{HostPattern, Matcher, Segment, by_specificity},
-    search::{Found, Lookup, Search},
+    search::{Found, Lookup, Search, descend},
     without_port,
 };
 use crate::plan::path::Ambiguities;
@@ -91,11 +91,7 @@ impl RouteTable {
 
     fn find_at(&self, asked: Lookup<'_>, path: &str) -> Found {
         let mut search = Search::new(&self.matchers, asked);
-        let pieces = path.strip_prefix('/').unwrap_or(path);
-        let found = match self.exact.is_empty() && self.suffixes.is_empty() {
-            true => search.descend(&self.any, Some(pieces)),
-            false => self.roots(asked.host).into_iter().find_map(|root| search.descend(root, Some(pieces))),
-        };
+        let found = self.first_of(asked.host, path, |candidates| search.first(candidates));
         search.found(found)
     }
 
@@ -117,6 +113,19 @@ impl RouteTable {
         match asked.path.readings().iter().any(leads_elsewhere) {
             true => Found::Ambiguous("the path can be read as that of another route"),
             false => found,
+        }
+    }
+
+    /// Finds the most specific route of a host and a path that `is` the one, whatever method and headers it takes.
+    pub fn find_by_path(&self, host: &str, path: &str, mut is: impl FnMut(usize) -> bool) -> Option<usize> {
+        self.first_of(host, path, |candidates| candidates.iter().copied().find(|index| is(*index)))
+    }
+
+    fn first_of(&self, host: &str, path: &str, mut first: impl FnMut(&[usize]) -> Option<usize>) -> Option<usize> {
+        let pieces = path.strip_prefix('/').unwrap_or(path);
+        match self.exact.is_empty() && self.suffixes.is_empty() {
+            true => descend(&self.any, Some(pieces), &mut first),
+            false => self.roots(host).into_iter().find_map(|root| descend(root, Some(pieces), &mut first)),
         }
     }
 }
