@@ -177,8 +177,7 @@ impl Rehearsal {
         ctx: &RequestContext,
         forward: &Forward,
     ) -> Result<Upshot, Stopped> {
-        let max = ctx.facts.body_bytes_max.or_else(|| ctx.listener().map(|listener| listener.body_bytes_max));
-        if max.is_some_and(|max| body.bytes.len() as u64 > max) {
+        if body.bytes.len() as u64 > ctx.body_bytes_max() {
             return Err(Stopped::Proxied(Refusal::new(Reason::BodyTooLarge)));
         }
         body.came().map_err(Stopped::Proxied)?;
@@ -224,8 +223,8 @@ fn is_filters_limit(arrived: &Arrived, ctx: &RequestContext) -> bool {
     let listener_max = ctx.listener().map_or(u64::MAX, |listener| listener.body_bytes_max);
     let is_plain =
         ctx.route.as_ref().is_some_and(|route| matches!(route.target, Target::Forward(_) | Target::Publish(_)));
-    // A length that is over the listener's limit is refused ahead of all filters.
+    // A length that is over the listener's limit is refused ahead of the filters that read the body.
     let is_announced = is_plain && announced(&arrived.header).is_some_and(|length| length > listener_max);
-    let is_filters = |max: u64| is_plain || max < listener_max;
+    let is_filters = |max: u64| max < listener_max || is_plain && max == listener_max;
     !is_announced && (ctx.facts.stopped_by.is_some() || ctx.facts.body_bytes_max.is_some_and(is_filters))
 }

@@ -55,12 +55,13 @@ pub(crate) async fn run_chain(
     ctx: &mut RequestContext,
     route: &Route,
 ) -> Result<std::result::Result<(), Stop>> {
+    // Ahead of what is refused below: a page can read a refusal only with the CORS headers, and it costs what others do.
+    if let Err(stop) = run_head(request.head(), ctx, route).await {
+        return Ok(Err(stop));
+    }
     let listener_max = ctx.listener().map_or(0, |listener| listener.body_bytes_max);
     if content_length(&request.head().headers).is_some_and(|length| length > listener_max) {
         return Ok(Err(Stop::Refused(Refusal::new(Reason::BodyTooLarge))));
-    }
-    if let Err(stop) = run_head(request.head(), ctx, route).await {
-        return Ok(Err(stop));
     }
     match route.chain.body_need() {
         None => Ok(run_rest(request.head(), ctx, route).await),

@@ -60,6 +60,8 @@ pub struct RequestContext {
     pub asks_upgrade: bool,
     /// Whether the head of the backend's answer has come.
     pub is_answered: bool,
+    /// How many interim answers (1xx) have come ahead of it.
+    pub interim_answers: u8,
     /// Whether the connection was upgraded: then no deadline holds for the whole.
     pub is_upgraded: bool,
     /// Its place among the open streams, where it is one that goes on for long.
@@ -129,6 +131,7 @@ impl RequestContext {
             has_streamed: false,
             asks_upgrade: false,
             is_answered: false,
+            interim_answers: 0,
             is_upgraded: false,
             stream: None,
             is_handed_over: false,
@@ -140,6 +143,13 @@ impl RequestContext {
     #[must_use]
     pub fn listener(&self) -> Option<&PlannedListener> {
         self.plan.listeners.get(self.listener)
+    }
+
+    /// The most of a body that is taken, in bytes: by its listener, or where a filter takes less by that.
+    #[must_use]
+    pub fn body_bytes_max(&self) -> u64 {
+        let listeners = self.listener().map(|listener| listener.body_bytes_max);
+        self.facts.body_bytes_max.into_iter().chain(listeners).min().unwrap_or(u64::MAX)
     }
 
     /// Where it counts.

@@ -179,7 +179,7 @@ fn cases(scene: &Scene) -> Vec<(Reason, Vec<Request>, &'static str)> {
         (Reason::BodyInvalid, vec![scene.mail(&[], "{")], "by body"),
         (Reason::BodyTooLarge, vec![scene.mail(&[], long)], "by body"),
         (Reason::BodyTooLarge, vec![scene.plain("POST", "/open", &[], &kibibyte)], "listeners.public.limits.body"),
-        (Reason::BodyTooLarge, vec![scene.mail(&[], &kibibyte)], "listeners.public.limits.body"),
+        (Reason::BodyTooLarge, vec![scene.mail(&[], &kibibyte)], "by body"),
         (Reason::MediaTypeUnsupported, vec![scene.plain("POST", "/mail", &[], "{}")], "by body"),
         (Reason::RouteUnknown, vec![scene.plain("GET", "/none", &[], "")], "routes"),
         (Reason::MethodNotAllowed, vec![scene.plain("GET", "/mail", &[], "")], "routes"),

@@ -103,7 +103,9 @@ pub fn bodies() -> Vec<Wire> {
         (post("/open", &length(65), &"x".repeat(65)), vec![large]),
         (post("/open", &length(65), ""), vec![large]),
         (post("/open", CHUNKED, &format!("41\r\n{}\r\n0\r\n\r\n", "x".repeat(65))), vec![large]),
-        (post("/few", &length(65), ""), vec![large]),
+        // The head of the chain goes first.
+        (post("/few", &length(65), ""), vec!["413 BODY_TOO_LARGE by body"]),
+        (post("/shut", &length(65), ""), vec!["403 ADDRESS_FORBIDDEN by ip"]),
         (json(&length(65), ""), vec![large]),
     ]
 }
