@@ -36,6 +36,8 @@ pub(super) async fn serve<P>(
     let rules = guard.rules();
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut head_deadline = Some(accepted + rules.head_deadline);
+    let remains = stream.remains();
+    stream.limit_writes(rules.write);
     loop {
         match arrival(guard, connection, &mut stream, head_deadline.take(), &mut patience).await {
             Arrival::Request => {}
@@ -43,7 +45,9 @@ pub(super) async fn serve<P>(
             Arrival::Refused(refusal) => return guard.refuse(connection, &mut stream, &refusal).await,
         }
         let session = open(guard, stream, settings.take(), shutdown);
-        let Some(reused) = guard.app().process_new_http(session, shutdown).await else { return };
+        let Some(reused) = guard.app().process_new_http(session, shutdown).await else {
+            return remains.settle(rules.write).await;
+        };
         let (inner, kept) = reused.consume();
         let Ok(returned) = inner.into_any().downcast::<GuardedStream>() else { return };
         (stream, settings) = (returned, kept);
@@ -109,7 +113,8 @@ where
     // Seconds do not matter: the guard keeps the idle time. 0 is "without end" to Pingora.
     session.set_keepalive((!*shutdown.borrow()).then_some(0));
     session.set_read_timeout(Some(rules.body_idle));
-    session.set_write_timeout(Some(rules.write));
+    // The stream limits them.
+    session.set_write_timeout(None);
     session.set_total_drain_timeout(Some(rules.drain));
     session
 }

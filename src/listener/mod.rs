@@ -12,6 +12,7 @@ mod guard;
 pub mod head;
 mod http1;
 mod http2;
+mod linger;
 pub mod offline;
 mod parting;
 pub mod problem;

@@ -1,7 +1,6 @@
 //! Answering a head that is not taken, before there is a session that could.
 
 use super::{head::HeadRefusal, problem, stream::GuardedStream};
-use pingora_core::protocols::Shutdown;
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
@@ -34,7 +33,7 @@ pub(super) async fn last_words(stream: &mut GuardedStream, answer: &[u8], write:
         stream.flush().await
     });
     if matches!(written.await, Ok(Ok(()))) {
-        Shutdown::shutdown(stream).await;
+        stream.close().await;
     }
 }
 

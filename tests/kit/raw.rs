@@ -33,6 +33,12 @@ impl Raw {
         self
     }
 
+    /// Sends bytes that the peer must take.
+    pub fn send_whole(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.0.write_all(bytes.as_ref()).expect("the peer takes what is sent");
+        self
+    }
+
     /// Reads one answer, by its Content-Length or chunks.
     pub fn answer(&mut self) -> RawAnswer {
         self.try_answer().expect("an answer comes")

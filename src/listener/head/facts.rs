@@ -119,7 +119,11 @@ pub(super) fn length(value: &[u8]) -> Result<u64, HeadRefusal> {
         .ok_or_else(|| HeadRefusal::malformed("Content-Length is malformed"))
 }
 
-/// RFC 9110 section 10.1.1.
+/// RFC 9110 section 10.1.1: a list, which may be empty.
 pub(super) fn expect(value: &[u8]) -> Result<(), HeadRefusal> {
-    if value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(HeadRefusal::expectation()) }
+    let is_met = |expected: &[u8]| expected.is_empty() || expected.eq_ignore_ascii_case(b"100-continue");
+    match value.split(|byte| *byte == b',').map(trim).all(is_met) {
+        true => Ok(()),
+        false => Err(HeadRefusal::expectation()),
+    }
 }

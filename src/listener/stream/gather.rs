@@ -7,11 +7,14 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::io::AsyncWrite as _;
+use tokio::{io::AsyncWrite as _, time::sleep};
 
 /// About one segment.
 const GATHERED_BYTES: usize = 1460;
+/// How long what is small waits for what may follow it: an answer that comes in small pieces is passed on as it comes.
+const GATHERED_FOR: Duration = Duration::from_millis(5);
 
 impl GuardedStream {
     /// What is written from now on goes out as it is: whoever writes has put it together already.
@@ -42,28 +45,31 @@ impl GuardedStream {
         Poll::Ready(Ok(Some(bytes)))
     }
 
+    /// Sends what was gathered once it has waited long enough. To be called while nothing is written; what fails here
+    /// fails the next write as well.
+    pub(super) fn poll_waited(&mut self, cx: &mut Context<'_>) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let waited = self.waited.get_or_insert_with(|| Box::pin(sleep(GATHERED_FOR)));
+        if waited.is_elapsed() || waited.as_mut().poll(cx).is_ready() {
+            let _ = self.poll_gathered(cx).map_ok(|()| Pin::new(&mut self.inner).poll_flush(cx));
+        }
+    }
+
     /// Writes what was gathered.
     pub(super) fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.gathered.is_empty() {
-            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.gathered))?;
+            let written = Pin::new(&mut self.inner).poll_write(cx, &self.gathered);
+            let written = ready!(self.stall.judge(cx, written))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.gathered.advance(written);
         }
         self.gathered = BytesMut::new();
+        self.waited = None;
         Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for GuardedStream {
-    /// An answer that broke off is sent as far as it came: without its head a client would take it for none, and ask
-    /// again.
-    fn drop(&mut self) {
-        if !self.gathered.is_empty() {
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            let _ = self.poll_gathered(&mut cx);
-        }
     }
 }
 
@@ -96,6 +102,16 @@ mod tests {
         ours.flush().await.unwrap();
         assert_eq!(come(&mut theirs).await, b"a head, a body");
         assert_eq!(ours.gathered.capacity(), 0, "an idle connection holds no buffer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nothing_follows_does_not_wait() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"a head").await.unwrap();
+        tokio::select! {
+            _ = ours.read_u8() => unreachable!("nothing was sent"),
+            came = come(&mut theirs) => assert_eq!(came, b"a head"),
+        }
     }
 
     #[tokio::test]

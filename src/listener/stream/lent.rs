@@ -32,6 +32,7 @@ pub(super) struct Lent {
     /// Milliseconds after `accepted`; 0 is never.
     due: AtomicU64,
     switched: AtomicBool,
+    broken_off: AtomicBool,
     dismissal: OnceLock<Arc<Dismissal>>,
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
@@ -42,6 +43,7 @@ impl Lent {
             accepted: Instant::now(),
             due: AtomicU64::new(0),
             switched: AtomicBool::new(false),
+            broken_off: AtomicBool::new(false),
             dismissal: OnceLock::new(),
             timer: None,
         }
@@ -51,12 +53,17 @@ impl Lent {
     pub(super) fn reset(&mut self) {
         *self.due.get_mut() = 0;
         *self.switched.get_mut() = false;
+        *self.broken_off.get_mut() = false;
         self.dismissal = OnceLock::new();
         self.timer = None;
     }
 
     pub(super) fn has_switched(&self) -> bool {
         self.switched.load(Relaxed)
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.broken_off.load(Relaxed)
     }
 
     /// Fails when the time is over, or a tunnel is to end. Where neither was said it costs two loads.
@@ -97,6 +104,11 @@ impl GuardedStream {
     /// After the request's body comes what is not HTTP: the client's wish to switch protocols was granted.
     pub fn switch(&self) {
         self.lent.switched.store(true, Relaxed);
+    }
+
+    /// The answer has begun and will not be whole: its end must not look like one.
+    pub fn break_off(&self) {
+        self.lent.broken_off.store(true, Relaxed);
     }
 
     /// What ends it from then on: reading fails with [`Ended`].

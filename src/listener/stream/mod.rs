@@ -1,8 +1,11 @@
 //! The stream that Pingora is given: it yields one request and nothing of the next.
 
 mod dismissal;
+mod ending;
 mod gather;
+mod half_closed;
 mod lent;
+mod stall;
 mod transport;
 
 pub use dismissal::Dismissal;
@@ -12,14 +15,16 @@ use super::{
     caps::Slot,
     chunked::Chunked,
     head::{Body, Head},
+    linger::Remains,
     parting::Traffic,
     rules::ListenerId,
 };
 use bytes::{Buf, Bytes, BytesMut};
+use half_closed::HalfClosed;
 use lent::Lent;
 use pingora_core::protocols::Stream;
+use stall::Stall;
 use std::{
-    future::poll_fn,
     io,
     mem::{self, MaybeUninit},
     pin::Pin,
@@ -29,16 +34,13 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, ReadBuf},
-    time::{Instant, timeout_at},
+    time::Sleep,
 };
 
 /// Read at once while a head is looked for, on the stack: an idle connection holds no buffer.
 const READ_BYTES: usize = 4 << 10;
 /// A head's buffer larger than this is given back after its request.
 const KEPT_BYTES: usize = 4 << 10;
-/// How long a client that was answered early may go on sending, and how much of it is read.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 256 << 10;
 
 /// A connection behind the guard.
 ///
@@ -57,12 +59,21 @@ pub struct GuardedStream {
     may_switch: bool,
     /// Written, and not sent.
     gathered: BytesMut,
+    /// How long it has been.
+    waited: Option<Pin<Box<Sleep>>>,
     is_gathering: bool,
+    stall: Stall,
+    /// Whether the sending side was closed.
+    is_shut: bool,
+    /// What is waited for since the client has closed its sending side.
+    half_closed: Option<HalfClosed>,
     lent: Lent,
     /// Noted for HTTP/2 alone.
     traffic: Option<Arc<Traffic>>,
+    /// Who ends the connection where the client is still sending when this is dropped.
+    remains: Remains,
     listener: ListenerId,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
 }
 
 /// What may still be handed out after the head.
@@ -84,11 +95,16 @@ impl GuardedStream {
             body,
             may_switch: false,
             gathered: BytesMut::new(),
+            waited: None,
             is_gathering: true,
+            stall: Stall::default(),
+            is_shut: false,
+            half_closed: None,
             lent: Lent::new(),
             traffic: None,
+            remains: Remains::default(),
             listener,
-            _slot: slot,
+            slot,
         }
     }
 
@@ -148,18 +164,9 @@ impl GuardedStream {
         self.head == 0 && self.body.is_spent()
     }
 
-    /// Reads on for a moment after the answer to a request that was not read to its end: closing a socket with
-    /// unread bytes sends a reset, which can overtake the answer and destroy it (RFC 9112 section 9.6).
-    async fn linger(&mut self) {
-        let until = Instant::now() + LINGER;
-        let mut left = LINGER_BYTES_MAX;
-        while let Ok(Ok(read @ 1..)) = timeout_at(until, poll_fn(|cx| self.poll_fill(cx))).await {
-            self.ahead.clear();
-            left = left.saturating_sub(read);
-            if left == 0 {
-                return;
-            }
-        }
+    /// How long a write may wait for the client to take something.
+    pub(super) fn limit_writes(&mut self, limit: Duration) {
+        self.stall.set_limit(limit);
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -210,15 +217,6 @@ impl GuardedStream {
             }
         }
     }
-
-    /// After the last byte: only the end of the connection is told, so that Pingora notices a client that left.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A client that has sent its next request is not watched further, or it could fill the memory.
-        if self.ahead.is_empty() && ready!(self.poll_fill(cx))? == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Pending
-    }
 }
 
 impl Window {
@@ -252,6 +250,7 @@ impl AsyncRead for GuardedStream {
             this.head -= bytes;
             return Poll::Ready(Ok(()));
         }
+        this.poll_waited(cx);
         if let Poll::Ready(overdue) = this.lent.poll_due(cx) {
             return Poll::Ready(Err(overdue));
         }

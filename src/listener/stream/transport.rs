@@ -1,6 +1,6 @@
 //! Everything else that Pingora asks of a stream. Only the end is not simply passed on.
 
-use super::{GuardedStream, Window};
+use super::GuardedStream;
 use async_trait::async_trait;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
@@ -18,10 +18,12 @@ use tokio::io::AsyncWrite;
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.note_write();
         if let Some(taken) = ready!(self.poll_gather(cx, &[io::IoSlice::new(buf)]))? {
             return Poll::Ready(Ok(taken));
         }
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        let polled = self.stall.judge(cx, polled);
         if let Some(traffic) = &self.traffic {
             traffic.wrote(&polled);
         }
@@ -31,6 +33,7 @@ impl AsyncWrite for GuardedStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_gathered(cx))?;
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        let polled = self.stall.judge(cx, polled);
         if let Some(traffic) = &self.traffic {
             traffic.flushed(&polled);
         }
@@ -53,10 +56,12 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.note_write();
         if let Some(taken) = ready!(self.poll_gather(cx, bufs))? {
             return Poll::Ready(Ok(taken));
         }
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        let polled = self.stall.judge(cx, polled);
         if let Some(traffic) = &self.traffic {
             traffic.wrote(&polled);
         }
@@ -74,10 +79,7 @@ impl Shutdown for GuardedStream {
         // What cannot be written any more has nobody to read it.
         drop(poll_fn(|cx| self.poll_gathered(cx)).await);
         self.inner.shutdown().await;
-        let is_open = matches!(self.body, Window::Open);
-        if !is_open && (!self.body.is_spent() || !self.ahead.is_empty()) {
-            self.linger().await;
-        }
+        self.is_shut = true;
     }
 }
 

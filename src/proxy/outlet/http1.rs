@@ -3,7 +3,6 @@
 use super::Gone;
 use crate::listener::GuardedStream;
 use bytes::{Buf, Bytes, buf::Chain};
-use pingora_core::protocols::Shutdown as _;
 use std::{
     io::{Cursor, IoSlice},
     pin::Pin,
@@ -98,7 +97,7 @@ impl Http1 {
     }
 
     pub(super) async fn close(mut self) {
-        self.stream.shutdown().await;
+        self.stream.close().await;
     }
 }
 
