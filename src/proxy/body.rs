@@ -4,7 +4,7 @@ use crate::config::source::Connections;
 use bytes::{Bytes, BytesMut};
 use filters::api::{Reason, Refusal};
 use http::{
-    HeaderMap,
+    HeaderMap, Version,
     header::{CONTENT_LENGTH, EXPECT},
 };
 use pingora_core::{Error, ErrorType, Result};
@@ -58,11 +58,11 @@ async fn read_piece(session: &mut Session, idle: Duration) -> Result<Option<Byte
 /// again: the body has come when it sees the request.
 pub(crate) async fn invite(session: &mut Session) -> Result<()> {
     if session.req_header().headers.contains_key(EXPECT) {
-        if !session.is_body_done() {
+        // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
+        if session.req_header().version != Version::HTTP_10 && !session.is_body_done() {
             session.write_continue_response().await.map_err(Error::into_down)?;
         }
         session.req_header_mut().remove_header(&EXPECT);
-        session.set_ignore_info_resp(true);
     }
     Ok(())
 }

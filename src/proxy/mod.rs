@@ -48,7 +48,7 @@ use pingora_core::{
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use std::{os::fd::RawFd, sync::Arc, time::Duration};
+use std::{os::fd::RawFd, sync::Arc};
 use tokio::sync::watch;
 
 /// The gateway as Pingora sees it.
@@ -125,9 +125,9 @@ impl ProxyHttp for Gateway {
             *body = None;
         }
         ctx.bytes_in += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let max = ctx.facts.body_bytes_max.or_else(|| ctx.listener().map(|listener| listener.body_bytes_max));
-        if !ctx.is_upgraded && max.is_some_and(|max| ctx.bytes_in > max) {
-            ctx.facts.stopped_by = ctx.facts.body_bytes_max.map(|_| body_filter::Config::NAME);
+        if !ctx.is_upgraded && ctx.bytes_in > ctx.body_bytes_max() {
+            let is_filters = ctx.facts.body_bytes_max == Some(ctx.body_bytes_max());
+            ctx.facts.stopped_by = is_filters.then_some(body_filter::Config::NAME);
             return Err(Error::new_down(forward::BODY_TOO_LARGE));
         }
         waits::body_has_come(session, ctx, end_of_stream)
@@ -161,16 +161,6 @@ impl ProxyHttp for Gateway {
                 .map(|(dismissal, opening)| self.streams.open(&opening, Exit::Server(dismissal)));
         }
         Ok(())
-    }
-
-    fn upstream_response_body_filter(
-        &self,
-        _: &mut Session,
-        _: &mut Option<Bytes>,
-        _: bool,
-        ctx: &mut Self::CTX,
-    ) -> Result<Option<Duration>> {
-        waits::check_total(ctx).map(|()| None)
     }
 
     async fn response_filter(
@@ -254,6 +244,8 @@ impl Gateway {
             if let Err(error) = self.refuse_as(session, ctx, status, &refusal).await {
                 tracing::debug!(%error, "the client had gone");
             }
+        } else {
+            waits::break_off(session);
         }
         status
     }

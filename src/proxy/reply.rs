@@ -51,7 +51,7 @@ pub fn pass_on(session: &mut Session, ctx: &RequestContext, answer: &mut Respons
         answer.remove_header(&CONTENT_LENGTH);
     }
     if answer.status.is_informational() && !ctx.is_upgraded {
-        return Ok(());
+        return edit(answer, |headers| hops::strip(headers, false));
     }
     let is_http10 = session.req_header().version == Version::HTTP_10;
     if is_http10 && answer.headers.contains_key(TRANSFER_ENCODING) {

@@ -22,8 +22,10 @@ use std::{
 
 /// More of the body came when the upstream's total time was over.
 pub const BODY_TOO_LATE: ErrorType = ErrorType::new("body too late");
-/// The answer did not end within the upstream's total time.
+/// The head of the answer did not come within the upstream's total time.
 pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
+/// Interim answers that a backend may send ahead of its answer. Each is passed on, so they must have an end.
+const INTERIM_MAX: u8 = 32;
 /// How long a tunnel may be silent both ways. Peers that vanished are found by TCP keep-alive long before.
 const TUNNEL_IDLE: Duration = Duration::from_secs(60 * 60);
 
@@ -71,7 +73,7 @@ pub fn head_is_sent(session: &Session, ctx: &mut RequestContext, request: &mut R
 /// A piece of the request's body has come, perhaps its last.
 ///
 /// # Errors
-/// Where the total time is over.
+/// Where the total time is over, and no answer has begun.
 pub fn body_has_come(session: &Session, ctx: &mut RequestContext, is_last: bool) -> Result<()> {
     if !ctx.is_receiving || ctx.is_upgraded {
         return Ok(());
@@ -84,14 +86,14 @@ pub fn body_has_come(session: &Session, ctx: &mut RequestContext, is_last: bool)
         }
         return Ok(());
     }
-    if is_total_over(ctx) { Err(Error::new_down(BODY_TOO_LATE)) } else { Ok(()) }
+    if !ctx.is_answered && is_total_over(ctx) { Err(Error::new_down(BODY_TOO_LATE)) } else { Ok(()) }
 }
 
 /// The head of an answer has come.
 ///
 /// # Errors
-/// Where it switches to a protocol that nobody asked for: what followed would reach the client unchecked, and
-/// the client's next requests the backend.
+/// Where it comes too late, or is one interim answer too many; and where it switches to a protocol that nobody asked for:
+/// what followed would reach the client unchecked, and the client's next requests the backend.
 pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &ResponseHeader) -> Result<()> {
     if answer.status == http::StatusCode::SWITCHING_PROTOCOLS {
         if !ctx.asks_upgrade || answer.version != Version::HTTP_11 {
@@ -103,11 +105,23 @@ pub fn head_has_come(session: &mut Session, ctx: &mut RequestContext, answer: &R
             stream.set_due(None);
             stream.switch();
         }
-    } else if !answer.status.is_informational() {
-        ctx.is_answered = true;
-        if ctx.asks_upgrade || ctx.has_streamed {
-            set_due(session, total(ctx));
-        }
+        return Ok(());
+    }
+    if is_total_over(ctx) {
+        return Err(Error::new_up(ANSWER_TOO_LATE));
+    }
+    if answer.status.is_informational() {
+        ctx.interim_answers += 1;
+        return match ctx.interim_answers > INTERIM_MAX {
+            true => Err(Error::explain(ErrorType::InvalidHTTPHeader, "too many interim answers").into_up()),
+            false => Ok(()),
+        };
+    }
+    ctx.is_answered = true;
+    // The body of an answer has no total: whoever stalls in it is found by the time of each read and write. Only where a
+    // tunnel was expected a read may take as long as those may be idle.
+    if ctx.asks_upgrade || ctx.has_streamed || ctx.is_receiving {
+        set_due(session, total(ctx).filter(|_| ctx.asks_upgrade));
     }
     Ok(())
 }
@@ -118,12 +132,11 @@ pub fn may_switch(session: &Session) -> bool {
     stream(session).is_some_and(GuardedStream::may_switch)
 }
 
-/// Holds a streamed answer to the upstream's total time. A tunnel has none.
-///
-/// # Errors
-/// Where the time is over.
-pub fn check_total(ctx: &RequestContext) -> Result<()> {
-    if !ctx.is_upgraded && is_total_over(ctx) { Err(Error::new_up(ANSWER_TOO_LATE)) } else { Ok(()) }
+/// An answer that has begun will not be whole. In HTTP/2 its stream is reset anyway.
+pub fn break_off(session: &Session) {
+    if let Some(stream) = stream(session) {
+        stream.break_off();
+    }
 }
 
 /// What ends a proxied tunnel from outside.

@@ -71,7 +71,9 @@ pub struct Timeouts {
     pub read: Duration,
     /// Until a write has made progress.
     pub write: Duration,
-    /// From the request's arrival to the end of the answer. WebSocket connections are not held to it.
+    /// From the request's arrival to the head of the answer, a body that is still being sent included. How long the
+    /// body of an answer takes is not bounded by it, only by `read` and by `connections.write`. Of a command or a call to
+    /// an `rpc` route it is the time to its end.
     pub request: Duration,
 }
 
