@@ -143,7 +143,7 @@ fn a_download_may_be_read_slowly_but_must_be_read() {
     }
     assert!(started.elapsed() > Duration::from_millis(1500), "longer than `request`");
     let mut idle = get(&gateway);
-    let line = gateway.access_line(|line| line["bytes_out"].as_u64() < Some(BYTES as u64));
+    let line = gateway.access_line(|line| line["bytes_out"].as_u64().is_some_and(|bytes| bytes < BYTES as u64));
     assert_eq!(line["status"], 200, "{line}");
     assert!(idle.rest().len() < BYTES);
 }
@@ -211,7 +211,7 @@ fn a_client_is_told_to_go_on_where_it_can_be() {
         for (version, expect, statuses) in [
             ("1.1", "Expect: 100-continue\r\n", &[100, 200][..]),
             ("1.1", "Expect: 100-Continue\r\nExpect: 100-continue\r\n", &[100, 200]),
-            ("1.1", "Expect: 100-continue,\r\n", &[100, 200]),
+            ("1.1", "Expect:\r\n", &[200]),
             ("1.1", "", &[200]),
             ("1.0", "Expect: 100-continue\r\n", &[200]),
             ("1.1", "Expect: 200-ok\r\n", &[417]),

@@ -46,7 +46,8 @@ pub(super) async fn serve<P>(
         }
         let session = open(guard, stream, settings.take(), shutdown);
         let Some(reused) = guard.app().process_new_http(session, shutdown).await else {
-            return remains.settle(rules.write).await;
+            // Boxed: every connection has room for what it waits for.
+            return Box::pin(remains.settle(rules.write)).await;
         };
         let (inner, kept) = reused.consume();
         let Ok(returned) = inner.into_any().downcast::<GuardedStream>() else { return };

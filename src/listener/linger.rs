@@ -42,17 +42,18 @@ pub(super) struct Unfinished {
 
 /// Where a connection is left to by whoever drops its stream.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Remains(Arc<Mutex<Option<Unfinished>>>);
+pub(super) struct Remains(Arc<Mutex<Option<Box<Unfinished>>>>);
 
 impl Remains {
     pub(super) fn leave(&self, unfinished: Unfinished) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfinished);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(unfinished));
     }
 
     /// Ends a connection that was left, so that its client gets its answer. `write` bounds what is still to be sent.
     pub(super) async fn settle(&self, write: Duration) {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Unfinished { mut stream, unsent, is_shut, slot: _slot }) = left else { return };
+        let Some(left) = left else { return };
+        let Unfinished { mut stream, unsent, is_shut, slot: _slot } = *left;
         if !is_shut {
             let closing = async {
                 stream.write_all(&unsent).await?;

@@ -33,7 +33,7 @@ pub(super) async fn last_words(stream: &mut GuardedStream, answer: &[u8], write:
         stream.flush().await
     });
     if matches!(written.await, Ok(Ok(()))) {
-        stream.close().await;
+        Box::pin(stream.close()).await;
     }
 }
 

@@ -57,9 +57,10 @@ async fn read_piece(session: &mut Session, idle: Duration) -> Result<Option<Byte
 /// Tells a client that waits with its body to send it (RFC 9110 section 10.1.1). The backend is not to do so
 /// again: the body has come when it sees the request.
 pub(crate) async fn invite(session: &mut Session) -> Result<()> {
-    if session.req_header().headers.contains_key(EXPECT) {
+    if let Some(expected) = session.req_header().headers.get(EXPECT) {
+        let waits = !expected.is_empty();
         // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
-        if session.req_header().version != Version::HTTP_10 && !session.is_body_done() {
+        if waits && session.req_header().version != Version::HTTP_10 && !session.is_body_done() {
             session.write_continue_response().await.map_err(Error::into_down)?;
         }
         session.req_header_mut().remove_header(&EXPECT);

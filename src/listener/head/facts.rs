@@ -119,10 +119,10 @@ pub(super) fn length(value: &[u8]) -> Result<u64, HeadRefusal> {
         .ok_or_else(|| HeadRefusal::malformed("Content-Length is malformed"))
 }
 
-/// RFC 9110 section 10.1.1: a list, which may be empty.
+/// RFC 9110 section 10.1.1. A header without a value expects nothing; a list is not taken, which no client sends and not
+/// every backend reads.
 pub(super) fn expect(value: &[u8]) -> Result<(), HeadRefusal> {
-    let is_met = |expected: &[u8]| expected.is_empty() || expected.eq_ignore_ascii_case(b"100-continue");
-    match value.split(|byte| *byte == b',').map(trim).all(is_met) {
+    match value.is_empty() || value.eq_ignore_ascii_case(b"100-continue") {
         true => Ok(()),
         false => Err(HeadRefusal::expectation()),
     }
