@@ -119,7 +119,8 @@ fn whoever_still_sends_gets_his_answer() {
 fn whoever_sends_slowly_gets_his_answer() {
     let backend = echo();
     let gateway = gateway(&backend);
-    let cases = [("public", "/lost", 503), ("public", "/early", 413), ("public", "/shut", 403), ("small", "/read", 413)];
+    let cases =
+        [("public", "/lost", 503), ("public", "/early", 413), ("public", "/shut", 403), ("small", "/read", 413)];
     let sending = cases.map(|(listener, path, status)| {
         let address = gateway.address(listener);
         thread::spawn(move || {
@@ -141,11 +142,8 @@ fn whoever_sends_slowly_gets_his_answer() {
 #[tokio::test]
 async fn over_tls_he_gets_it_as_well() {
     let vouched = Vouched::new("localhost");
-    let tls = format!(
-        r#", tls: {{ certificate: "{}", key: "{}" }}"#,
-        vouched.certificate.display(),
-        vouched.key.display()
-    );
+    let tls =
+        format!(r#", tls: {{ certificate: "{}", key: "{}" }}"#, vouched.certificate.display(), vouched.key.display());
     let backend = echo();
     let gateway = Gateway::start(&yaml(&backend, backend.address, &tls));
     let mut roots = RootCertStore::empty();

@@ -191,9 +191,7 @@ async fn interim_answers_are_passed_on_to_who_knows_them() {
 
 #[tokio::test]
 async fn a_storm_of_interim_answers_has_an_end() {
-    let gateway = gateway(scripted(|stream, _| {
-        while stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").is_ok() {}
-    }));
+    let gateway = gateway(scripted(|stream, _| while stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").is_ok() {}));
     let mut raw = get(&gateway);
     let last = std::iter::from_fn(|| Some(raw.answer().status)).find(|status| *status != 102);
     assert_eq!(last, Some(502));
