@@ -3,6 +3,7 @@
 //! `golden/problems/NAME.yaml` is a mistake, `NAME.txt` exactly what is said about it. After a change that is
 //! meant, `UPDATE_GOLDEN=1 cargo test --test main golden` writes them anew: read the difference.
 
+mod environment;
 mod hostile;
 mod reference;
 

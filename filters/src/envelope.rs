@@ -57,7 +57,7 @@ impl Configured for Config {
             if version.is_empty() || version.len() > VERSION_BYTES_MAX {
                 problems.push(ConfigProblem {
                     pointer: format!("/protocol_versions/{index}"),
-                    what: format!("`{version}` can be no version: it has not 1 to {VERSION_BYTES_MAX} bytes"),
+                    what: format!("«{version}» can be no version: it has not 1 to {VERSION_BYTES_MAX} bytes"),
                     remedy: "write a version such as v1".to_owned(),
                 });
             }

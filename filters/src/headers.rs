@@ -109,7 +109,7 @@ impl Changes {
                 (Err((what, remedy)), _) => problem(pointer, what, remedy),
                 (Ok(_), Err(_)) => problem(
                     pointer,
-                    format!("the value of `{written}` has characters that no header may have"),
+                    format!("the value of «{written}» has characters that no header may have"),
                     "write visible ASCII characters and spaces, without line breaks".to_owned(),
                 ),
             }
@@ -120,11 +120,11 @@ impl Changes {
 
 fn name(written: &str) -> Result<HeaderName, (String, String)> {
     let name = HeaderName::from_bytes(written.as_bytes()).map_err(|_| {
-        let what = format!("`{written}` is no header name");
+        let what = format!("«{written}» is no header name");
         (what, "write letters, digits and hyphens, such as x-powered-by".to_owned())
     })?;
     if is_framing(name.as_str()) {
-        let what = format!("`{written}` frames the message or belongs to one connection: only the proxy writes it");
+        let what = format!("«{written}» frames the message or belongs to one connection: only the proxy writes it");
         return Err((what, "leave it out".to_owned()));
     }
     Ok(name)

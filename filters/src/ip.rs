@@ -57,11 +57,11 @@ fn network(written: &str) -> Result<IpNet, (String, String)> {
     let net = written.parse().or_else(|_| written.parse().map(|address: IpAddr| IpNet::from(address)));
     let net: IpNet = net.map_err(|_| {
         let remedy = "write an address such as 192.0.2.1, or a network such as 10.0.0.0/8 or 2001:db8::/32";
-        (format!("`{written}` is no address and no network"), remedy.to_owned())
+        (format!("«{written}» is no address and no network"), remedy.to_owned())
     })?;
     if net != net.trunc() {
-        let what = format!("`{written}` has bits set behind its prefix");
-        return Err((what, format!("write {}, or {} for the one address", net.trunc(), net.addr())));
+        let what = format!("«{written}» has bits set behind its prefix");
+        return Err((what, format!("write «{}», or «{}» for the one address", net.trunc(), net.addr())));
     }
     Ok(unmapped(net))
 }

@@ -18,7 +18,7 @@ pub enum TrustFault {
     #[error("the system's certificate authorities: {0}")]
     System(#[source] io::Error),
     /// A file has none.
-    #[error("{file}: {what}")]
+    #[error("`{file}`: {what}")]
     File {
         /// The file.
         file: String,
@@ -89,6 +89,8 @@ mod tests {
             let fault = Trust::in_file(file.path()).unwrap_err().to_string();
             assert!(fault.contains(expected), "{fault}");
         }
-        assert!(Trust::in_file(Path::new("/nowhere/ca.pem")).unwrap_err().to_string().starts_with("/nowhere/ca.pem: "));
+        assert!(
+            Trust::in_file(Path::new("/nowhere/ca.pem")).unwrap_err().to_string().starts_with("`/nowhere/ca.pem`: ")
+        );
     }
 }

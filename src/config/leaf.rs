@@ -30,17 +30,22 @@ fn referred<'a>(root: &'a Json, schema: &Json) -> Option<&'a Json> {
 
 /// Whether a schema takes values of this kind.
 pub(super) fn takes(schema: &Json, value: &Value) -> bool {
-    let kinds: &[&str] = match value {
-        Value::List(_) => &["array"],
-        Value::Map(_) => &["object"],
-        Value::Broken => return true,
-        Value::Scalar(scalar) => match scalar.meaning {
-            Meaning::Null => &["null"],
-            Meaning::Bool(_) => &["boolean"],
-            Meaning::Integer(_) => &["integer", "number"],
-            Meaning::Number(_) => &["number"],
-            Meaning::Text => &["string"],
-        },
+    match value {
+        Value::List(_) => has_type(schema, "array"),
+        Value::Map(_) => has_type(schema, "object"),
+        Value::Broken => true,
+        Value::Scalar(scalar) => takes_meaning(schema, scalar.meaning),
+    }
+}
+
+/// Whether a schema takes scalars that stand for this.
+pub(super) fn takes_meaning(schema: &Json, meaning: Meaning) -> bool {
+    let kinds: &[&str] = match meaning {
+        Meaning::Null => &["null"],
+        Meaning::Bool(_) => &["boolean"],
+        Meaning::Integer(_) => &["integer", "number"],
+        Meaning::Number(_) => &["number"],
+        Meaning::Text => &["string"],
     };
     kinds.iter().any(|kind| has_type(schema, kind))
 }
@@ -76,7 +81,7 @@ pub(super) fn scalar(name: &str, scalar: &Scalar, schemas: &[&Json]) -> Result<(
                 (false, i64::MAX) => format!("write {least} or more"),
                 (false, _) => format!("write a number from {least} to {most}"),
             };
-            Err((format!("{name} cannot be {integer}"), remedy))
+            Err((format!("{name} cannot be «{integer}»"), remedy))
         }
         Meaning::Null | Meaning::Bool(_) | Meaning::Number(_) => Ok(()),
     }
@@ -88,7 +93,7 @@ fn text(name: &str, scalar: &Scalar, schemas: &[&Json]) -> Result<(), Said> {
     if takes_any || words.contains(&scalar.text.as_str()) {
         return schemas.iter().find_map(|schema| format(schema, scalar)).unwrap_or(Ok(()));
     }
-    Err((format!("{name} cannot be `{}`", scalar.text), format!("write {}", one_of(&words))))
+    Err((format!("{name} cannot be «{}»", scalar.text), format!("write {}", one_of(&words))))
 }
 
 /// Whether schemas take every text between them, without a look at it.
@@ -129,9 +134,11 @@ pub(super) fn format(schema: &Json, scalar: &Scalar) -> Option<Result<(), Said>>
         }),
         _ => return None,
     };
-    Some(taken.map_err(|said| match said.split_once(": ") {
-        Some((what, remedy)) => (what.to_owned(), remedy.to_owned()),
-        None => (said, "write it as the schema says".to_owned()),
+    Some(taken.map_err(|said| {
+        // All of them begin with the text, which may hold anything.
+        let said = said.strip_prefix(&format!("`{text}`")).unwrap_or("cannot be used");
+        let (why, remedy) = said.split_once(": ").unwrap_or((said, "write it as the schema says"));
+        (format!("«{text}»{why}"), remedy.to_owned())
     }))
 }
 
@@ -146,27 +153,52 @@ pub(super) fn is_secret(root: &Json, schema: &Json) -> bool {
 /// How to say that a scalar is of the wrong kind.
 pub(super) fn wrong_kind(name: &str, scalar: &Scalar, schemas: &[&Json], expected: &str) -> Said {
     let text = &scalar.text;
-    let takes = |meaning| {
-        let scalar = Value::Scalar(Scalar { text: text.clone(), meaning, written: None });
-        schemas.iter().any(|schema| self::takes(schema, &scalar))
-    };
+    let takes = |meaning| schemas.iter().any(|schema| takes_meaning(schema, meaning));
     let found = match scalar.meaning {
         Meaning::Null => {
             return (format!("{name} has no value"), format!("write {expected}, or remove the key"));
         }
-        Meaning::Bool(_) | Meaning::Integer(_) | Meaning::Number(_) => format!("`{text}`"),
-        Meaning::Text => format!("the text `{text}`"),
+        Meaning::Bool(_) | Meaning::Integer(_) | Meaning::Number(_) => format!("«{text}»"),
+        Meaning::Text => format!("the text «{text}»"),
     };
+    let is_list = schemas.iter().any(|schema| has_type(schema, "array"));
     let remedy = if scalar.meaning == Meaning::Text && plain(text) != Meaning::Text && takes(plain(text)) {
-        format!("write it without quotes: `{text}`")
+        format!("write it without quotes: «{text}»")
     } else if takes(Meaning::Text) {
-        format!("quote it: `\"{text}\"`")
-    } else if schemas.iter().any(|schema| has_type(schema, "array")) {
-        format!("write it as a list: `[{text}]`")
+        format!("quote it: «\"{text}\"»")
+    } else if is_list && scalar.written.is_some() {
+        // Braces and brackets of YAML would take an unquoted variable apart.
+        format!("write it as a list: «[\"{text}\"]»")
+    } else if is_list {
+        format!("write it as a list: «[{text}]»")
+    } else if scalar.written.is_some() && (takes(Meaning::Bool(true)) || takes(Meaning::Integer(0))) {
+        format!("have the environment say {expected}")
     } else {
-        format!("write {expected}")
+        match meant(text, takes) {
+            Some(meant) => format!("write «{meant}»"),
+            None => format!("write {expected}"),
+        }
     };
     (format!("{name} must be {expected}, not {found}"), remedy)
+}
+
+/// The number, or true or false, that was written as other formats write it.
+fn meant(text: &str, takes: impl Fn(Meaning) -> bool) -> Option<String> {
+    if takes(Meaning::Bool(true)) {
+        let meant = match text.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "y" | "1" => "true",
+            "no" | "off" | "n" | "0" => "false",
+            _ => return None,
+        };
+        return Some(meant.to_owned());
+    }
+    if !takes(Meaning::Integer(0)) {
+        return None;
+    }
+    let digits = text.replace(['_', ',', '\''], "");
+    let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..1e15).contains(number);
+    let number = if text.contains(['e', 'E', '.']) { text.parse().ok().filter(is_whole) } else { None };
+    number.map(|number| format!("{number:.0}")).or_else(|| digits.parse::<u64>().ok().map(|number| number.to_string()))
 }
 
 /// What a place takes, in words.

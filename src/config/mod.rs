@@ -5,6 +5,7 @@
 //! typed [`Config`], and what no type can say is checked. Nothing of a configuration with an error is used.
 
 mod check;
+mod conceal;
 pub mod descriptors;
 mod expand;
 pub(crate) mod file;
@@ -18,14 +19,17 @@ mod parser;
 mod placed;
 mod problem;
 mod render;
+mod resolve;
 mod scalar;
 pub mod secrets;
 mod shape;
 pub mod source;
 pub(crate) mod spelling;
+mod syntax;
 mod text;
 mod tree;
 mod typed;
+mod unseen;
 mod values;
 
 pub use expand::Env;
@@ -159,16 +163,22 @@ pub fn parse(text: &str, file: &str, base_dir: &Path, env: &Env<'_>) -> Result<L
 fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Report> {
     // A byte order mark is legal ahead of a YAML stream (YAML 1.2.2, 5.2); some editors write one.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let report = |problems| Report::new(file, text, problems);
-    text::check(text).map_err(|problem| report(vec![*problem]))?;
+    let report = |mut problems: Vec<Problem>, tree: Option<&Node>| {
+        conceal::settle(&mut problems, tree);
+        Report::new(file, text, problems)
+    };
+    text::check(text).map_err(|problem| report(vec![*problem], None))?;
     let mut problems = Vec::new();
-    let Some(tree) = parser::parse(text, outside.env, &mut problems) else { return Err(report(problems)) };
+    let Some(mut tree) = parser::parse(text, outside.env, &mut problems) else { return Err(report(problems, None)) };
+    resolve::resolve(&mut tree, &FORMS);
     shape::check(&tree, &FORMS, &mut problems);
     if !problems.is_empty() {
-        return Err(report(problems));
+        return Err(report(problems, Some(&tree)));
     }
-    let config = typed::typed(&tree).map_err(|problem| report(vec![*problem]))?;
-    let report = report(check::check(&config, &tree, outside));
+    let config = typed::typed(&tree).map_err(|problem| report(vec![*problem], Some(&tree)))?;
+    let mut found = check::check(&config, &tree, outside);
+    found.extend(unseen::in_values(text));
+    let report = report(found, Some(&tree));
     if report.has_errors() {
         return Err(report);
     }
@@ -176,7 +186,7 @@ fn compile(text: &str, file: &str, outside: &Outside<'_>) -> Result<Loaded, Repo
         config,
         warnings: report,
         base_dir: outside.base_dir.to_owned(),
-        variables: tree.variables(),
+        variables: tree.variables().into_iter().map(|variable| (variable.pointer, variable.written)).collect(),
         text: text.into(),
         file: file.into(),
         tree: Arc::new(tree),

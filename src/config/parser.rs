@@ -8,34 +8,67 @@ use super::{
     index::Index,
     problem::{FOUND_MAX, Position, Problem},
     scalar::{Meaning, plain},
-    text,
+    syntax, text,
     tree::{Entry, NODE_WEIGHT, Node, Scalar, Value},
+    unseen,
 };
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 /// The most levels; a configuration has about ten.
 const DEPTH_MAX: usize = 64;
 /// The most that aliases and variables may expand a file to.
 const WEIGHT_MAX: usize = 16 << 20;
 
+/// Tabs are taken one by one, each by parsing anew, as long as that comes to no more than so many bytes.
+const REPARSED_MAX: usize = 64 << 20;
+
 /// Parses a text. What is wrong goes to `problems`; without a tree there is nothing more to say.
 pub(super) fn parse(text: &str, env: &Env<'_>, problems: &mut Vec<Problem>) -> Option<Node> {
-    let mut builder =
-        Builder { env, problems, open: Vec::new(), root: None, anchors: HashMap::new(), weight: 0, documents: 0 };
+    let known = problems.len();
+    let mut text = Cow::Borrowed(text);
+    let mut reparsed = 0;
+    let error = loop {
+        match build(&text, env, problems) {
+            Ok(root) => return root,
+            Err(error) => match syntax::without_tabs(&text, &error).filter(|_| reparsed < REPARSED_MAX) {
+                Some(without) => text = without.into(),
+                None => break error,
+            },
+        }
+        problems.truncate(known);
+        reparsed += text.len();
+    };
+    problems.extend(unseen::ahead_of(&text, error.marker().line()));
+    problems.push(syntax::problem(&text, &error));
+    None
+}
+
+fn build(text: &str, env: &Env<'_>, problems: &mut Vec<Problem>) -> Result<Option<Node>, ScanError> {
+    let mut builder = Builder {
+        env,
+        problems,
+        open: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        weight: 0,
+        documents: 0,
+        has_unseen: false,
+    };
     for event in Parser::new_from_str(text) {
-        let taken = event.map_err(|error| syntax(&error)).and_then(|(event, span)| builder.take(event, span));
-        if let Err(problem) = taken {
+        let (event, span) = event?;
+        if let Err(problem) = builder.take(event, span) {
             builder.problems.push(*problem);
-            return None;
+            return Ok(None);
         }
     }
-    let root = builder.root;
+    // What else is said of such a key would only mislead.
+    let root = builder.root.filter(|_| !builder.has_unseen);
     if root.is_none() && problems.is_empty() {
         // It looked as if there were something: a byte order mark behind a comment, say.
         problems.push(*text::empty());
     }
-    root
+    Ok(root)
 }
 
 /// A mapping or list whose end has not come yet.
@@ -68,6 +101,8 @@ struct Builder<'a> {
     anchors: HashMap<usize, Node>,
     weight: usize,
     documents: usize,
+    /// Whether a key has a character that nobody sees.
+    has_unseen: bool,
 }
 
 impl Builder<'_> {
@@ -191,6 +226,9 @@ impl Builder<'_> {
                     index.follow(entries);
                 }
                 None => {
+                    let unseen = node.text().and_then(|key| unseen::in_key(key, node.at));
+                    self.has_unseen |= unseen.is_some();
+                    self.problems.extend(unseen.map(|problem| *problem));
                     *key = Some(match usable_key(node, |key| index.find(key, entries)) {
                         Ok((name, at)) => Key::Taken(name, at),
                         Err(problem) => {
@@ -246,21 +284,6 @@ fn position(span: Span) -> Position {
 
 fn too_deep(at: Position) -> Fatal {
     problem(at, &format!("more than {DEPTH_MAX} levels of nesting"), "no part of a configuration is this deep")
-}
-
-fn syntax(error: &ScanError) -> Fatal {
-    let at = Position { line: error.marker().line(), column: error.marker().col() + 1, width: 1 };
-    let info = error.info();
-    let remedy = if info.contains("tab") {
-        "indent with spaces: YAML has no tabs there"
-    } else if info.contains("quoted scalar") {
-        "close the quote, and write `\\\\` for a backslash within double quotes"
-    } else if info.contains("anchor") {
-        "write `&name` at an earlier value, or write the value out"
-    } else {
-        "check the indentation, brackets, quotes and colons here and on the lines above"
-    };
-    problem(at, &format!("this is not YAML: {info}"), remedy)
 }
 
 fn problem(at: Position, what: &str, remedy: &str) -> Fatal {

@@ -1,6 +1,9 @@
 //! Problems as text.
 
-use super::problem::{Problem, Severity};
+use super::{
+    problem::{Problem, Severity},
+    unseen,
+};
 use std::{borrow::Cow, fmt};
 
 /// A longer line is cut around the culprit, so that a file of one line stays readable.
@@ -20,10 +23,12 @@ pub(super) fn problem(f: &mut fmt::Formatter<'_>, file: &str, line: Option<&str>
     writeln!(f, "{file}:{}:{}: {warning}{}", at.line, at.column, printable(&shortened(what)))?;
     if let Some(line) = line.filter(|line| *shows_line && !line.trim().is_empty()) {
         let (shown, before) = cut(line, at.column.saturating_sub(1));
-        let shown_chars = shown.chars().count();
-        let carets = at.width.min(shown_chars.saturating_sub(before)).max(1);
+        // A character that is shown by its code point is wider there.
+        let width = |part: &mut dyn Iterator<Item = char>| printable(&part.collect::<String>()).chars().count();
+        let (indent, carets) =
+            (width(&mut shown.chars().take(before)), width(&mut shown.chars().skip(before).take(at.width)));
         writeln!(f, "    {}", printable(&mask_userinfo(&shown)))?;
-        writeln!(f, "    {}{}", " ".repeat(before), "^".repeat(carets))?;
+        writeln!(f, "    {}{}", " ".repeat(indent), "^".repeat(carets.max(1)))?;
     }
     writeln!(f, "  help: {}", printable(&shortened(remedy)))
 }
@@ -52,8 +57,8 @@ fn cut(line: &str, before: usize) -> (String, usize) {
 /// A text that cannot steer a terminal: names come from the file, and values from the environment.
 fn printable(text: &str) -> Cow<'_, str> {
     // Bidirectional overrides make a line read as what it is not (CVE-2021-42574).
-    let hostile = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.chars().any(hostile) { text.replace(hostile, "\u{fffd}").into() } else { text.into() }
+    let text = unseen::shown(text);
+    if text.chars().any(char::is_control) { text.replace(char::is_control, "\u{fffd}").into() } else { text }
 }
 
 /// A text whose URLs have `***` where a name and password stood.

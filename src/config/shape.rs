@@ -102,7 +102,7 @@ impl Shape<'_> {
         let fitting: Vec<&Json> = form.alternatives.iter().copied().filter(takes).collect();
         if !fitting.is_empty() {
             if let Err((what, remedy)) = leaf::scalar(&place.name(), scalar, &fitting) {
-                self.scalar_problem(place, scalar, &what, &remedy);
+                self.problem(place.at(), &place.pointer(), what, remedy);
             }
         } else if form.is_secret {
             let what = format!("{} must say where the secret is, and not be the secret itself", place.name());
@@ -187,10 +187,10 @@ impl Shape<'_> {
             if scalar.meaning != Meaning::Null
                 && let Some(Err((what, remedy))) = alternatives.iter().find_map(|schema| leaf::format(schema, scalar))
             {
-                return self.scalar_problem(place, scalar, &what, &remedy);
+                return self.problem(place.at(), &place.pointer(), what, remedy);
             }
             let (what, remedy) = leaf::wrong_kind(&place.name(), scalar, alternatives, &expected);
-            return self.scalar_problem(place, scalar, &what, &remedy);
+            return self.problem(place.at(), &place.pointer(), what, remedy);
         }
         let (found, remedy) = match place.node.value {
             Value::List(_) if expected.starts_with("a mapping") => {
@@ -210,10 +210,6 @@ impl Shape<'_> {
             None => format!("unknown key `{}`", entry.key),
         };
         self.problem(entry.key_at, &join(&place.pointer(), &entry.key), what, remedy(&entry.key, "keys here", known));
-    }
-
-    fn scalar_problem(&mut self, place: &Place<'_>, scalar: &Scalar, what: &str, remedy: &str) {
-        self.problem(place.at(), &place.pointer(), scalar.conceal(what), scalar.conceal(remedy));
     }
 
     fn problem(&mut self, at: Position, path: &str, what: String, remedy: String) {

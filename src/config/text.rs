@@ -45,8 +45,7 @@ pub(super) fn check(text: &str) -> Result<(), Box<Problem>> {
 
 /// That there is nothing in it.
 pub(super) fn empty() -> Box<Problem> {
-    let remedy =
-        "start from the gateway.yaml that comes with Portcullis: `version`, `listeners`, `upstreams`, `routes`";
+    let remedy = "write a first one with `portcullis init`: `version`, `listeners`, `upstreams`, `routes`";
     problem(Position::START, "the configuration is empty".to_owned(), remedy)
 }
 

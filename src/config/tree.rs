@@ -35,6 +35,17 @@ pub(super) struct Scalar {
     pub(super) written: Option<String>,
 }
 
+/// A scalar of a tree that holds a variable.
+#[derive(Debug)]
+pub(super) struct Variable {
+    /// The JSON pointer to it.
+    pub(super) pointer: String,
+    /// Its text as it is in the file.
+    pub(super) written: String,
+    /// Its text with variables filled in.
+    pub(super) text: String,
+}
+
 /// A key and its value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -54,17 +65,6 @@ pub(super) struct Found<'a> {
     pub(super) key_at: Option<Position>,
     /// Whether the pointer led all the way.
     pub(super) is_whole: bool,
-}
-
-impl Scalar {
-    /// A message that quotes this scalar, with its text as it is in the file: what comes from the environment
-    /// may be a secret.
-    pub(super) fn conceal(&self, message: &str) -> String {
-        match &self.written {
-            Some(written) => message.replace(&format!("`{}`", self.text), &format!("`{written}`")),
-            None => message.to_owned(),
-        }
-    }
 }
 
 impl Found<'_> {
@@ -122,14 +122,15 @@ impl Node {
         }
     }
 
-    /// Every scalar that holds a variable: the JSON pointer to it, and its text as it is in the file.
-    pub(super) fn variables(&self) -> Vec<(String, String)> {
+    /// Every scalar that holds a variable.
+    pub(super) fn variables(&self) -> Vec<Variable> {
         let mut variables = Vec::new();
         self.gather_variables("", &mut variables);
         variables
     }
 
-    fn has_variables(&self) -> bool {
+    /// Whether any of it may have come from the environment.
+    pub(super) fn has_variables(&self) -> bool {
         match &self.value {
             Value::Scalar(scalar) => scalar.written.is_some(),
             Value::List(items) => items.iter().any(Self::has_variables),
@@ -138,14 +139,31 @@ impl Node {
         }
     }
 
-    fn gather_variables(&self, pointer: &str, variables: &mut Vec<(String, String)>) {
+    /// The text of a scalar.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            Value::List(_) | Value::Map(_) | Value::Broken => None,
+        }
+    }
+
+    /// What is written here and what it stands for, where a part of that may have come from the environment.
+    pub(super) fn variable(&self) -> Option<(&str, &str)> {
+        match &self.value {
+            Value::Scalar(Scalar { text, written: Some(written), .. }) => Some((written, text)),
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) | Value::Broken => None,
+        }
+    }
+
+    fn gather_variables(&self, pointer: &str, variables: &mut Vec<Variable>) {
         // Few have any, and a pointer to each of all nodes is a tenth of the time that a large configuration takes.
         if !self.has_variables() {
             return;
         }
         match &self.value {
-            Value::Scalar(Scalar { written: Some(written), .. }) => {
-                variables.push((pointer.to_owned(), written.clone()));
+            Value::Scalar(Scalar { text, written: Some(written), .. }) => {
+                let (pointer, written, text) = (pointer.to_owned(), written.clone(), text.clone());
+                variables.push(Variable { pointer, written, text });
             }
             Value::Scalar(_) | Value::Broken => {}
             Value::List(items) => {

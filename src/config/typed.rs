@@ -26,9 +26,14 @@ fn placed(tree: &Node) -> Result<Config, Box<Problem>> {
             Segment::Map { key } => join(&pointer, key),
             Segment::Enum { .. } | Segment::Unknown => pointer,
         });
-        let at = tree.find(&pointer).at();
+        let found = tree.find(&pointer);
         let remedy = "see `portcullis schema` for what can stand here";
-        Box::new(Problem::error(at, &pointer, error.into_inner().to_string(), remedy))
+        // The reader's own words quote what it has read.
+        let what = match found.node.has_variables() {
+            true => "this cannot be read".to_owned(),
+            false => error.into_inner().to_string(),
+        };
+        Box::new(Problem::error(found.at(), &pointer, what, remedy))
     })
 }
 

@@ -115,19 +115,19 @@ impl Configured for Config {
             let remedy = "write scheme://host or scheme://host:port, in lower case and without a path";
             problem(
                 format!("/origins/{index}"),
-                format!("`{origin}` is not what a browser sends as an origin"),
+                format!("«{origin}» is not what a browser sends as an origin"),
                 remedy,
             );
         }
         for (index, method) in
             self.methods.iter().enumerate().filter(|(_, m)| Method::from_bytes(m.as_bytes()).is_err())
         {
-            problem(format!("/methods/{index}"), format!("`{method}` is no method"), "write it as in GET or PATCH");
+            problem(format!("/methods/{index}"), format!("«{method}» is no method"), "write it as in GET or PATCH");
         }
         for (list, names) in [("headers", &self.headers), ("expose", &self.expose)] {
             for (index, name) in names.iter().enumerate() {
                 if HeaderName::from_bytes(name.as_bytes()).is_err() {
-                    let what = format!("`{name}` is no header name");
+                    let what = format!("«{name}» is no header name");
                     problem(format!("/{list}/{index}"), what, "write it as in Content-Type");
                 } else if name == "*" && self.credentials {
                     let what = "with `credentials`, browsers do not take `*` for every header".to_owned();

@@ -128,7 +128,7 @@ fn forgetful(filter: &FilterConfig, ahead: &[&FilterConfig]) -> Option<ConfigPro
     let (keep, window) = (config.keep?.get(), freshness_window(ahead)?);
     (keep < window).then(|| ConfigProblem {
         pointer: "/keep".to_owned(),
-        what: format!("a command stays fresh for {window:?}, but its id is kept for {keep:?}: it could be replayed"),
+        what: format!("a command stays fresh for {window:?}, but its id is kept for «{keep:?}»: it could be replayed"),
         remedy: format!("write {}s or more, or leave it out", window.as_millis().div_ceil(1000)),
     })
 }

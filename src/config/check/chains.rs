@@ -46,13 +46,13 @@ impl<'a> Checks<'a> {
             if let Some(filter) = FilterConfig::bare(name) {
                 self.filter(format_args!("{pointer}/{index}"), filter);
             } else if NAMES.contains(&name.as_str()) {
-                let what = format!("the filter `{name}` has to be configured");
+                let what = format!("the filter «{name}» has to be configured");
                 let remedy = format!("write `{{ {name}: … }}`; `portcullis schema` shows what it takes");
                 self.error(format_args!("{pointer}/{index}"), what, remedy);
             } else if !self.config.chains.contains_key(name) {
                 let chains = self.config.chains.keys().map(String::as_str);
                 let remedy = remedy(name, "filters and chains", NAMES.iter().copied().chain(chains));
-                self.error(format_args!("{pointer}/{index}"), format!("there is no filter or chain `{name}`"), remedy);
+                self.error(format_args!("{pointer}/{index}"), format!("there is no filter or chain «{name}»"), remedy);
             }
         }
     }

@@ -53,7 +53,7 @@ impl Checks<'_> {
                 let remedy = format!("write 1 to {CLIENT_ID_MAX} visible ASCII characters");
                 self.error(
                     format_args!("{pointer}/gateway_client_id"),
-                    format!("`{id}` cannot name an instance"),
+                    format!("«{id}» cannot name an instance"),
                     remedy,
                 );
             }
@@ -85,13 +85,13 @@ impl Checks<'_> {
             let at = join(&format!("{pointer}/kinds"), name);
             if name.is_empty() || name.len() > KIND_BYTES_MAX || name.starts_with("gateway.") {
                 let remedy = format!("write the kind of a backend's event: 1 to {KIND_BYTES_MAX} bytes");
-                self.error(&at, format!("no backend's event is of the kind `{name}`"), remedy);
+                self.error(&at, format!("no backend's event is of the kind «{name}»"), remedy);
             }
             self.kind(&at, kind, events);
         }
         let coalesces = events.kinds.values().any(|kind| !kind.coalesce.is_empty());
         if coalesces && events.queue.events > COALESCING_QUEUE_MAX {
-            let what = format!("each event that gives way is looked for among all {} that wait", events.queue.events);
+            let what = format!("each event that gives way is looked for among all «{}» that wait", events.queue.events);
             let remedy = format!("write at most {COALESCING_QUEUE_MAX} where a kind has `coalesce`");
             self.error(format_args!("{pointer}/queue/events"), what, remedy);
         }
@@ -101,7 +101,7 @@ impl Checks<'_> {
         for field in &kind.coalesce {
             let path = field.strip_prefix("payload.");
             if field != "kind" && path.is_none_or(|path| path.split('.').any(str::is_empty)) {
-                let what = format!("`{field}` is nothing that tells values apart");
+                let what = format!("«{field}» is nothing that tells values apart");
                 let remedy = "write `kind` for one value of the whole kind, or `payload.<field>`";
                 self.error(format_args!("{pointer}/coalesce"), what, remedy);
             }

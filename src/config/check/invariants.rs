@@ -98,8 +98,8 @@ impl<'a> Checks<'a> {
             self.error(&pointer, "an invariant says exactly one thing", remedy);
         }
         if let Some(under) = under.as_ref().filter(|under| !under.starts_with('/') || !under.ends_with('/')) {
-            let remedy = format!("write `/{}/`", under.trim_matches('/'));
-            self.error(format_args!("{pointer}/under"), format!("`{under}` is no beginning of paths"), remedy);
+            let remedy = format!("write «/{}/»", under.trim_matches('/'));
+            self.error(format_args!("{pointer}/under"), format!("«{under}» is no beginning of paths"), remedy);
         } else if let Some(Err((what, remedy))) = under.as_deref().map(super::paths::shut) {
             self.error(format_args!("{pointer}/under"), what, remedy);
         }
@@ -129,7 +129,7 @@ impl<'a> Checks<'a> {
                 continue;
             }
             if let Some(reached) = self.reaches(scope, routed) {
-                let what = format!("{} needs `{filter}`, but {} without it", about(scope.invariant), reached.how);
+                let what = format!("{} needs «{filter}», but {} without it", about(scope.invariant), reached.how);
                 // Only commands and subscriptions have a session that could be looked up.
                 let remedy = match (needed == SESSION, &scope.invariant.under) {
                     (false, _) if routed.named(filter).next().is_some() => {
@@ -137,7 +137,7 @@ impl<'a> Checks<'a> {
                     }
                     (false, _) => format!("add `{filter}` to its chain"),
                     (true, Some(under)) => {
-                        format!("serve it by `commands`, add `{under}` to `shut`, or narrow its path")
+                        format!("serve it by `commands`, add «{under}» to `shut`, or narrow its path")
                     }
                     (true, None) => "serve it by `commands`".to_owned(),
                 };
@@ -160,9 +160,9 @@ impl<'a> Checks<'a> {
             if let Some(reached) = self.reaches(scope, routed) {
                 let remedy = match routed.route.commands {
                     Some(_) => "take the command out, or call another path".to_owned(),
-                    None => format!("add `{under}` to `shut`, or narrow its path"),
+                    None => format!("add «{under}» to `shut`, or narrow its path"),
                 };
-                self.broken(scope, &reached, &format!("{under} is not shut: {}", reached.how), &remedy);
+                self.broken(scope, &reached, &format!("«{under}» is not shut: {}", reached.how), &remedy);
             }
         }
     }
@@ -186,9 +186,9 @@ impl<'a> Checks<'a> {
                 continue;
             }
             if let Some(reached) = self.reaches(scope, routed) {
-                let what = format!("route `{}` forwards `{name}` as a client sends it", routed.route.name);
-                let removing = format!("`headers: {{ request: {{ remove: [{name}] }} }}`");
-                let remedy = format!("add `{name}` to `identity_headers`, or {removing} to its chain");
+                let what = format!("route «{}» forwards «{name}» as a client sends it", routed.route.name);
+                let removing = format!("«headers: {{ request: {{ remove: [{name}] }} }}»");
+                let remedy = format!("add «{name}» to `identity_headers`, or {removing} to its chain");
                 self.broken(scope, &reached, &what, &remedy);
             }
         }
@@ -209,19 +209,19 @@ impl<'a> Checks<'a> {
         }
         let by_route = |how: String| Some(Reached { how, pointer: format!("/routes/{index}/name") });
         let Some(under) = under else {
-            return by_route(format!("route `{}` is passed", route.name));
+            return by_route(format!("route «{}» is passed", route.name));
         };
         if let Some((set, commands)) = commands
             // A backend may take the `%2F` of a value for a slash.
             && let Some((name, _)) = commands.routes.iter().find(|(_, call)| under.overlaps(&open_ended(call.path())))
         {
-            let how = format!("the command `{name}` of route `{}` goes there", route.name);
+            let how = format!("the command «{name}» of route «{}» goes there", route.name);
             return Some(Reached { how, pointer: join(&join(&join("/commands", set), "routes"), name) });
         }
         let is_open = |pattern: &&String| under.overlaps(pattern) && !shut.iter().any(|shut| shut.holds(pattern));
         let patterns = patterns(route);
         let pattern = patterns.iter().find(is_open).filter(|_| !shut.iter().any(|shut| shut.holds_all(under)))?;
-        by_route(format!("route `{}` takes {pattern}", route.name))
+        by_route(format!("route «{}» takes «{pattern}»", route.name))
     }
 
     fn broken(&mut self, scope: &Scope<'_>, reached: &Reached, what: &str, remedy: &str) {
@@ -268,9 +268,9 @@ fn open_ended(pattern: &str) -> String {
 fn about(invariant: &Invariant) -> String {
     let Invariant { under, listener, upstream, .. } = invariant;
     let parts = [
-        under.as_ref().map(|under| format!("what is under {under}")),
-        listener.as_ref().map(|listener| format!("what comes to listener `{listener}`")),
-        upstream.as_ref().map(|upstream| format!("what goes to upstream `{upstream}`")),
+        under.as_ref().map(|under| format!("what is under «{under}»")),
+        listener.as_ref().map(|listener| format!("what comes to listener «{listener}»")),
+        upstream.as_ref().map(|upstream| format!("what goes to upstream «{upstream}»")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "everything".to_owned() } else { parts.join(" and ") }

@@ -109,7 +109,7 @@ impl Checks<'_> {
             let field = pointer.rsplit('/').next().unwrap_or_default();
             self.error(
                 pointer,
-                format!("`{field}` cannot be {value}"),
+                format!("`{field}` cannot be «{value}»"),
                 format!("write something from {least} to {most}"),
             );
         }

@@ -22,13 +22,16 @@ impl Checks<'_> {
         for (name, listener) in &config.listeners {
             let pointer = join("/listeners", name);
             if let Some((first, _)) = taken.iter().find(|(_, bind)| overlap(*bind, listener.bind)) {
-                let what = format!("`{}` is taken by the listener `{first}` already", listener.bind);
+                let what = format!("«{}» is taken by the listener `{first}` already", listener.bind);
                 self.error(format_args!("{pointer}/bind"), what, "give it another port");
             }
             taken.push((name, listener.bind));
             if listener.admin && !listener.bind.ip().is_loopback() {
-                let what = format!("the admin listener would be reachable from outside on `{}`", listener.bind);
-                let remedy = format!("bind it to loopback: `127.0.0.1:{}`", listener.bind.port());
+                let what = format!("the admin listener would be reachable from outside on «{}»", listener.bind);
+                let remedy = match self.is_from_outside(format_args!("{pointer}/bind")) {
+                    true => "bind it to loopback: 127.0.0.1 and a port".to_owned(),
+                    false => format!("bind it to loopback: `127.0.0.1:{}`", listener.bind.port()),
+                };
                 self.error(format_args!("{pointer}/bind"), what, remedy);
             }
             if listener.protocols.is_empty() {
@@ -48,11 +51,11 @@ impl Checks<'_> {
         match values::network(network) {
             None => {
                 let remedy = "write a network or an address, such as 10.0.0.0/8, 10.1.2.3 or fd00::/8";
-                self.error(pointer, format!("`{network}` is no network"), remedy);
+                self.error(pointer, format!("«{network}» is no network"), remedy);
             }
             Some(net) if net.prefix_len() == 0 => {
                 let remedy = "name the networks of your own proxies only";
-                self.warning(pointer, format!("`{network}` lets any client say where it comes from"), remedy);
+                self.warning(pointer, format!("«{network}» lets any client say where it comes from"), remedy);
             }
             Some(_) => {}
         }
@@ -66,7 +69,7 @@ impl Checks<'_> {
         for (field, fault) in [("certificate", &chain), ("key", &key), ("key", &pair)] {
             if let Some(fault) = fault {
                 let remedy = "name a PEM file; a relative path is taken from the folder of the configuration";
-                self.error(format_args!("{pointer}/{field}"), fault.to_string(), remedy);
+                self.fault(format_args!("{pointer}/{field}"), fault, remedy);
             }
         }
         if key.is_none() && pair.is_none() {
@@ -78,8 +81,8 @@ impl Checks<'_> {
     pub(super) fn private_file(&mut self, pointer: &str, path: &Path) {
         let path = self.outside.base_dir.join(path);
         if secrets::is_world_readable(&path) {
-            let remedy = format!("`chmod o-rwx {}`", path.display());
-            self.warning(pointer, format!("every user of this machine may read `{}`", path.display()), remedy);
+            let remedy = format!("«chmod o-rwx {}»", path.display());
+            self.warning(pointer, format!("every user of this machine may read «{}»", path.display()), remedy);
         }
     }
 }

@@ -23,7 +23,7 @@ use super::{
     expand::Env,
     nearest::remedy,
     problem::{FOUND_MAX, Problem, Severity},
-    tree::{Node, Value},
+    tree::Node,
 };
 use std::{collections::BTreeMap, fmt::Display, path::Path};
 
@@ -67,7 +67,7 @@ struct Checks<'a> {
     problems: Vec<Problem>,
 }
 
-impl Checks<'_> {
+impl<'a> Checks<'a> {
     fn error(&mut self, pointer: impl Display, what: impl AsRef<str>, remedy: impl AsRef<str>) {
         self.add(Severity::Error, &pointer, what.as_ref(), remedy.as_ref());
     }
@@ -84,12 +84,36 @@ impl Checks<'_> {
             return;
         }
         let pointer = pointer.to_string();
-        let found = self.tree.find(&pointer);
-        let (what, remedy) = match &found.node.value {
-            Value::Scalar(scalar) => (scalar.conceal(what), scalar.conceal(remedy)),
-            Value::List(_) | Value::Map(_) | Value::Broken => (what.to_owned(), remedy.to_owned()),
-        };
-        self.problems.push(Problem { severity, ..Problem::error(found.at(), &pointer, what, remedy) });
+        let at = self.tree.find(&pointer).at();
+        self.problems.push(Problem { severity, ..Problem::error(at, &pointer, what, remedy) });
+    }
+
+    /// Says what is wrong with a file or a variable that is named here. What such a message has between backticks is what
+    /// the configuration names.
+    fn fault(&mut self, pointer: impl Display, fault: &dyn Display, remedy: impl AsRef<str>) {
+        let mut what = String::new();
+        for (index, part) in fault.to_string().split('`').enumerate() {
+            what.push_str(if index == 0 {
+                ""
+            } else if index % 2 == 1 {
+                "«"
+            } else {
+                "»"
+            });
+            what.push_str(part);
+        }
+        self.error(pointer, what, remedy);
+    }
+
+    /// A text as it stands in the file.
+    fn written(&self, pointer: &str, text: &'a str) -> &'a str {
+        let tree: &'a Node = self.tree;
+        tree.find(pointer).node.variable().map_or(text, |(written, _)| written)
+    }
+
+    /// Whether a value came from the environment, at least in part.
+    fn is_from_outside(&self, pointer: impl Display) -> bool {
+        self.tree.find(&pointer.to_string()).node.variable().is_some()
     }
 
     /// The line that a pointer leads to.
@@ -101,7 +125,7 @@ impl Checks<'_> {
     fn known<T>(&mut self, pointer: impl Display, kind: &str, name: &str, known: &BTreeMap<String, T>) {
         if !known.contains_key(name) && self.problems.len() < FOUND_MAX {
             let remedy = remedy(name, &format!("{kind}s"), known.keys().map(String::as_str));
-            self.error(pointer, format!("there is no {kind} `{name}`"), remedy);
+            self.error(pointer, format!("there is no {kind} «{name}»"), remedy);
         }
     }
 }

@@ -33,7 +33,7 @@ impl Checks<'_> {
     fn name(&mut self, pointer: Arguments<'_>, kind: &str, name: &str) {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
         if name.is_empty() || name.len() > NAME_MAX || !is_plain {
-            let what = format!("`{name}` cannot be the name of this {kind}");
+            let what = format!("«{name}» cannot be the name of this {kind}");
             self.error(pointer, what, format!("write 1 to {NAME_MAX} letters, digits, `-`, `_` or `.`"));
         }
     }

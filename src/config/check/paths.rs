@@ -27,16 +27,16 @@ pub(super) fn pattern(path: &str) -> Result<(), Said> {
             } else {
                 "write `/*` at the end, or `{name}` for one segment"
             };
-            return Err((format!("`{path}` has a `*` that is not `/*` at its end"), remedy.to_owned()));
+            return Err((format!("«{path}» has a `*` that is not `/*` at its end"), remedy.to_owned()));
         }
         let Some(name) = parameter(path, segment)? else { continue };
         if !is_identifier(name) {
             let remedy = "name it with letters, digits and `_`, such as `{user_id}`".to_owned();
-            return Err((format!("`{{{name}}}` is no parameter"), remedy));
+            return Err((format!("«{{{name}}}» is no parameter"), remedy));
         }
         if !known.insert(name) {
             return Err((
-                format!("`{{{name}}}` stands in `{path}` twice"),
+                format!("«{{{name}}}» stands in «{path}» twice"),
                 "give the second one a name of its own".to_owned(),
             ));
         }
@@ -64,8 +64,8 @@ pub(super) fn call(path: &str) -> Result<(), Said> {
 pub(super) fn session(path: &str) -> Result<(), Said> {
     match template(path, "{id}", |name| name == "id")? {
         1 => Ok(()),
-        0 => Err((format!("`{path}` has no `{{id}}`"), "write `{id}` where the device session id goes".to_owned())),
-        _ => Err((format!("`{path}` has `{{id}}` more than once"), "keep one".to_owned())),
+        0 => Err((format!("«{path}» has no `{{id}}`"), "write `{id}` where the device session id goes".to_owned())),
+        _ => Err((format!("«{path}» has `{{id}}` more than once"), "keep one".to_owned())),
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn shut(path: &str) -> Result<(), Said> {
     canonical(path)?;
     if path.contains(['*', '{', '}']) {
         let remedy = "write the beginning of the paths as it is: `/internal/`".to_owned();
-        return Err((format!("`{path}` is a pattern, but what is shut is a plain beginning"), remedy));
+        return Err((format!("«{path}» is a pattern, but what is shut is a plain beginning"), remedy));
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ fn template(path: &str, example: &str, takes: impl Fn(&str) -> bool) -> Result<u
     for segment in path.split('/').skip(1) {
         let Some(name) = parameter(path, segment)? else { continue };
         if !takes(name) {
-            return Err((format!("`{{{name}}}` is not known in `{path}`"), format!("write `{example}`")));
+            return Err((format!("«{{{name}}}» is not known in «{path}»"), format!("write `{example}`")));
         }
         parameters += 1;
     }
@@ -99,7 +99,7 @@ fn parameter<'a>(path: &str, segment: &'a str) -> Result<Option<&'a str>, Said> 
     }
     let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     name.filter(|name| !name.contains(['{', '}'])).map(Some).ok_or_else(|| {
-        let what = format!("`{segment}` in `{path}` is not a whole parameter");
+        let what = format!("«{segment}» in «{path}» is not a whole parameter");
         (what, "a parameter is all of its segment: `/{name}/`".to_owned())
     })
 }
@@ -111,16 +111,16 @@ fn is_identifier(name: &str) -> bool {
 /// Requests are matched by their canonical path: decoded once, without dot segments. What could never be one
 /// would silently match nothing, or shut nothing.
 fn canonical(path: &str) -> Result<(), Said> {
-    let said = |why: &str, remedy: &str| Err((format!("`{path}` {why}"), remedy.to_owned()));
+    let said = |why: &str, remedy: &str| Err((format!("«{path}» {why}"), remedy.to_owned()));
     if !path.starts_with('/') {
-        return said("is no path", &format!("begin it with a slash: `/{path}`"));
+        return said("is no path", &format!("begin it with a slash: «/{path}»"));
     }
     if path.contains('%') {
         return said("holds a `%`, but paths are matched decoded", "write the character itself");
     }
     if let Some(c) = path.chars().find(|c| matches!(c, '\\' | '?' | '#') || c.is_control() || c.is_whitespace()) {
         let remedy = if matches!(c, '?' | '#') { "remove it: a query is not part of a path" } else { "remove it" };
-        return said(&format!("holds a `{c}`, which no canonical path has"), remedy);
+        return said(&format!("holds a «{c}», which no canonical path has"), remedy);
     }
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return said("holds a dot segment, which no canonical path has", "write the path that it leads to");
@@ -136,7 +136,8 @@ mod tests {
     use super::*;
 
     fn check(checked: Result<(), Said>, expected: Option<&str>) {
-        assert_eq!(checked.err().map(|(what, _)| what).as_deref(), expected);
+        let what = checked.err().map(|(what, _)| what.replace(['«', '»'], "`"));
+        assert_eq!(what.as_deref(), expected);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl<'a> Checks<'a> {
             let pointer = format!("/routes/{index}");
             if let Some(first) = names.insert(route.name.as_str(), index) {
                 let what =
-                    format!("the name `{}` is taken by the route on line {}", route.name, self.route_line(first));
+                    format!("the name «{}» is taken by the route on line {}", route.name, self.route_line(first));
                 self.error(format_args!("{pointer}/name"), what, "give each route a name of its own");
             }
             if let Some(first) = matches.insert(comparable(&route.r#match), index) {
@@ -55,13 +55,13 @@ impl<'a> Checks<'a> {
         if let Some(listener) = &r#match.listener {
             self.known(format_args!("{pointer}/match/listener"), "listener", listener, &config.listeners);
             if config.listeners.get(listener).is_some_and(|listener| listener.admin) {
-                let what = format!("the admin listener `{listener}` serves no routes");
+                let what = format!("the admin listener «{listener}» serves no routes");
                 self.error(format_args!("{pointer}/match/listener"), what, "name another listener");
             }
         }
         if let Some(host) = r#match.host.as_ref().filter(|host| !is_host(host)) {
             let remedy = "write a name without port, such as `api.example.com` or `*.example.com`";
-            self.error(format_args!("{pointer}/match/host"), format!("`{host}` is no host"), remedy);
+            self.error(format_args!("{pointer}/match/host"), format!("«{host}» is no host"), remedy);
         }
         if let Some(Err((what, remedy))) = r#match.path.as_deref().map(paths::pattern) {
             self.error(format_args!("{pointer}/match/path"), what, remedy);
@@ -73,7 +73,7 @@ impl<'a> Checks<'a> {
             }
             if !is_service(rpc) {
                 let remedy = format!("write package and service, such as `{COMMAND_SERVICE}`");
-                self.error(&at, format!("`{rpc}` is no RPC service"), remedy);
+                self.error(&at, format!("«{rpc}» is no RPC service"), remedy);
             }
         }
         for (index, method) in r#match.method.iter().enumerate() {
@@ -83,7 +83,7 @@ impl<'a> Checks<'a> {
             let at = join(&format!("{pointer}/match/headers"), name);
             self.header_name(&at, name);
             if HeaderValue::from_str(value).is_err() {
-                self.error(&at, format!("`{value}` is no header value"), "write visible characters");
+                self.error(&at, format!("«{value}» is no header value"), "write visible characters");
             }
         }
     }
@@ -94,18 +94,18 @@ impl<'a> Checks<'a> {
         if upper == "CONNECT" {
             self.error(pointer, "`CONNECT` is never served: Portcullis is no forward proxy", "remove it");
         } else if upper != method && KNOWN.contains(&upper.as_str()) {
-            let what = format!("`{method}` is not a method: their names are case-sensitive");
-            self.error(pointer, what, format!("write `{upper}`"));
+            let what = format!("«{method}» is not a method: their names are case-sensitive");
+            self.error(pointer, what, format!("write it in capitals: «{upper}»"));
         } else if Method::from_bytes(method.as_bytes()).is_err() {
             let remedy = format!("write {}", one_of(KNOWN));
-            self.error(pointer, format!("`{method}` is no method"), remedy);
+            self.error(pointer, format!("«{method}» is no method"), remedy);
         }
     }
 
     pub(super) fn header_name(&mut self, pointer: &str, name: &str) {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             let remedy = "write letters, digits and `-`, such as `x-user-id`";
-            self.error(pointer, format!("`{name}` is no header name"), remedy);
+            self.error(pointer, format!("«{name}» is no header name"), remedy);
         }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Checks<'a> {
     pub(super) fn header_of_clients(&mut self, pointer: &str, name: &str) {
         self.header_name(pointer, name);
         if is_framing(name) {
-            let what = format!("`{name}` frames the message or belongs to one connection: the proxy writes its own");
+            let what = format!("«{name}» frames the message or belongs to one connection: the proxy writes its own");
             self.error(pointer, what, "leave it out");
         }
     }
@@ -141,10 +141,10 @@ impl<'a> Checks<'a> {
     fn message_type(&mut self, pointer: &str, name: &str) {
         let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
         if name.is_empty() || name.len() > 128 || !is_plain {
-            let what = format!("`{name}` is no message_type");
+            let what = format!("«{name}» is no message_type");
             self.error(pointer, what, "write 1 to 128 of a-z, 0-9, `.`, `_` and `-`");
         } else if name.starts_with("gateway.") {
-            let what = format!("`{name}` is reserved: `gateway.` is for what the gateway itself sends");
+            let what = format!("«{name}» is reserved: `gateway.` is for what the gateway itself sends");
             self.error(pointer, what, "begin it with another word");
         }
     }

@@ -43,7 +43,7 @@ impl Checks<'_> {
                 let place = |index: usize| format!("{pointer}/services/{index}");
                 for (index, service) in several.iter().enumerate() {
                     if named.is_some_and(|named| named != service) {
-                        let what = format!("`{service}` is not what the route matches");
+                        let what = format!("«{service}» is not what the route matches");
                         let remedy = "take `rpc` out of its `match`, or the service out of this list";
                         self.error(place(index), what, remedy);
                     }
@@ -64,7 +64,7 @@ impl Checks<'_> {
             Ok(pool) => pool,
             Err(fault) => {
                 let remedy = "write them with `buf build -o FILE`, or `protoc --include_imports -o FILE …`";
-                self.error(format_args!("{pointer}/descriptors"), fault.to_string(), remedy);
+                self.fault(format_args!("{pointer}/descriptors"), &fault, remedy);
                 return None;
             }
         };
@@ -76,7 +76,7 @@ impl Checks<'_> {
                 self.error(place, what, "serve it with `commands`");
                 has_all = false;
             } else if pool.get_service_by_name(service).is_none() {
-                let what = format!("the descriptors have no service `{service}`");
+                let what = format!("the descriptors have no service «{service}»");
                 self.error(place, what, remedy(service, "services", known.iter().map(String::as_str)));
                 has_all = false;
             }
@@ -92,7 +92,7 @@ impl Checks<'_> {
         };
         let services: Vec<_> = services.iter().filter_map(|(_, name)| pool.get_service_by_name(name)).collect();
         if !services.iter().cloned().any(is_reached) {
-            let what = format!("no method of the services has a path that `{path}` matches");
+            let what = format!("no method of the services has a path that «{path}» matches");
             let paths = services.iter().map(|service| format!("`/{}/*`", service.full_name()));
             let remedy = format!("write {}, or `/*`", paths.collect::<Vec<_>>().join(", "));
             self.error(pointer, what, remedy);

@@ -38,7 +38,7 @@ impl Checks<'_> {
             let pointer = format!("/signing/markers/{name}");
             if marker.is_empty() || marker.len() > 64 {
                 let remedy = format!("write 1 to 64 characters, such as `edge-{name}-v1`");
-                self.error(&pointer, format!("the marker `{marker}` is empty or too long"), remedy);
+                self.error(&pointer, format!("the marker «{marker}» is empty or too long"), remedy);
             }
             // With one marker for two, what was signed as an answer could be sent as a request.
             if let Some((other, _)) = markers.iter().take(index).find(|(_, other)| other == marker) {
@@ -80,7 +80,7 @@ impl Checks<'_> {
 
     fn no_public_half(&mut self, pointer: &str, fault: &SecretFault) {
         let remedy = "write the standard base64 of the 32 bytes of an Ed25519 public key";
-        self.error(pointer, fault.to_string(), remedy);
+        self.fault(pointer, fault, remedy);
         // What stands there could be the private key, by mistake.
         if let Some(problem) = self.problems.last_mut() {
             problem.shows_line = false;
@@ -107,7 +107,7 @@ impl Checks<'_> {
                     }
                     _ => remedy,
                 };
-                self.error(&pointer, fault.to_string(), remedy);
+                self.fault(&pointer, &fault, remedy);
                 None
             }
         }

@@ -43,7 +43,7 @@ impl Checks<'_> {
         let is_plain = prefix.chars().all(|c| c.is_ascii_graphic());
         if prefix.is_empty() || prefix.len() > 64 || !is_plain {
             let remedy = "write 1 to 64 characters without spaces, such as `{portcullis}:`";
-            self.error(format_args!("{pointer}/prefix"), format!("`{prefix}` cannot be a prefix"), remedy);
+            self.error(format_args!("{pointer}/prefix"), format!("«{prefix}» cannot be a prefix"), remedy);
         }
     }
 
@@ -52,7 +52,7 @@ impl Checks<'_> {
         self.prefix(pointer, prefix);
         let tag = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
         if tag.is_none_or(str::is_empty) {
-            let what = format!("the prefix `{prefix}` spreads the keys of one claim over a Cluster");
+            let what = format!("the prefix «{prefix}» spreads the keys of one claim over a Cluster");
             self.error(format_args!("{pointer}/prefix"), what, "put a part of it in braces, such as `{portcullis}:`");
         }
     }
@@ -111,7 +111,7 @@ impl Checks<'_> {
             && let Err(fault) = Trust::in_file(&self.outside.base_dir.join(&tls.ca))
         {
             let remedy = "name a PEM file with the certificate of the authority";
-            self.error(format_args!("{pointer}/tls/ca"), fault.to_string(), remedy);
+            self.fault(format_args!("{pointer}/tls/ca"), &fault, remedy);
         }
     }
 
@@ -123,9 +123,9 @@ impl Checks<'_> {
         let pointer = join(pointer, field);
         match (secrets::password(secret, self.outside.base_dir, self.outside.env), secret) {
             (Err(fault @ SecretFault::Unreadable { .. }), _) => {
-                self.error(&pointer, fault.to_string(), "name a file that this user may read");
+                self.fault(&pointer, &fault, "name a file that this user may read");
             }
-            (Err(fault), _) => self.error(&pointer, fault.to_string(), remedy),
+            (Err(fault), _) => self.fault(&pointer, &fault, remedy),
             (Ok(_), Secret::File(path)) => self.private_file(&pointer, path),
             (Ok(_), Secret::Env(_)) => {}
         }

@@ -46,7 +46,7 @@ impl Checks<'_> {
         for (index, origin) in options.origins.iter().enumerate() {
             if origin == "*" || !is_origin(origin) {
                 let remedy = "write scheme://host or scheme://host:port, in lower case and without a path";
-                let what = format!("`{origin}` is not what a browser sends as an origin");
+                let what = format!("«{origin}» is not what a browser sends as an origin");
                 self.error(format_args!("{pointer}/origins/{index}"), what, remedy);
             }
         }

@@ -23,7 +23,7 @@ impl<'a> Checks<'a> {
         let targets = targets(route);
         match targets.as_slice() {
             [] => {
-                let what = format!("the route `{}` has no target", route.name);
+                let what = format!("the route «{}» has no target", route.name);
                 self.error(
                     pointer,
                     what,
@@ -33,7 +33,7 @@ impl<'a> Checks<'a> {
             }
             [_] => {}
             [.., last] => {
-                let what = format!("the route `{}` has more than one target", route.name);
+                let what = format!("the route «{}» has more than one target", route.name);
                 self.error(format_args!("{pointer}/{last}"), what, format!("keep {}", one_of(&targets)));
             }
         }
@@ -123,7 +123,7 @@ impl<'a> Checks<'a> {
         for placed in placed {
             let FilterConfig::body(body) = placed.filter else { continue };
             if body.json && body.max.bytes() > FORWARD_REPLAY_MAX {
-                let what = format!("a `forward` cannot pass on a body of {} that a filter has read", body.max);
+                let what = format!("a `forward` cannot pass on a body of «{}» that a filter has read", body.max);
                 let remedy =
                     format!("write `max: {}` or less, or leave `json` out", Size::from_bytes(FORWARD_REPLAY_MAX));
                 self.error(format_args!("{}/body/max", placed.pointer(route)), what, remedy);

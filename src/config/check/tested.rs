@@ -1,7 +1,7 @@
 use super::{
     super::{
         nearest::{one_of, remedy},
-        source::{Expected, Test, TestCommand, TestRequest, TestStep},
+        source::{Expected, Route, Test, TestCommand, TestRequest, TestStep},
         tree::join,
     },
     Checks,
@@ -40,7 +40,7 @@ impl<'a> Checks<'a> {
             }
             if let Some(first) = names.insert(test.name.as_str(), index) {
                 let line = self.line(&format!("/tests/{first}/name"));
-                let what = format!("the name `{}` is taken by the test on line {line}", test.name);
+                let what = format!("the name «{}» is taken by the test on line {line}", test.name);
                 self.error(format_args!("{pointer}/name"), what, "give each test a name of its own");
             }
             for upstream in test.upstreams.keys() {
@@ -110,8 +110,8 @@ impl<'a> Checks<'a> {
         match request.asked().as_slice() {
             [] => self.error(pointer, "the request has no method", "add one with its path, such as `get: /path`"),
             [(method, path)] if !path.starts_with('/') && !path.contains("://") => {
-                let remedy = format!("begin it with a slash: `/{path}`");
-                self.error(format_args!("{pointer}/{method}"), format!("`{path}` is no path"), remedy);
+                let remedy = format!("begin it with a slash: «/{path}»");
+                self.error(format_args!("{pointer}/{method}"), format!("«{path}» is no path"), remedy);
             }
             [_] => {}
             [.., (last, _)] => {
@@ -130,7 +130,7 @@ impl<'a> Checks<'a> {
     fn command(&mut self, pointer: &str, command: &TestCommand) {
         let is_id = |id: &str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_id(&command.session) {
-            let what = format!("`{}` is no id of a device session", command.session);
+            let what = format!("«{}» is no id of a device session", command.session);
             self.error(format_args!("{pointer}/session"), what, "write 1 to 128 visible ASCII characters");
         }
         self.sender(pointer, command.listener.as_deref(), self.config.command_listener(), command.from.as_deref());
@@ -150,7 +150,7 @@ impl<'a> Checks<'a> {
             }
         }
         if let Some(from) = from.filter(|from| from.parse::<IpAddr>().is_err()) {
-            let what = format!("`{from}` is no address");
+            let what = format!("«{from}» is no address");
             self.error(format_args!("{pointer}/from"), what, "write an IP address, such as `192.0.2.1`");
         }
     }
@@ -170,11 +170,15 @@ impl<'a> Checks<'a> {
         }
         if let Some(reason) = reason.as_ref().filter(|word| Reason::ALL.iter().all(|known| known.as_str() != *word)) {
             let remedy = remedy(reason, "reasons", Reason::ALL.iter().map(|reason| reason.as_str()));
-            self.error(format_args!("{pointer}/reason"), format!("there is no reason `{reason}`"), remedy);
+            self.error(format_args!("{pointer}/reason"), format!("there is no reason «{reason}»"), remedy);
         }
         if let Some(route) = route.as_ref().filter(|name| config.routes.iter().all(|route| route.name != **name)) {
-            let remedy = remedy(route, "routes", config.routes.iter().map(|route| route.name.as_str()));
-            self.error(format_args!("{pointer}/route"), format!("there is no route `{route}`"), remedy);
+            let names = config.routes.iter().enumerate();
+            let written =
+                |(index, route): (usize, &'a Route)| self.written(&format!("/routes/{index}/name"), &route.name);
+            let names: Vec<&str> = names.map(written).collect();
+            let remedy = remedy(route, "routes", names);
+            self.error(format_args!("{pointer}/route"), format!("there is no route «{route}»"), remedy);
         }
         if let Some(filter) = stopped_by {
             self.filter_name(&format!("{pointer}/stopped_by"), filter);
@@ -192,7 +196,7 @@ impl<'a> Checks<'a> {
     pub(super) fn filter_name(&mut self, pointer: &str, name: &str) {
         if !NAMES.contains(&name) {
             let remedy = remedy(name, "filters", NAMES.iter().copied());
-            self.error(pointer, format!("there is no filter `{name}`"), remedy);
+            self.error(pointer, format!("there is no filter «{name}»"), remedy);
         }
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Checks<'a> {
         {
             for name in signing.keys.keys().filter(|name| **name != signing.active) {
                 let what =
-                    format!("nothing uses the signing key `{name}`: it is not active, and no keys are published");
+                    format!("nothing uses the signing key «{name}»: it is not active, and no keys are published");
                 let remedy = "add a route with `publish: signing_keys`, or remove the key";
                 self.warning(join("/signing/keys", name), what, remedy);
             }
@@ -63,7 +63,7 @@ impl<'a> Checks<'a> {
         is_used: impl Fn(&str) -> bool,
     ) {
         for name in names.filter(|name| !is_used(name)) {
-            let what = format!("nothing uses the {kind} `{name}`");
+            let what = format!("nothing uses the {kind} «{name}»");
             self.warning(join(pointer, name), what, "use it or remove it");
         }
     }

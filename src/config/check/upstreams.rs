@@ -21,7 +21,7 @@ impl Checks<'_> {
                     // Never quoted: a URL may hold a password.
                     Some(why) => self.error(&pointer, why, "write `http://host:port`, such as `http://127.0.0.1:8081`"),
                     None if !known.insert(endpoint) => {
-                        self.warning(&pointer, format!("`{endpoint}` is listed twice"), "keep one");
+                        self.warning(&pointer, format!("«{endpoint}» is listed twice"), "keep one");
                     }
                     None => {}
                 }
@@ -56,7 +56,7 @@ impl Checks<'_> {
         let config = self.config;
         self.known(&pointer, "upstream", name, &config.upstreams);
         if config.upstreams.get(name).is_some_and(has_tls) {
-            let what = format!("`{name}` has `https://` endpoints, but {user} goes out in cleartext only");
+            let what = format!("«{name}» has `https://` endpoints, but {user} goes out in cleartext only");
             let remedy =
                 "TLS to upstreams is for `rpc` routes so far: name an upstream that has `http://` endpoints only";
             self.error(pointer, what, remedy);
@@ -70,13 +70,13 @@ impl Checks<'_> {
         }
         if let Some(name) = tls.server_name.as_ref().filter(|name| ServerName::try_from(name.as_str()).is_err()) {
             let remedy = "write a name or an address without port, such as `backend.internal`";
-            self.error(format_args!("{pointer}/server_name"), format!("`{name}` cannot be in a certificate"), remedy);
+            self.error(format_args!("{pointer}/server_name"), format!("«{name}» cannot be in a certificate"), remedy);
         }
         if let Some(ca) = tls.ca.as_ref().filter(|_| self.outside.has_secrets)
             && let Err(fault) = Trust::in_file(&self.outside.base_dir.join(ca))
         {
             let remedy = "name a PEM file with the certificate of the authority";
-            self.error(format_args!("{pointer}/ca"), fault.to_string(), remedy);
+            self.fault(format_args!("{pointer}/ca"), &fault, remedy);
         }
     }
 

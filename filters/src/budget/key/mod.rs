@@ -127,14 +127,14 @@ impl Part {
         for change in pieces {
             if !matches!(part.source, Source::Header(_) | Source::Body(_)) {
                 let what =
-                    format!("`|{change}` in `{expression}` changes nothing: only headers and fields of the body vary");
+                    format!("«|{change}» in «{expression}» changes nothing: only headers and fields of the body vary");
                 return Err((what, "leave it out".to_owned()));
             }
             match change {
                 "trim" => part.is_trimmed = true,
                 "lower" => part.is_lowered = true,
                 _ => {
-                    let what = format!("`|{change}` in `{expression}` is unknown");
+                    let what = format!("«|{change}» in «{expression}» is unknown");
                     return Err((what, "write |trim, |lower or |trim|lower".to_owned()));
                 }
             }
@@ -189,18 +189,18 @@ impl Source {
         }
         if let Some(prefix) = written.strip_prefix("client.ip/") {
             let bits = prefix.parse().ok().filter(|bits| (V6_PREFIX_MIN..=128).contains(bits));
-            let wrong = || (format!("`{written}` has no prefix of an IPv6 address"), "write client.ip/56".to_owned());
+            let wrong = || (format!("«{written}» has no prefix of an IPv6 address"), "write client.ip/56".to_owned());
             return bits.map(Self::ClientIp).ok_or_else(wrong);
         }
         if let Some(name) = written.strip_prefix("header.") {
             return HeaderName::from_bytes(name.as_bytes())
                 .map(Self::Header)
-                .map_err(|_| (format!("`{written}` names no header"), "write it as in header.x-api-key".to_owned()));
+                .map_err(|_| (format!("«{written}» names no header"), "write it as in header.x-api-key".to_owned()));
         }
         if let Some(path) = written.strip_prefix("body.") {
             let fields: Vec<_> = path.split('.').map(str::to_owned).collect();
             if fields.iter().any(String::is_empty) {
-                return Err((format!("`{written}` names no field"), "write it as in body.user.email".to_owned()));
+                return Err((format!("«{written}» names no field"), "write it as in body.user.email".to_owned()));
             }
             return Ok(Self::Body(fields));
         }
@@ -211,7 +211,7 @@ impl Source {
             || format!("write one of {}", names.collect::<Vec<_>>().join(", ")),
             |(_, name)| format!("did you mean {name}?"),
         );
-        Err((format!("`{written}` is no part of a key"), remedy))
+        Err((format!("«{written}» is no part of a key"), remedy))
     }
 }
 
