@@ -29,6 +29,7 @@ mod framing;
 mod golden;
 mod grpc_clients;
 mod handover;
+mod http2;
 mod keys;
 mod kit;
 mod life;

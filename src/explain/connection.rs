@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::source::Protocol,
     listener::{
-        head::{HeadReader, HeadRefusal},
+        head::{HeadReader, HeadRefusal, list_size},
         offline::{BodyEnd, begins_http2, frame, other_protocol},
     },
     plan::PlannedListener,
@@ -34,11 +34,8 @@ impl Rehearsal {
             told.upshot = turned_away(&mut ctx, &refusal, Setting::protocols(&self.plan, &listener.name));
             return told;
         }
-        if list_size(header) > listener.head.bytes_max {
-            let refusal = HeadRefusal::too_large("the request head is too large");
-            told.upshot = turned_away(&mut ctx, &refusal, Setting::of_listener(&self.plan, &listener.name, "head"));
-            return told;
-        }
+        let is_too_long = list_size(&header.method, &header.uri, &header.headers) > listener.head.bytes_max;
+        let limit = is_too_long.then(|| Setting::of_listener(&self.plan, &listener.name, "head")).flatten();
         let arrived = Arrived {
             header: header.clone(),
             body: Body::whole(body.clone()),
@@ -48,6 +45,9 @@ impl Rehearsal {
             end: 0,
         };
         self.decide(&arrived, request, &mut ctx, &mut told).await;
+        if let (Upshot::Refused { decided_by, .. }, Some(limit)) = (&mut told.upshot, limit) {
+            *decided_by = Some(limit);
+        }
         told
     }
 
@@ -111,21 +111,6 @@ impl Rehearsal {
         let is_over = |limits| HeadReader::new(limits).read(bytes).is_err_and(|refusal| is_too_large(&refusal));
         is_too_large(refusal).then(|| of_head(&self.plan, listener, is_over)).flatten()
     }
-}
-
-/// What of a head counts in HTTP/2 (RFC 9113 section 6.5.2): each field with 32 bytes beside its name and value, those
-/// among them that stand for the request line. The h2 crate turns away what is over the listener's limit.
-fn list_size(header: &RequestHeader) -> usize {
-    let authority = header.uri.authority().map_or(0, |authority| authority.as_str().len());
-    let path = header.uri.path_and_query().map_or(1, |path| path.as_str().len());
-    let own = [
-        (":method", header.method.as_str().len()),
-        (":scheme", "http".len()),
-        (":authority", authority),
-        (":path", path),
-    ];
-    let named = header.headers.iter().map(|(name, value)| (name.as_str(), value.len()));
-    own.into_iter().chain(named).map(|(name, length)| name.len() + length + 32).sum()
 }
 
 fn turned_away(ctx: &mut RequestContext, refusal: &HeadRefusal, setting: Option<Setting>) -> Upshot {

@@ -192,6 +192,9 @@ impl Rehearsal {
         if proxy::rewrite(ctx, forward, &mut sent).is_err() {
             return Err(Stopped::Proxied(Refusal::new(Reason::Internal)));
         }
+        if body.is_none() && proxy::needs_length(&sent) {
+            proxy::tell_no_body(&mut sent);
+        }
         let upstream = forward.upstream.name();
         let given = self.backends.given(upstream);
         let answer = given.map(|given| {

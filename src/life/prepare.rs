@@ -17,7 +17,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use filters::{api::Clock, memory::SystemClock, session::Invalidations};
-use pingora_core::{server::configuration::ServerConf, services::listening::Service};
+use pingora_core::{apps::HttpServerOptions, server::configuration::ServerConf, services::listening::Service};
 use pingora_proxy::{HttpProxy, http_proxy};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
@@ -90,7 +90,11 @@ impl Prepared {
         let Gateway { plan, bindings, metrics, access_log, clock, .. } = &self.gateway;
         // One try and one more; `forward::may_retry` says when.
         let conf = ServerConf { max_retries: 2, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() };
-        let proxy = http_proxy(&Arc::new(conf), self.gateway.clone());
+        let mut proxy = http_proxy(&Arc::new(conf), self.gateway.clone());
+        // CONNECT is refused with everything that a refusal has. Pingora's own answer to it has nothing.
+        let mut options = HttpServerOptions::default();
+        options.allow_connect_method_proxying = true;
+        proxy.server_options = Some(options);
         let (metrics, access_log, clock) = (Arc::clone(metrics), Arc::clone(access_log), Arc::clone(clock));
         let door = Arc::new(Door { metrics, access_log, clock });
         let rules = connection_rules(&plan.load().loaded.config.connections);

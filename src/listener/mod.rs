@@ -28,7 +28,7 @@ mod wait;
 pub use bind::{BindProblem, Bound, bind_all, take_over};
 pub use caps::{Caps, Shed, Slot};
 pub use guard::Guard;
-pub use http2::{Serving, serving};
+pub use http2::{Serving, note_malformed, serving, take_exit};
 pub use refuse::{Hooks, Refused};
 pub use rules::{Bindings, ConnectionRules, Endpoint, ListenerId, ListenerRules};
 pub use service::service;

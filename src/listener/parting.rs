@@ -34,6 +34,11 @@ impl Traffic {
         self.is_parting.load(Relaxed)
     }
 
+    /// Whether what was written waits for the client.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Relaxed)
+    }
+
     pub(super) fn read(&self) {
         self.moves.fetch_add(1, Relaxed);
     }

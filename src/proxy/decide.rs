@@ -9,9 +9,12 @@ use super::{
 };
 use crate::{
     admin, edge,
-    listener::head::{HeadRefusal, check_h2},
+    listener::{
+        head::{HeadRefusal, check_h2},
+        note_malformed,
+    },
     plan::{
-        Route, Target,
+        PlannedListener, Route, Target,
         path::CanonicalPath,
         route::{Found, Lookup},
     },
@@ -37,13 +40,19 @@ impl Gateway {
     /// where it begins, so that it adds nothing to that.
     pub(super) async fn decide(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
         self.see(session, ctx);
-        if ctx.listener().is_some_and(|listener| listener.is_admin) {
+        if let Some(listener) = ctx.listener().filter(|listener| listener.is_admin) {
+            if let Err(HeadRefusal { status, refusal }) = check_head(session.req_header(), listener) {
+                return Box::pin(self.refuse_as(session, ctx, status, &refusal)).await;
+            }
             return Box::pin(admin::answer(self, session, ctx)).await.map(|()| true);
         }
         self.activity.note(ctx.started);
         let route = match find_route(session.req_header(), ctx) {
             Ok(route) => route,
             Err(HeadRefusal { status, refusal }) => {
+                if refusal.reason == Reason::RequestMalformed {
+                    note_malformed();
+                }
                 return Box::pin(self.refuse_as(session, ctx, status, &refusal)).await;
             }
         };
@@ -137,6 +146,14 @@ pub(crate) fn recognise(header: &mut RequestHeader, ctx: &mut RequestContext, pe
     }
 }
 
+/// Checks a head of HTTP/2. One of HTTP/1 has been checked before it got here.
+fn check_head(header: &RequestHeader, listener: &PlannedListener) -> std::result::Result<(), HeadRefusal> {
+    if header.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    check_h2(&header.method, &header.uri, &header.headers, listener.head)
+}
+
 /// The route of a request, by the listener that its context names.
 pub(crate) fn find_route(
     header: &RequestHeader,
@@ -171,9 +188,7 @@ fn search_route(header: &RequestHeader, ctx: &mut RequestContext) -> std::result
     let unknown = || HeadRefusal::from(Refusal::new(Reason::RouteUnknown));
     let plan = Arc::clone(&ctx.plan);
     let listener = plan.listeners.get(ctx.listener).ok_or_else(unknown)?;
-    if header.version == Version::HTTP_2 {
-        check_h2(&header.method, &header.uri, &header.headers, listener.head)?;
-    }
+    check_head(header, listener)?;
     let canonical = ctx.path.insert(CanonicalPath::parse(raw_path(header.raw_path()))?);
     if plan.shut.covers(canonical) {
         return Err(unknown());

@@ -14,7 +14,7 @@ use crate::{
 use filters::api::{Reason, Refusal};
 use http::{
     HeaderMap, HeaderValue, Method, Uri,
-    header::{FORWARDED, HOST},
+    header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING},
 };
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result,
@@ -107,6 +107,21 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
     ctx.facts.upstream_headers.apply_to_request(headers);
     *request = RequestHeader::from(parts);
     Ok(())
+}
+
+/// Whether a request, should it have no body, says so by a length: where its method gives a body a meaning (RFC 9110
+/// section 8.6). Many backends answer 411 where none is given, and HTTP/2 clients need not give any.
+#[must_use]
+pub(crate) fn needs_length(request: &RequestHeader) -> bool {
+    matches!(request.method, Method::POST | Method::PUT | Method::PATCH)
+        && !request.headers.contains_key(CONTENT_LENGTH)
+        && !request.headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Says that a request has no body.
+pub(crate) fn tell_no_body(request: &mut RequestHeader) {
+    // A zero is a header value.
+    drop(request.insert_header(CONTENT_LENGTH, HeaderValue::from_static("0")));
 }
 
 /// Says where the request comes from, in the place of whatever the client says. To be called behind whatever strips

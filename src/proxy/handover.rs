@@ -59,6 +59,7 @@ impl Gateway {
         let record = Record::new(self, session, ctx, status.as_u16())?;
         let attendance = Attendance { _serving: listener::serving(), _stop: self.stop.subscribe() };
         let write = ctx.plan.loaded.config.connections.write.get();
+        let exit = session.as_downstream_mut().as_custom_mut().and_then(|stream| listener::take_exit(stream.as_mut()));
         let nobody = ServerSession::new_http1(Box::new(Cursor::new(Vec::new())));
         ctx.is_handed_over = true;
         let line = match mem::replace(session.as_downstream_mut(), nobody) {
@@ -66,8 +67,8 @@ impl Gateway {
                 let stream = session.into_inner().into_any().downcast::<GuardedStream>().ok()?;
                 Line::http1(stream, framing)
             }
-            ServerSession::H2(mut session) => Line::http2(session.take_response_body_writer()?),
-            ServerSession::Subrequest(_) | ServerSession::Custom(_) => return None,
+            ServerSession::Custom(_) => Line::http2(exit?),
+            ServerSession::H2(_) | ServerSession::Subrequest(_) => return None,
         };
         Some(Outlet::new(line, record, write, attendance))
     }

@@ -19,7 +19,7 @@ mod waits;
 pub(crate) use body::{invite, is_malformed, read_body};
 pub(crate) use chain::{Incoming, replayed_max, run_chain, run_head, run_rest};
 pub(crate) use decide::{asked, asked_method, find_route, recognise};
-pub(crate) use forward::{rewrite, vouch};
+pub(crate) use forward::{needs_length, rewrite, tell_no_body, vouch};
 pub(crate) use hops::{nominated, strip};
 pub(crate) use outlet::{Gone, Last, Outlet};
 pub(crate) use waits::may_switch;
@@ -141,7 +141,13 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         waits::head_is_sent(session, ctx, request);
         match ctx.forward() {
-            Some(forward) => forward::rewrite(ctx, forward, request),
+            Some(forward) => {
+                forward::rewrite(ctx, forward, request)?;
+                if forward::needs_length(request) && session.is_body_empty() {
+                    forward::tell_no_body(request);
+                }
+                Ok(())
+            }
             None => Err(Error::new_in(ErrorType::InternalError)),
         }
     }

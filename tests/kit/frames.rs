@@ -20,6 +20,7 @@ const ACK: u8 = 1;
 pub struct Frame {
     pub kind: u8,
     pub flags: u8,
+    pub stream: u32,
     pub payload: Vec<u8>,
 }
 
@@ -45,6 +46,19 @@ impl Frames {
         self.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(0x82, path));
     }
 
+    /// Sends a whole GET whose Host is not its authority.
+    pub fn get_of_two_hosts(&mut self, stream: u32, path: &str) {
+        // The field without indexing, whose name has place 38 in the static table.
+        let host = [0x0f, 38 - 15, 1, b'b'];
+        self.send(HEADERS, END_HEADERS | END_STREAM, stream, &[head(0x82, path), host.to_vec()].concat());
+    }
+
+    /// Sends a POST whose body is an end and nothing else, in a frame of its own that comes along with the head.
+    pub fn post_nothing(&mut self, stream: u32, path: &str) {
+        let frames = [frame(HEADERS, END_HEADERS, stream, &head(0x83, path)), frame(DATA, END_STREAM, stream, &[])];
+        drop(self.0.write_all(&frames.concat()));
+    }
+
     /// Sends a POST of JSON that goes on after `body`.
     pub fn post(&mut self, stream: u32, path: &str, body: &[u8]) {
         let content_type = [&[0x5f, 16][..], b"application/json"].concat();
@@ -58,10 +72,8 @@ impl Frames {
     }
 
     fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-        let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
         // A peer that has closed is no failure: what it said is read after.
-        drop(self.0.write_all(&frame));
+        drop(self.0.write_all(&frame(kind, flags, stream, payload)));
     }
 }
 
@@ -71,7 +83,7 @@ impl Iterator for Frames {
     fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).ok()?;
-        let [a, b, c, kind, flags, ..] = head;
+        let [a, b, c, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.0.read_exact(&mut payload).ok()?;
         if matches!(kind, SETTINGS | PING) && flags & ACK == 0 {
@@ -81,8 +93,13 @@ impl Iterator for Frames {
             let length = u32::try_from(payload.len()).expect("a frame's length").to_be_bytes();
             self.send(WINDOW_UPDATE, 0, 0, &length);
         }
-        Some(Frame { kind, flags, payload })
+        Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// A request's head in HPACK (RFC 7541): the method by its place in the static table, `http`, the authority `a`, and

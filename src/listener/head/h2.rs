@@ -1,7 +1,7 @@
 //! The same promises for HTTP/2, whose frames already say where a request ends.
 
 use super::{HeadLimits, HeadRefusal, facts, host};
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, Method, Uri, header, uri::Scheme};
 
 /// Headers that speak of one HTTP/1 connection. A gateway that translated them to HTTP/1 would let the client
 /// write the framing (H2.TE smuggling), RFC 9113 section 8.2.2.
@@ -16,6 +16,9 @@ pub fn check_h2(method: &Method, uri: &Uri, headers: &HeaderMap, limits: HeadLim
     if method == Method::CONNECT {
         return Err(HeadRefusal::connect());
     }
+    if list_size(method, uri, headers) > limits.bytes_max {
+        return Err(HeadRefusal::too_large("the request head is too large"));
+    }
     if headers.len() > limits.headers_max {
         return Err(HeadRefusal::too_large("the request has too many headers"));
     }
@@ -29,12 +32,28 @@ pub fn check_h2(method: &Method, uri: &Uri, headers: &HeaderMap, limits: HeadLim
     if let Some(length) = only(headers, &header::CONTENT_LENGTH, "Content-Length is repeated")? {
         facts::length(length)?;
     }
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(HeadRefusal::malformed(":scheme is neither http nor https"));
+    }
     headers.get_all(header::EXPECT).iter().try_for_each(|value| facts::expect(value.as_bytes()))?;
     if uri.path().starts_with('/') || (uri.path() == "*" && method == Method::OPTIONS) {
         Ok(())
     } else {
         Err(HeadRefusal::malformed("the path is malformed"))
     }
+}
+
+/// What of a head counts (RFC 9113 section 6.5.2): each field with 32 bytes beside its name and value, those among them
+/// that stand for the request line. In bytes.
+pub fn list_size(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
+    let own = [
+        (":method", method.as_str().len()),
+        (":scheme", "http".len()),
+        (":authority", uri.authority().map_or(0, |authority| authority.as_str().len())),
+        (":path", uri.path_and_query().map_or(1, |path| path.as_str().len())),
+    ];
+    let named = headers.iter().map(|(name, value)| (name.as_str(), value.len()));
+    own.into_iter().chain(named).map(|(name, length)| name.len() + length + 32).sum()
 }
 
 fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), HeadRefusal> {
@@ -73,6 +92,12 @@ mod tests {
         check_h2(&method.parse().unwrap(), &uri.parse().unwrap(), &map, limits).map_or_else(|no| no.status, |()| 200)
     }
 
+    /// With 32 bytes for each field, more than 1,024.
+    const LONG: &str = match std::str::from_utf8(&[b'x'; 1000]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+
     #[test]
     fn an_h2_head_is_held_to_what_holds_for_http1() {
         for (expected, method, uri, headers) in [
@@ -93,6 +118,9 @@ mod tests {
             (400, "POST", "http://a/", &[("content-length", "+5")]),
             (405, "CONNECT", "a:80", &[]),
             (417, "POST", "http://a/", &[("expect", "more")]),
+            (400, "GET", "ftp://a/", &[]),
+            (200, "GET", "https://a/", &[]),
+            (431, "GET", "http://a/", &[("a", LONG)]),
             (431, "GET", "http://a/", &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]),
         ] {
             assert_eq!(check(method, uri, headers), expected, "{method} {uri} {headers:?}");

@@ -10,7 +10,7 @@ mod line;
 mod refusal;
 
 pub use facts::Body;
-pub use h2::check_h2;
+pub use h2::{check_h2, list_size};
 pub use refusal::HeadRefusal;
 
 use facts::Facts;
