@@ -61,7 +61,10 @@ async fn in_time<F: Future>(future: F) -> F::Output {
 
 async fn client(gateway: &Gateway) -> SendRequest<Bytes> {
     let stream = tokio::net::TcpStream::connect(gateway.address("public")).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    // What it may send it sends: nothing waits for room on its own side.
+    let mut options = h2::client::Builder::new();
+    options.max_send_buffer_size(8 << 20);
+    let (sender, connection) = options.handshake(stream).await.unwrap();
     tokio::spawn(connection);
     sender
 }

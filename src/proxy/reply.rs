@@ -165,8 +165,8 @@ pub async fn begin_last(session: &mut Session, head: ResponseHeader) -> Result<(
     begin(session, head).await
 }
 
-/// Writes a piece of an answer. Over HTTP/2 Pingora 0.9.1 gives a whole piece the time that is meant for some progress:
-/// a slow reader of a large one would be cut off.
+/// Writes a piece of an answer in parts. Each has the time that is meant for some progress, so that a slow reader of a
+/// large piece is not cut off.
 ///
 /// # Errors
 /// Where the client has gone.

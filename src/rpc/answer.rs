@@ -233,7 +233,7 @@ impl Answer {
         match session.downstream_session.as_mut() {
             // Through the proxy's own method the end would follow in an empty frame of data, and some clients take
             // the status for the headers of an answer whose trailers are missing.
-            ServerSession::H2(stream) => stream.write_response_header(Box::new(head), true),
+            ServerSession::Custom(stream) => stream.write_response_header(Box::new(head), true).await,
             // gRPC where it cannot be spoken: over HTTP/1.1 the end is a length.
             _ => {
                 head.insert_header(CONTENT_LENGTH, 0)?;

@@ -4,8 +4,8 @@ mod active;
 mod preface;
 mod session;
 
-pub(super) use preface::{ONLY, PREFACE, is_preface, no_preface};
 pub use active::{Serving, note_malformed, serving, take_exit};
+pub(super) use preface::{ONLY, PREFACE, is_preface, no_preface};
 
 use super::{
     guard::{Connection, Guard},

@@ -201,7 +201,10 @@ impl Session {
             let part = piece.split_to(room.min(piece.len()));
             self.sent += part.len();
             let is_last = end && piece.is_empty();
-            answer.send_data(part, is_last).or_err(ErrorType::WriteError, "an answer's body").map_err(Error::into_down)?;
+            answer
+                .send_data(part, is_last)
+                .or_err(ErrorType::WriteError, "an answer's body")
+                .map_err(Error::into_down)?;
             self.is_ended = is_last;
         }
         if end { self.end() } else { Ok(()) }
@@ -253,7 +256,8 @@ async fn room(answer: &mut SendStream<Bytes>, write: Option<Duration>) -> Result
         Some(write) => match timeout(write, granted).await {
             Ok(granted) => granted,
             Err(_) => {
-                return Error::e_explain(ErrorType::WriteTimedout, "the client makes no room").map_err(Error::into_down);
+                return Error::e_explain(ErrorType::WriteTimedout, "the client makes no room")
+                    .map_err(Error::into_down);
             }
         },
     };
