@@ -120,7 +120,7 @@ fn many_malformed_requests_end_a_connection_in_peace() {
             of(RST_STREAM).any(|frame| frame.stream == *stream && frame.payload == REFUSED_STREAM.to_be_bytes());
         assert!(answered.contains(stream) || (place >= 32 && is_turned_away), "{stream}: {all:?}");
     }
-    let last = of(GOAWAY).last().expect("a GOAWAY");
+    let last = of(GOAWAY).next_back().expect("a GOAWAY");
     assert_eq!(last.payload[..4], malformed.last().unwrap().to_be_bytes(), "{last:?}");
     assert_eq!(last.payload[4..8], [0; 4], "{last:?}");
 }
