@@ -67,7 +67,7 @@ fn the_kernel_watches_every_accepted_socket() {
     let server = Vouched::new("127.0.0.1");
     let seconds = Duration::from_secs;
     for (connections, unacknowledged) in [
-        ("{}", seconds(90)),
+        ("{}", seconds(45)),
         // A client that may take its time to read is not taken for one that vanished.
         ("{ write: 5m }", seconds(300)),
     ] {
@@ -89,6 +89,6 @@ fn a_process_that_takes_over_watches_as_well() {
     let heir = eventually("another process", || gateway.pids().get(1).copied());
     for listener in LISTENERS {
         let address = gateway.addresses_now()[listener];
-        assert_eq!(watched(heir, address), (Duration::from_secs(90), Duration::from_secs(90)), "{listener}");
+        assert_eq!(watched(heir, address), (Duration::from_secs(90), Duration::from_secs(45)), "{listener}");
     }
 }

@@ -11,11 +11,12 @@ use pingora_core::{
 };
 use std::time::Duration;
 
-/// A peer that vanished without a word (power, NAT) is noticed after so long. The kernel asks a silent one, and gives
-/// up what is sent to it, heartbeats for example: while that is not acknowledged, it asks no more.
-const VANISHED: Duration = Duration::from_secs(90);
-const ASKED_AFTER: Duration = Duration::from_secs(60);
-const ASKED_EVERY: Duration = Duration::from_secs(10);
+/// A peer that vanished without a word (power, NAT) is noticed within a minute and a half: the kernel asks one that was
+/// silent for half of it, and gives up what was left unacknowledged for as long. While anything is, a heartbeat for
+/// example, it asks no more.
+const SILENT: Duration = Duration::from_secs(45);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(45);
+const ASKED_EVERY: Duration = Duration::from_secs(15);
 const ASKED_TIMES: usize = 3;
 /// The kernel counts milliseconds in 31 bits.
 const KERNEL_MAX: Duration = Duration::from_millis((1 << 31) - 1);
@@ -39,11 +40,11 @@ pub fn service<P>(guard: Guard<P>, bindings: &Bindings) -> Service<Guard<P>> {
 /// a client may do so, is the least.
 fn keepalive(write: Duration) -> TcpKeepalive {
     TcpKeepalive {
-        idle: ASKED_AFTER,
+        idle: SILENT,
         interval: ASKED_EVERY,
         count: ASKED_TIMES,
         #[cfg(target_os = "linux")]
-        user_timeout: VANISHED.max(write).min(KERNEL_MAX),
+        user_timeout: UNACKNOWLEDGED.max(write).min(KERNEL_MAX),
     }
 }
 
