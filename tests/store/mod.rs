@@ -131,6 +131,14 @@ impl Instance {
         .await;
     }
 
+    /// Waits until it is unfit for a reason with this in it.
+    async fn is_unfit(&self, why: &str) {
+        until(&format!("that the store is unfit for {why}"), async || {
+            matches!(self.status(), Status::Unfit { reason } if reason.contains(why)).then_some(())
+        })
+        .await;
+    }
+
     async fn try_reserve(&self, id: &str, timestamp_ms: i64) -> Result<Claimed, StoreFault> {
         let claim = Claim { replay: Some(replay(id, timestamp_ms)), charges: vec![] };
         self.claim(&claim).get().await

@@ -104,6 +104,10 @@ impl RedisStore {
             // The driver ends by itself; until then, others would only wait for the same.
             CallFault::Broken(_) => self.take_down(link, LinkFault::Closed),
             CallFault::Misplaced(said) => self.take_down(link, LinkFault::Refused(said.clone())),
+            CallFault::Forbidden(said) => {
+                let (server, said) = (link.server.clone(), said.clone());
+                self.take_down(link, LinkFault::Forbidden { server, said });
+            }
             CallFault::Late | CallFault::NoScript | CallFault::Refused(_) | CallFault::Malformed => {
                 let failures = link.failed();
                 if failures >= self.options.failures {

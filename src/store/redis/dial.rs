@@ -23,6 +23,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// An open connection that nobody else uses yet.
 pub(super) struct Dialed {
+    /// Host and port.
+    server: String,
     pub(super) connection: MultiplexedConnection,
     pub(super) driver: Driver,
     wait: Duration,
@@ -59,10 +61,14 @@ impl Dialer {
         let opened = MultiplexedConnection::new_with_config(&info, stream, config);
         match timeout(self.connect_timeout, opened).await {
             Ok(Ok((connection, driver))) => {
-                Ok(Dialed { connection, driver: Box::pin(driver), wait: self.connect_timeout })
+                let (server, wait) = (url.to_string(), self.connect_timeout);
+                Ok(Dialed { server, connection, driver: Box::pin(driver), wait })
             }
             // The texts of the library have no password in them; the server never repeats one.
-            Ok(Err(error)) => Err(fault(error.to_string())),
+            Ok(Err(error)) => Err(match LinkFault::refused(&url.to_string(), &error) {
+                forbidden @ LinkFault::Forbidden { .. } => forbidden,
+                _ => fault(error.to_string()),
+            }),
             Err(_) => Err(fault("no answer in time".to_owned())),
         }
     }
@@ -88,6 +94,6 @@ impl Dialed {
             () = &mut self.driver => return Err(LinkFault::Closed),
         };
         let answer = answer.map_err(|_| LinkFault::Silent)?;
-        answer.and_then(Value::extract_error).map_err(|error| LinkFault::Refused(error.to_string()))
+        answer.and_then(Value::extract_error).map_err(|error| LinkFault::refused(&self.server, &error))
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a server, and what follows from it.
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// Why there is no link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,14 @@ pub(super) enum LinkFault {
         /// What it does when its memory is full.
         policy: String,
     },
+    /// The server does not let the gateway in, or not do what it needs to.
+    #[error("{server} refuses the store's user: {said}{}", needs(said))]
+    Forbidden {
+        /// Host and port.
+        server: String,
+        /// What it says.
+        said: String,
+    },
     /// None of those who should know says where the primary is.
     #[error("nobody knows the primary: {0}")]
     Nowhere(String),
@@ -78,6 +86,9 @@ pub(super) enum CallFault {
     /// The server is not, or no longer, the one to ask.
     #[error("{0}")]
     Misplaced(String),
+    /// The user may not do this.
+    #[error("{0}")]
+    Forbidden(String),
     /// The script is not there.
     #[error("the script is not loaded")]
     NoScript,
@@ -89,9 +100,43 @@ pub(super) enum CallFault {
     Malformed,
 }
 
-/// Replies after which another server has to be looked for, or this one to be logged in to anew.
-const MISPLACED: [&str; 10] =
-    ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM"];
+/// What the user of a server must be allowed, as `ACL SETUSER` writes it.
+const NEEDS: &str = "it needs, on keys with the store's prefix: +info +evalsha +script|load +time +hmget +hset +exists \
+                     +mget +set +del +zadd +zremrangebyscore +zcard +pexpire; in a Cluster +cluster|slots \
+                     +cluster|keyslot too, and at a Sentinel +sentinel|get-master-addr-by-name";
+
+fn needs(said: &str) -> String {
+    if lacks_right(said) { format!("; {NEEDS}") } else { String::new() }
+}
+
+/// Whether a reply says that the user lacks a right. Of a command in a script Redis 7.0 says so by `ERR` alone.
+fn lacks_right(said: &str) -> bool {
+    ["NOPERM ", "ACL failure in script", "The user executing the script can't"].iter().any(|word| said.contains(word))
+}
+
+/// Replies by which a server turns a user away: nobody gets further until somebody changes the user, here or there.
+const FORBIDDEN: [&str; 3] = ["NOAUTH", "WRONGPASS", "NOPERM"];
+
+/// Replies after which another server has to be looked for.
+const MISPLACED: [&str; 7] = ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN"];
+
+impl LinkFault {
+    /// What a server's refusal of a question means, ahead of the link's use.
+    pub(super) fn refused(server: &str, error: &RedisError) -> Self {
+        let said = match CallFault::of(error) {
+            CallFault::Forbidden(said) => said,
+            // The library's own words, without those of the server.
+            _ if error.kind() == ErrorKind::AuthenticationFailed => error.to_string(),
+            _ => return Self::Refused(error.to_string()),
+        };
+        Self::Forbidden { server: server.to_owned(), said }
+    }
+
+    /// Whether the server answers, but is set up so that it is of no use.
+    pub(super) fn is_setup(&self) -> bool {
+        matches!(self, Self::Evicts { .. } | Self::Forbidden { .. })
+    }
+}
 
 impl CallFault {
     /// The word of metrics.
@@ -102,6 +147,7 @@ impl CallFault {
             Self::Late => "late",
             Self::Broken(_) => "broken",
             Self::Misplaced(_) => "misplaced",
+            Self::Forbidden(_) => "forbidden",
             Self::NoScript | Self::Refused(_) => "refused",
             Self::Malformed => "malformed",
         }
@@ -120,12 +166,18 @@ impl CallFault {
             return Self::NoScript;
         }
         // Redis 6 wraps what a script ran into: `ERR Error running script (...): ...: -READONLY ...`.
-        let wraps = |misplaced: &str| error.detail().is_some_and(|text| text.contains(&format!("-{misplaced} ")));
-        let is_misplaced = MISPLACED.contains(&code) || (code == "ERR" && MISPLACED.iter().any(|code| wraps(code)));
+        let wraps = |inner: &str| error.detail().is_some_and(|text| text.contains(&format!("-{inner} ")));
+        let is_one = |of: &[&str]| of.contains(&code) || (code == "ERR" && of.iter().any(|code| wraps(code)));
         let said = match error.detail() {
             Some(detail) => format!("{code} {detail}"),
             None => code.to_owned(),
         };
-        if is_misplaced { Self::Misplaced(said) } else { Self::Refused(said) }
+        if is_one(&MISPLACED) {
+            Self::Misplaced(said)
+        } else if is_one(&FORBIDDEN) || lacks_right(&said) {
+            Self::Forbidden(said)
+        } else {
+            Self::Refused(said)
+        }
     }
 }

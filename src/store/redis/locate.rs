@@ -57,9 +57,9 @@ pub(super) async fn primary(options: &RedisOptions, dialer: &Dialer) -> Result<P
     }
 }
 
-/// What one says to be wrong with its policy is not to be hidden behind what others say.
+/// What one says to be wrong with how it is set up is not to be hidden behind what others say.
 fn of_many(mut said: Vec<LinkFault>) -> LinkFault {
-    match said.iter().position(|fault| matches!(fault, LinkFault::Evicts { .. })) {
+    match said.iter().position(LinkFault::is_setup) {
         Some(place) => said.swap_remove(place),
         None => LinkFault::Nowhere(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }

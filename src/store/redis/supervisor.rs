@@ -3,7 +3,7 @@
 use super::{
     RedisStore, Status,
     dial::{Dialer, Driver},
-    fault::LinkFault,
+    fault::{CallFault, LinkFault},
     link::Link,
     locate,
 };
@@ -72,7 +72,7 @@ impl RedisStore {
                 Err(fault) => fault,
             };
             self.metrics.breaker.set(Breaker::Open as i64);
-            let is_broken = matches!(fault, LinkFault::Broken { .. });
+            let is_broken = matches!(fault, LinkFault::Broken { .. } | LinkFault::Forbidden { .. });
             self.note_down(fault);
             let pause = if is_broken { self.options.open_for } else { Duration::ZERO };
             sleep(pause + backoff(tries)).await;
@@ -118,6 +118,9 @@ impl RedisStore {
                         return fault;
                     }
                 }
+                Err(CallFault::Forbidden(said)) => {
+                    return LinkFault::Forbidden { server: link.server.clone(), said };
+                }
                 Err(fault) if !is_published => return LinkFault::Refused(fault.to_string()),
                 // Counted as any other call.
                 Err(fault) => tracing::debug!(store = self.name, %fault, "a heartbeat failed"),
@@ -156,10 +159,7 @@ impl RedisStore {
     fn note_down(&self, fault: LinkFault) {
         self.metrics.up.set(0);
         let reason = fault.to_string();
-        let status = match fault {
-            LinkFault::Evicts { .. } => Status::Unfit { reason },
-            _ => Status::Down { reason },
-        };
+        let status = if fault.is_setup() { Status::Unfit { reason } } else { Status::Down { reason } };
         let before = self.status.swap(Arc::new(status.clone()));
         if *before != status {
             tracing::warn!(store = self.name, %status, "the store cannot be used");
