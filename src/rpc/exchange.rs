@@ -181,12 +181,19 @@ impl Exchange<'_> {
                     Err(Stop::Failed(failure)) => return Ok(Err(failure)),
                 },
                 () = reached(self.deadline) => return Ok(Err(self.late())),
-                () = reached(idle) => return Ok(Err(self.late())),
+                () = reached(idle) => return Ok(Err(silent())),
                 () = self.last_call.comes(self.turn) => return Ok(Err(ended(Reason::GatewayShuttingDown))),
                 () = dismissed(self.dismissal) => return Ok(Err(ended(Reason::RouteChanged))),
             }
         }
     }
+}
+
+/// A stream on which nothing came for as long as its route allows. No caller's deadline is over, and one that watches
+/// something opens another stream.
+fn silent() -> Failure {
+    let what = "nothing came on the stream for as long as it may be silent";
+    refusal::explained(Failure { reason: Some(Reason::BackendTimeout), ..Failure::new(Code::Unavailable, what) })
 }
 
 fn ended(reason: Reason) -> Failure {

@@ -4,7 +4,7 @@ use super::{
     Unread,
     admit::{Shape, admit},
     answer::Answer,
-    asked,
+    asked, binary,
     caller::{Caller, Protocol},
     exchange::{Exchange, deadline},
     message_bytes_max, read_message, refusal, transcode,
@@ -122,6 +122,7 @@ async fn fail(session: &mut Session, ctx: &mut RequestContext, asked: &asked::As
 pub(crate) fn metadata(request: &RequestHeader, ctx: &RequestContext) -> HeaderMap {
     let mut headers = request.headers.clone();
     asked::strip(&mut headers);
+    binary::split(&mut headers);
     vouch(ctx, &request.uri, &mut headers);
     headers.remove(HOST);
     ctx.facts.upstream_headers.apply_to_request(&mut headers);

@@ -6,6 +6,7 @@
 mod admit;
 mod answer;
 mod asked;
+mod binary;
 mod caller;
 mod exchange;
 mod forward;

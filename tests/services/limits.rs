@@ -142,7 +142,7 @@ async fn a_stream_that_is_silent_for_too_long_is_ended() {
         for method in ["List", "Gather", "Talk"] {
             upstream.does(vec![head(), Step::Hang]);
             let answer = caller.ask(dialect, method, "a").await;
-            let expected = ("deadline_exceeded", Some("BACKEND_TIMEOUT"));
+            let expected = ("unavailable", Some("BACKEND_TIMEOUT"));
             assert_eq!((answer.code(), answer.reason().as_deref()), expected, "{method} {dialect:?} {answer:?}");
             soon("the reset", || upstream.last().reset).await;
         }
