@@ -52,6 +52,8 @@ pub struct FeedOptions {
     pub message_bytes_max: usize,
     /// Until the connection stands.
     pub connect: Duration,
+    /// How long the backend may be silent until it is asked whether it lives.
+    pub ping: Duration,
 }
 
 /// What the streams of devices are held to.
@@ -122,6 +124,7 @@ impl EventSource {
                 gateway_client_id: gateway_client_id.clone(),
                 message_bytes_max: bytes(feed.message_max),
                 connect: feed.connect_timeout.get(),
+                ping: feed.ping.get(),
             },
             limits: HubLimits {
                 queue_events_max: queue.events,

@@ -18,6 +18,7 @@ const INSTANT: Duration = Duration::from_millis(1);
 const HEARTBEAT_MIN: Duration = Duration::from_millis(500);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const PING_MIN: Duration = Duration::from_secs(5);
 const CLIENT_ID_MAX: usize = 128;
 const KINDS_MAX: usize = 1_000;
 /// As long as the longest that a device can ask for.
@@ -60,6 +61,7 @@ impl Checks<'_> {
         }
         self.within(&format!("{pointer}/message_max"), feed.message_max, BYTE, MESSAGE_MAX);
         self.within(&format!("{pointer}/connect_timeout"), feed.connect_timeout, INSTANT, MINUTE);
+        self.within(&format!("{pointer}/ping"), feed.ping, PING_MIN, HOUR);
     }
 
     fn event_limits(&mut self, pointer: &str, events: &Events) {

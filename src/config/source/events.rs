@@ -64,6 +64,10 @@ pub struct EventFeed {
     /// Until the connection stands.
     #[serde(default = "connect_timeout_by_default")]
     pub connect_timeout: Duration,
+    /// How long the backend may be silent until it is asked whether it lives; without an answer in 20 s the stream is
+    /// opened anew. gRPC servers that are not set up for it end a connection that asks more often than every 5m.
+    #[serde(default = "ping_by_default")]
+    pub ping: Duration,
 }
 
 /// What waits for one device at most.
@@ -126,6 +130,10 @@ fn heartbeat_by_default() -> Duration {
 
 fn message_max_by_default() -> Size {
     Size::from_bytes(1 << 20)
+}
+
+fn ping_by_default() -> Duration {
+    Duration::from_secs(310)
 }
 
 fn connect_timeout_by_default() -> Duration {

@@ -194,7 +194,7 @@ pub struct Rpc {
     /// the listener decides.
     #[serde(default = "message_max_by_default")]
     pub message_max: Size,
-    /// How long a stream may be silent in both directions.
+    /// How long a stream may be silent in both directions; it is ended with UNAVAILABLE then.
     #[serde(default = "idle_by_default")]
     pub idle: Duration,
 }

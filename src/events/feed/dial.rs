@@ -4,7 +4,7 @@ use crate::{
     plan::events::FeedOptions,
     upstream::{
         EndpointTls,
-        liveness::{self, PING_ANSWER, PING_EVERY},
+        liveness::{self, PING_ANSWER},
     },
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -84,7 +84,7 @@ pub(super) async fn connect(
     let endpoint = Endpoint::from(address(Scheme::HTTP, &options.authority))
         .origin(address(scheme, &options.authority))
         .connect_timeout(options.connect)
-        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_interval(options.ping)
         .keep_alive_timeout(PING_ANSWER)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(2 * WINDOW)

@@ -41,6 +41,7 @@ fn options(authority: &str) -> FeedOptions {
         gateway_client_id: "gw-1".to_owned(),
         message_bytes_max: 1024,
         connect: SECOND,
+        ping: crate::upstream::liveness::PING_EVERY,
     }
 }
 
