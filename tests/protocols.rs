@@ -2,14 +2,17 @@
 //! HTTP asks below them.
 
 use crate::kit::{
-    backend::Backend,
+    backend::{Backend, Reply},
     device::{DIALECTS, backend, command, device, edge_yaml, refused, send_body},
     eventually,
     gateway::Gateway,
     raw::Raw,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use portcullis::client::{Codec, Dialect, Protocol};
+use portcullis::{
+    client::{Codec, Dialect, Protocol},
+    wire::Encoding,
+};
 use prost::Message as _;
 use std::time::{Duration, Instant};
 
@@ -102,6 +105,104 @@ async fn an_encoding_is_served_or_the_served_ones_are_named() {
             assert_eq!(headers.get(accepted).unwrap(), "gzip, zstd, br", "{dialect:?} {encoding}");
         }
     }
+}
+
+/// Members of gzip and frames of zstd are one message together; behind it nothing may follow.
+#[tokio::test]
+async fn a_compressed_message_is_taken_whole_or_refused() {
+    let (gateway, _backend) = gateway();
+    for (name, encoding) in [("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd), ("br", Encoding::Br)] {
+        let part = |bytes: &[u8]| encoding.compress(bytes).unwrap().to_vec();
+        for dialect in DIALECTS {
+            let message = || message(dialect.1, "user.account.get");
+            let halved = |bytes: Vec<u8>| {
+                let (one, two) = bytes.split_at(bytes.len() / 2);
+                [part(one), part(two)].concat()
+            };
+            let skippable = || b"\x5f\x2a\x4d\x18\x02\0\0\0ab".to_vec();
+            let has_members = encoding != Encoding::Br;
+            let large = || [part(&vec![b' '; 40_000]), part(&vec![b' '; 40_000])].concat();
+            for (what, sent, expected) in [
+                ("one", part(&message()), None),
+                ("two members", halved(message()), (!has_members).then_some("ENVELOPE_INVALID")),
+                (
+                    "a skippable frame",
+                    [part(&message()), skippable()].concat(),
+                    (encoding != Encoding::Zstd).then_some("ENVELOPE_INVALID"),
+                ),
+                ("a byte behind", [part(&message()), vec![0]].concat(), Some("ENVELOPE_INVALID")),
+                ("text behind", [part(&message()), b"more".to_vec()].concat(), Some("ENVELOPE_INVALID")),
+                (
+                    "members over the limit together",
+                    large(),
+                    Some(if has_members { "MESSAGE_TOO_LARGE" } else { "ENVELOPE_INVALID" }),
+                ),
+            ] {
+                let (header, sent) = match dialect.0 {
+                    Protocol::Connect => ("content-encoding", sent),
+                    _ => ("grpc-encoding", body(dialect.0, frame(1, &sent))),
+                };
+                let (headers, outcome) = send_body(&gateway, dialect, &[(header, name)], sent).await;
+                let reason = outcome.err().map(|error| refused(Err(error)).reason.unwrap());
+                assert_eq!(reason.as_deref(), expected, "{name} {dialect:?} {what}");
+                assert!(!headers.contains_key("retry-after"), "no time makes a message smaller");
+            }
+        }
+    }
+}
+
+/// With the one of the lines that the gateway has, whichever line it stands in.
+#[tokio::test]
+async fn an_answer_is_compressed_by_any_line_that_allows_it() {
+    let answer = serde_json::json!({ "text": "x".repeat(5_000) }).to_string();
+    let backend = Backend::start(move |seen| match crate::kit::device::answer(seen) {
+        found if seen.target.contains("/sessions/") => found,
+        _ => Reply::json(200, answer.clone()),
+    });
+    let gateway = Gateway::start(&edge_yaml(&backend).replace("20/10s", "1000/10s"));
+    for (lines, of_connect, of_grpc) in [
+        (&["deflate", "gzip"][..], Some("gzip"), Some("gzip")),
+        (&["identity, deflate, gzip"], None, Some("gzip")),
+        (&["gzip, br", "zstd"], Some("gzip"), Some("zstd")),
+        (&["gzip;q=0.5", "br"], Some("br"), Some("br")),
+        (&["identity"], None, None),
+        (&[], None, None),
+    ] {
+        for (path, is_grpc) in [("application/proto", false), ("application/grpc-web+proto", true)] {
+            let signed = message(Codec::Proto, "user.account.get");
+            let sent = if is_grpc { frame(0, &signed) } else { signed };
+            let name = if is_grpc { "grpc-accept-encoding" } else { "accept-encoding" };
+            let asked: String = lines.iter().map(|line| format!("{name}: {line}\r\n")).collect();
+            let head = format!(
+                "POST /edge.v1.Gateway/ExecuteCommand HTTP/1.1\r\nHost: a\r\nContent-Type: {path}\r\n{asked}Content-Length: {}\r\n\r\n",
+                sent.len()
+            );
+            let answer = Raw::connect(gateway.address("edge")).send([head.as_bytes(), &sent].concat()).answer();
+            let named = answer.header(if is_grpc { "grpc-encoding" } else { "content-encoding" });
+            assert_eq!(named.as_deref(), if is_grpc { of_grpc } else { of_connect }, "{lines:?} {path}");
+        }
+    }
+}
+
+/// Clients without protobuf read it there; the others find the same in `value`.
+#[tokio::test]
+async fn connects_details_can_be_read_without_protobuf() {
+    let (backend, yaml) = (backend(), |backend: &Backend| edge_yaml(backend).replace("20/10s", "1/1h"));
+    let gateway = Gateway::start(&yaml(&backend));
+    let call = || {
+        let sent = message(Codec::Json, "user.account.get");
+        let head = format!(
+            "POST /edge.v1.Gateway/ExecuteCommand HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            sent.len()
+        );
+        Raw::connect(gateway.address("edge")).send([head.as_bytes(), &sent].concat()).answer()
+    };
+    assert_eq!(call().status, 200);
+    let refused = call();
+    let told: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    let debug = |place: usize| &told["details"][place]["debug"];
+    assert_eq!(*debug(0), serde_json::json!({ "reason": "BUDGET_EXHAUSTED", "domain": "edge.v1" }), "{told}");
+    assert_eq!(*debug(1), serde_json::json!({ "retryDelay": format!("{}s", refused.header("retry-after").unwrap()) }));
 }
 
 #[tokio::test]

@@ -223,6 +223,20 @@ async fn what_is_refused_is_a_problem_document() {
     scene.gateway.access_line(|line| line["route"] == "sse" && line["reason"] == "REQUEST_REPLAYED");
 }
 
+/// It is not signed: what a device is sent hangs on nothing that others could write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_event_id_changes_nothing() {
+    let scene = scene("").await;
+    let request = subscription("session-1", &SubscribeOptions::default());
+    let mut request = post("application/json", encode(&request, Codec::Json));
+    request.headers_mut().insert("last-event-id", "nobody-has-this".parse().unwrap());
+    let answer = send(&scene, false, request).await;
+    assert_eq!(answer.status(), 200);
+    let first = Source { body: answer.into_body(), ahead: String::new() }.next().await.unwrap();
+    let event = decode(first.data.unwrap().as_bytes(), Codec::Json).unwrap();
+    assert!(resumed(&event), "nothing was asked for");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_is_told_in_headers() {
     let scene = scene_with("", |yaml| yaml.replace("100000/10s", "1/1h")).await;

@@ -22,6 +22,9 @@ const FORGET_MAX: usize = 64;
 /// when the wall clock is set back and makes requests fresh again whose ids are over. (Ids expire by the
 /// monotonic clock, which is never set.)
 ///
+/// It does not know what a store before it has accepted that was stamped ahead of the clock: to refuse all that may
+/// have been would refuse every command for as long as freshness lets one be ahead.
+///
 /// Memory is bounded: about 150 bytes for each id.
 pub struct MemoryReplay {
     clock: Arc<dyn Clock>,
