@@ -2,7 +2,7 @@
 
 use super::{fail, load, say, variable};
 use crate::{
-    plan::{self, Outside, Route, route::HostPattern},
+    plan::{self, Outside, Route},
     telemetry::metrics::Metrics,
 };
 use filters::{api::Clock, memory::SystemClock, session::Invalidations};
@@ -47,11 +47,7 @@ fn line(order: usize, route: &Route) -> String {
     let matcher = &route.matcher;
     let methods: Vec<&str> = matcher.methods.iter().map(http::Method::as_str).collect();
     let methods = if methods.is_empty() { "*".to_owned() } else { methods.join(",") };
-    let host = match &matcher.host {
-        HostPattern::Exact(host) => host.clone(),
-        HostPattern::Suffix(suffix) => format!("*{suffix}"),
-        HostPattern::Any => "*".to_owned(),
-    };
+    let host = &matcher.host;
     let listener = matcher.listener.as_deref().unwrap_or("*");
     let headers: String =
         matcher.headers.iter().map(|(name, value)| format!(" {name}={}", value.to_str().unwrap_or("…"))).collect();

@@ -1,6 +1,7 @@
 //! Why a route does not take a request, for whoever asks. Requests themselves are routed by the table.
 
-use super::route::{HostPattern, Lookup, Matcher, Segment, without_port};
+use super::route::{HostPattern, Lookup, Matcher, Segment};
+use crate::wire::Host;
 use std::fmt;
 
 /// What of a request is not as a route has it; the first that is looked at.
@@ -66,10 +67,10 @@ impl Matcher {
 
 impl HostPattern {
     fn takes(&self, host: &str) -> bool {
-        let host = without_port(host).to_ascii_lowercase();
+        let host = Host::of(host);
         match self {
             Self::Exact(name) => *name == host,
-            Self::Suffix(suffix) => host.ends_with(suffix.as_str()),
+            Self::Suffix(suffix) => host.as_str().ends_with(suffix.as_str()),
             Self::Any => true,
         }
     }
@@ -78,7 +79,7 @@ impl HostPattern {
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exact(name) => f.write_str(name),
+            Self::Exact(name) => name.fmt(f),
             Self::Suffix(suffix) => write!(f, "*{suffix}"),
             Self::Any => f.write_str("*"),
         }
@@ -121,7 +122,7 @@ mod tests {
         let headers = BTreeMap::from_iter(header.then(|| ("x-a".to_owned(), "1".to_owned())));
         let written = Match {
             listener: some(listener, &["one", "two"]),
-            host: some(host, &["a.b", "*.b", "c"]),
+            host: some(host, &["a.b", "*.b", "C."]),
             path: Some(path),
             method: some(method, &["GET", "POST"]).into_iter().collect(),
             headers,
@@ -149,7 +150,7 @@ mod tests {
         #[test]
         fn it_says_what_the_table_does(
             routes in prop::collection::vec((0..4_u8, 0..6_u8, path(), 0..4_u8, any::<bool>()), 1..8),
-            host in prop::sample::select(vec!["a.b", "x.b:80", "c", "d"]),
+            host in prop::sample::select(vec!["a.b", "x.b:80", "A.b.", "x.B.:80", "c", "d"]),
             asked_path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4),
             ends_with_slash in any::<bool>(),
             method in prop::sample::select(vec![Method::GET, Method::POST, Method::PUT]),

@@ -1,7 +1,7 @@
 //! Where events are subscribed to other than by RPC.
 
 use super::events::EventSource;
-use crate::config::source::WebSocketOptions;
+use crate::{config::source::WebSocketOptions, wire::Authority};
 use filters::session::Invalidations;
 use http::{
     HeaderMap, HeaderValue,
@@ -67,12 +67,13 @@ impl Origins {
 /// Whether an origin is that of a host. Of the scheme only the port says something: TLS may have ended elsewhere.
 fn is_of(origin: &str, host: &str) -> bool {
     let (own, port) = match origin.split_once("://") {
-        Some(("https", own)) => (own, ":443"),
-        Some(("http", own)) => (own, ":80"),
+        Some(("https", own)) => (own, 443),
+        Some(("http", own)) => (own, 80),
         _ => return false,
     };
-    let bare = |authority: &str| authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
-    !own.is_empty() && bare(own) == bare(host)
+    Authority::read(own.as_bytes())
+        .zip(Authority::read(host.as_bytes()))
+        .is_some_and(|(own, host)| own.is_same(&host, port))
 }
 
 #[cfg(test)]
@@ -99,6 +100,8 @@ mod tests {
             (&[], &["http://127.0.0.1:8080"], "127.0.0.1:8080", true),
             (&[], &["http://127.0.0.1"], "127.0.0.1:8080", false),
             (&[], &["https://app.example.com"], "api.example.com", false),
+            (&[], &["https://api.example.com."], "api.example.com", true),
+            (&[], &["https://[::1]"], "[0::1]:443", true),
             (&[], &["https://"], "", false),
             (&[], &["null"], "null", false),
         ] {

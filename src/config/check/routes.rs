@@ -7,6 +7,7 @@ use super::{
     Checks, paths,
     targets::COMMAND_SERVICE,
 };
+use crate::wire::Host;
 use filters::headers::is_framing;
 use http::{HeaderName, HeaderValue, Method};
 use std::{
@@ -171,17 +172,20 @@ fn comparable(r#match: &Match) -> Comparable {
     let of_rpc = || r#match.rpc.as_ref().map(|rpc| format!("/{rpc}/*"));
     (
         r#match.listener.clone(),
-        r#match.host.as_ref().map(|host| host.to_ascii_lowercase()),
+        r#match.host.as_ref().map(|host| Host::written(host).as_str().to_owned()),
         r#match.path.as_deref().map(nameless).or_else(of_rpc),
         r#match.method.iter().cloned().collect(),
         r#match.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
     )
 }
 
-fn is_host(host: &str) -> bool {
-    let name = host.strip_prefix("*.").unwrap_or(host);
+/// Whether this is a host, or all below one. The dot of the DNS root is taken, and means the same.
+fn is_host(written: &str) -> bool {
+    let name = written.strip_prefix("*.").unwrap_or(written);
+    let host = Host::written(name);
+    let name = host.as_str();
     if name.parse::<std::net::IpAddr>().is_ok() {
-        return name == host;
+        return !written.starts_with('*');
     }
     let is_label = |label: &str| {
         let is_plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
@@ -210,6 +214,14 @@ mod tests {
         check("localhost", true);
         check("127.0.0.1", true);
         check("::1", true);
+        check("[::1]", true);
+        check("api.example.com.", true);
+        check("*.example.com.", true);
+        check("*.[::1]", false);
+        check("api.example.com..", false);
+        check(".", false);
+        check("*.", false);
+        check("[a]", false);
         check("*.127.0.0.1", false);
         check("example.com:80", false);
         check("a.*.com", false);

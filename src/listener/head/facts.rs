@@ -37,11 +37,7 @@ impl Facts {
             10 if is("connection") => self.note_connection(value),
             14 if is("content-length") => self.note_length(value),
             17 if is("transfer-encoding") => self.note_transfer_encoding(value),
-            // A CGI-like backend makes CONTENT_LENGTH of both spellings, so one of them would hide the other.
-            14 | 17 if is("content_length") || is("transfer_encoding") => {
-                Err(HeadRefusal::malformed("a framing header is spelled with an underscore"))
-            }
-            _ => Ok(()),
+            _ => check_spelling(name),
         }
     }
 
@@ -106,6 +102,18 @@ impl Facts {
             (false, Some(length)) => Body::Length(length),
         };
         Ok((body, minor == 1 && self.upgrade && self.connection_upgrade))
+    }
+}
+
+/// Refuses a framing header that is spelled with an underscore. A CGI-like backend makes `CONTENT_LENGTH` of both
+/// spellings, so one of them would hide the other.
+pub(super) fn check_spelling(name: &[u8]) -> Result<(), HeadRefusal> {
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    match name.len() {
+        14 | 17 if is("content_length") || is("transfer_encoding") => {
+            Err(HeadRefusal::malformed("a framing header is spelled with an underscore"))
+        }
+        _ => Ok(()),
     }
 }
 

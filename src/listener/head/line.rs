@@ -5,7 +5,11 @@ use memchr::memchr;
 use std::ops::Range;
 
 /// The longest method in the IANA registry has 16 characters.
-const METHOD_BYTES_MAX: usize = 32;
+pub(super) const METHOD_BYTES_MAX: usize = 32;
+/// RFC 9112 section 3 asks for 8000 bytes at least; the `http` crate takes 65534 at the most.
+pub(super) const TARGET_BYTES_MAX: usize = 60 << 10;
+/// More than the `http` crate takes of one name.
+const NAME_BYTES_MAX: usize = 32 << 10;
 
 /// A request line, RFC 9112 section 3.
 #[derive(Debug)]
@@ -27,15 +31,12 @@ pub(super) fn request_line(line: &[u8], at: usize) -> Result<RequestLine, HeadRe
     if parts.next().is_some() || target.is_empty() {
         return Err(HeadRefusal::malformed("the request line has stray spaces"));
     }
-    if !is_token(method) || method.len() > METHOD_BYTES_MAX {
-        return Err(HeadRefusal::malformed("the method is malformed"));
-    }
-    if !is_target(target) {
-        return Err(HeadRefusal::malformed("the request target has a character that must be escaped"));
-    }
+    check_method(method)?;
+    check_target(target)?;
     let minor = match version {
-        b"HTTP/1.1" => 1,
         b"HTTP/1.0" => 0,
+        // RFC 9110 section 2.5: a higher minor version is taken for the highest that is spoken.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => 1,
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             return Err(HeadRefusal::version("only HTTP/1.1 and HTTP/1.0 are spoken here"));
         }
@@ -45,14 +46,30 @@ pub(super) fn request_line(line: &[u8], at: usize) -> Result<RequestLine, HeadRe
     Ok(RequestLine { method: at..at + method.len(), target: target_at..target_at + target.len(), minor })
 }
 
-/// RFC 3986: a URI is visible ASCII; RFC 9112 section 3.2: a fragment is never sent. Of what else a URI cannot have, that is
-/// refused which Pingora cannot read: it would answer without a reason, an id or a line in the log.
-fn is_target(target: &[u8]) -> bool {
+/// Checks a method (RFC 9110 section 9.1).
+pub(super) fn check_method(method: &[u8]) -> Result<(), HeadRefusal> {
+    if !is_token(method) {
+        return Err(HeadRefusal::malformed("the method is malformed"));
+    }
+    if method.len() > METHOD_BYTES_MAX { Err(HeadRefusal::method_too_long()) } else { Ok(()) }
+}
+
+/// Checks the characters of a target. RFC 3986: a URI is visible ASCII; RFC 9112 section 3.2: a fragment is never sent. Of
+/// what else a URI cannot have, that is refused which Pingora cannot read: it would answer without a reason, an id or a
+/// line in the log.
+pub(super) fn check_target(target: &[u8]) -> Result<(), HeadRefusal> {
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(HeadRefusal::target_too_long());
+    }
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     let (path, query) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let is_visible = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>');
-    path.iter().all(|byte| is_visible(byte) && *byte != b'`')
-        && query.iter().all(|byte| is_visible(byte) && *byte != b'"')
+    let is_target = path.iter().all(|byte| is_visible(byte) && *byte != b'`')
+        && query.iter().all(|byte| is_visible(byte) && *byte != b'"');
+    match is_target {
+        true => Ok(()),
+        false => Err(HeadRefusal::malformed("the request target has a character that must be escaped")),
+    }
 }
 
 /// Reads a header line, RFC 9112 section 5.
@@ -69,6 +86,9 @@ pub(super) fn header(line: &[u8]) -> Result<(&[u8], &[u8]), HeadRefusal> {
     // Section 5.1: white space before the colon has been used to hide a header from one of two readers.
     if !is_token(name) {
         return Err(HeadRefusal::malformed("a header name is malformed"));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(HeadRefusal::too_large("a header name is too long"));
     }
     // RFC 9110 section 5.5: CR, LF and NUL are dangerous, other controls are invalid. Looked for to the end, without a
     // branch for each byte, as nearly every value is in order.

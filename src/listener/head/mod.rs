@@ -36,6 +36,8 @@ pub struct Head {
     pub method: Range<usize>,
     /// The request target as it was sent.
     pub target: Range<usize>,
+    /// Where the last digit of the version stands, where that is a later one than HTTP/1.1.
+    pub later: Option<usize>,
     /// How the body is framed.
     pub body: Body,
     /// Whether the client asks to speak another protocol after this request.
@@ -75,7 +77,7 @@ impl HeadReader {
         while let Some(found) = bytes.get(self.seen..).and_then(|rest| memchr(b'\n', rest)) {
             let end = self.seen + found + 1;
             if end > self.limits.bytes_max {
-                return Err(HeadRefusal::too_large("the request head is too large"));
+                return Err(self.too_large(bytes));
             }
             let line = self.line..end;
             (self.line, self.seen) = (end, end);
@@ -85,9 +87,22 @@ impl HeadReader {
         }
         self.seen = bytes.len();
         if bytes.len() > self.limits.bytes_max {
-            return Err(HeadRefusal::too_large("the request head is too large"));
+            return Err(self.too_large(bytes));
         }
         Ok(None)
+    }
+
+    /// What of the head is over the limit: the target, where its line alone is.
+    fn too_large(&self, bytes: &[u8]) -> HeadRefusal {
+        if self.request.is_some() {
+            return HeadRefusal::too_large("the request head is too large");
+        }
+        let line = bytes.get(self.line..).unwrap_or_default();
+        let method = line.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).next().unwrap_or_default();
+        match line::check_method(method) {
+            Ok(()) => HeadRefusal::target_too_long(),
+            Err(refusal) => refusal,
+        }
     }
 
     /// Checks one line; whether it was the empty line that ends the head.
@@ -122,7 +137,9 @@ impl HeadReader {
         let host = self.facts.host(request.minor)?;
         host::check_target(method, target, host)?;
         let (body, upgrade) = self.facts.framing(request.minor)?;
-        Ok(Head { bytes: self.begin..end, method: request.method, target: request.target, body, upgrade })
+        let minor_at = request.target.end + " HTTP/1.".len();
+        let later = bytes.get(minor_at).filter(|minor| **minor > b'1').map(|_| minor_at);
+        Ok(Head { bytes: self.begin..end, method: request.method, target: request.target, later, body, upgrade })
     }
 }
 

@@ -30,6 +30,18 @@ impl HeadRefusal {
         Self::with(431, detail)
     }
 
+    /// 414 (RFC 9110 section 15.5.15): a target that is longer than any that is served.
+    #[must_use]
+    pub fn target_too_long() -> Self {
+        Self::with(414, "the request target is too long")
+    }
+
+    /// 501 (RFC 9112 section 3): a method that is longer than any that is served.
+    #[must_use]
+    pub fn method_too_long() -> Self {
+        Self::with(501, "the method is too long")
+    }
+
     /// 505 (RFC 9110 section 15.6.6): a version or protocol that is not spoken here.
     #[must_use]
     pub fn version(detail: &'static str) -> Self {

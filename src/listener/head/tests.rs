@@ -92,8 +92,39 @@ fn a_head_may_have_as_many_bytes_as_the_limit_and_none_more() {
         assert!(matches!(read(with(LIMITS.bytes_max).as_bytes(), piece), Ok(Some(_))));
         assert_eq!(read(with(LIMITS.bytes_max + 1).as_bytes(), piece).unwrap_err().status, 431);
     }
-    let endless = "x".repeat(LIMITS.bytes_max + 1);
-    assert_eq!(read(endless.as_bytes(), 1).unwrap_err().status, 431);
+}
+
+#[test]
+fn a_status_says_what_is_too_long() {
+    let long = "x".repeat(LIMITS.bytes_max);
+    for (head, status) in [
+        (format!("GET /{long}"), 414),
+        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+        (format!("\r\nGET /?{long} HTTP/1.1\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\n{long}"), 431),
+        (long, 501),
+        (format!("GET({}", "x".repeat(LIMITS.bytes_max)), 400),
+        ("A".repeat(40) + " / HTTP/1.1\r\n", 501),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(LIMITS.headers_max + 1)), 431),
+    ] {
+        for piece in [1, 4096] {
+            assert_eq!(read(head.as_bytes(), piece).unwrap_err().status, status, "{head}");
+        }
+    }
+    let most = format!("GET /{} HTTP/1.1\r\n", "x".repeat(line::TARGET_BYTES_MAX));
+    let mut reader = HeadReader::new(HeadLimits { bytes_max: 1 << 20, headers_max: 8 });
+    assert_eq!(reader.read(most.as_bytes()).unwrap_err().status, 414);
+}
+
+#[test]
+fn a_later_minor_version_is_read_as_1_1() {
+    for (version, later) in [("1.0", false), ("1.1", false), ("1.2", true), ("1.9", true)] {
+        let bytes = format!("GET / HTTP/{version}\r\nHost: a\r\n\r\n");
+        let head = read(bytes.as_bytes(), 4096).unwrap().unwrap();
+        let digit = head.later.map(|at| &bytes[at..=at]);
+        assert_eq!(digit, later.then(|| &version[2..]), "{version}");
+    }
 }
 
 /// Bytes that are heads more often than not, and broken in one place more often than in many.

@@ -1,6 +1,6 @@
 //! What a request must have to go to a route.
 
-use crate::{config::source::Match, plan::path::Ambiguities};
+use crate::{config::source::Match, plan::path::Ambiguities, wire::Host};
 use http::{HeaderName, HeaderValue, Method};
 use std::cmp::Ordering;
 
@@ -18,9 +18,9 @@ pub enum Segment {
 /// Which hosts a route takes. The order is the order of specificity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostPattern {
-    /// This name, in lower case.
-    Exact(String),
-    /// Every name that ends so: `.example.com`.
+    /// This one.
+    Exact(Host<'static>),
+    /// Every name that ends so, in the normal form of hosts: `.example.com`.
     Suffix(String),
     /// Any.
     Any,
@@ -59,11 +59,11 @@ impl Matcher {
             (None, Some(path)) => path.clone(),
             (None, None) => "/*".to_owned(),
         };
-        let host = match written.host.as_deref().map(str::to_ascii_lowercase) {
+        let host = match written.host.as_deref() {
             None => HostPattern::Any,
             Some(host) => match host.strip_prefix('*') {
-                Some(suffix) => HostPattern::Suffix(suffix.to_owned()),
-                None => HostPattern::Exact(host),
+                Some(suffix) => HostPattern::Suffix(Host::written(suffix).as_str().to_owned()),
+                None => HostPattern::Exact(Host::written(host).into_owned()),
             },
         };
         let method = |name: &String| name.parse().map_err(|_| MatchProblem(format!("`{name}` is no method")));

@@ -12,10 +12,3 @@ pub use matcher::{HostPattern, MatchProblem, Matcher, Segment, by_specificity};
 pub use search::{Found, Lookup};
 pub(super) use table::Matchers;
 pub use table::RouteTable;
-
-pub(super) fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => name,
-        _ => host,
-    }
-}

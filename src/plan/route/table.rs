@@ -3,9 +3,8 @@
 use super::{
     matcher::{HostPattern, Matcher, Segment, by_specificity},
     search::{Found, Lookup, Search, descend},
-    without_port,
 };
-use crate::plan::path::Ambiguities;
+use crate::{plan::path::Ambiguities, wire::Host};
 use std::{collections::HashMap, sync::Arc};
 
 /// The matchers of all routes, which the tables of all listeners share.
@@ -26,7 +25,7 @@ impl Matchers {
 /// The routes of one listener, ready to be searched. Cost: the number of segments, not of routes.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    exact: HashMap<String, Node>,
+    exact: HashMap<Host<'static>, Node>,
     suffixes: Vec<(String, Node)>,
     any: Node,
     matchers: Arc<[Arc<Matcher>]>,
@@ -75,9 +74,10 @@ impl RouteTable {
 
     /// The routes that a host can have, the most specific first.
     fn roots(&self, host: &str) -> Vec<&Node> {
-        let host = without_port(host).to_ascii_lowercase();
-        let suffixes = self.suffixes.iter().filter(|(suffix, _)| host.ends_with(suffix.as_str())).map(|(_, node)| node);
-        self.exact.get(&host).into_iter().chain(suffixes).chain([&self.any]).collect()
+        let host = Host::of(host);
+        let suffixes =
+            self.suffixes.iter().filter(|(suffix, _)| host.as_str().ends_with(suffix.as_str())).map(|(_, node)| node);
+        self.exact.get(host.as_str()).into_iter().chain(suffixes).chain([&self.any]).collect()
     }
 
     /// Finds the most specific route for what is asked.
@@ -256,10 +256,18 @@ mod tests {
             ("", "*.b.example.com", "/x"),
             ("POST", "", "/x"),
             ("GET", "", "/y"),
+            ("GET", "::2", "/x"),
+            ("GET", "[::3]", "/x"),
         ];
         for (method, host, path, expected) in [
             ("GET", "api.example.com", "/x", "0"),
             ("GET", "API.example.com:8080", "/x", "0"),
+            ("GET", "api.example.com.", "/x", "0"),
+            ("GET", "api.example.com.:80", "/x", "0"),
+            ("GET", "api.example.com:", "/x", "0"),
+            ("PUT", "a.b.example.com.", "/x", "2"),
+            ("GET", "[0::2]:80", "/x", "5"),
+            ("GET", "[::3]", "/x", "6"),
             ("PUT", "api.example.com", "/x", "1"),
             ("GET", "a.b.example.com", "/x", "2"),
             ("POST", "example.com", "/x", "3"),
