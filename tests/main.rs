@@ -29,6 +29,8 @@ mod framing;
 mod golden;
 mod grpc_clients;
 mod handover;
+mod heads;
+mod hops;
 mod http2;
 mod keys;
 mod kit;

@@ -36,6 +36,8 @@ const FRAMING: [&str; 9] = [
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Whom they asked.
 pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// At which port.
+pub const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 /// By which scheme.
 pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -46,7 +48,7 @@ pub static FORWARDING: [HeaderName; 6] = [
     FORWARDED_FOR,
     FORWARDED_HOST,
     FORWARDED_PROTO,
-    HeaderName::from_static("x-forwarded-port"),
+    FORWARDED_PORT,
     HeaderName::from_static("x-real-ip"),
 ];
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Loaded,
-    plan::{self, BuildProblem, Outside, Plan},
+    plan::{self, BuildProblem, Outside, Plan, Via},
     proxy::context::RequestContext,
     telemetry::metrics::Metrics,
     upstream::StandIn,
@@ -72,6 +72,8 @@ impl Rehearsal {
             env: &env,
         };
         let mut plan = plan::build(loaded, &outside, None)?;
+        // The mark of a process that serves nothing would say nothing.
+        plan.via = plan.via.take().and_then(|_| Via::nowhere(&plan.loaded.config.node.via).ok());
         for upstream in plan.upstreams.values() {
             upstream.part.answer_instead(Arc::<Backends>::clone(&backends) as Arc<dyn StandIn>);
         }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     edge::offline as edge,
     plan::{Forward, Route, Target},
-    proxy::{self, context::RequestContext},
+    proxy::{self, Unrouted, context::RequestContext, reply},
 };
 use filters::{
     api::{Reason, Refusal},
@@ -81,7 +81,12 @@ impl Rehearsal {
         }
         let refusal = match found {
             Ok(route) => return Some(route),
-            Err(refusal) => refusal,
+            Err(Unrouted::Refused(refusal)) => refusal,
+            Err(Unrouted::Answered(status)) => {
+                reply::ensure_request_id(ctx);
+                told.upshot = Stopped::from(Stop::Answered(status)).upshot(header, ctx);
+                return None;
+            }
         };
         told.upshot = refused(Some(header), ctx, refusal.status, &refusal.refusal);
         // In HTTP/2 the guard counts the headers here, and the h2 crate their bytes before.
@@ -218,7 +223,8 @@ impl Rehearsal {
 
 async fn pass(header: &RequestHeader, body: &Body, ctx: &mut RequestContext, route: &Route) -> Result<(), Stopped> {
     let passed = proxy::run_chain(&mut Whole { header, body }, ctx, route).await;
-    Ok(passed.unwrap_or_else(|_| Err(Stop::Refused(Refusal::new(Reason::Internal))))?)
+    passed.unwrap_or_else(|_| Err(Stop::Refused(Refusal::new(Reason::Internal))))?;
+    proxy::last_stop(header, ctx, route).map_or(Ok(()), |stop| Err(stop.into()))
 }
 
 /// Whether a body is too large for a filter, and not for the listener.

@@ -2,16 +2,19 @@
 
 use crate::{
     listener::{Hooks, Refused},
+    plan::Plan,
     telemetry::{
         access_log::{AccessLog, Head, Outcome},
         metrics::Metrics,
     },
 };
+use arc_swap::ArcSwap;
 use filters::api::Clock;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// What the guard tells the rest of the gateway.
 pub(super) struct Door {
+    pub(super) plan: Arc<ArcSwap<Plan>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) access_log: Arc<AccessLog>,
     pub(super) clock: Arc<dyn Clock>,
@@ -20,6 +23,12 @@ pub(super) struct Door {
 impl Hooks for Door {
     fn request_id(&self) -> String {
         filters::request_id::fresh(self.clock.unix_ms()).to_str().unwrap_or_default().to_owned()
+    }
+
+    fn is_trusted(&self, listener: &str, peer: IpAddr) -> bool {
+        let plan = self.plan.load();
+        let listener = plan.listeners.iter().find(|known| known.name == listener);
+        listener.is_some_and(|listener| listener.trusts(peer))
     }
 
     fn refused(&self, refused: &Refused<'_>) {

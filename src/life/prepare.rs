@@ -7,7 +7,7 @@ use super::{
     listeners::{Listeners, connection_rules},
 };
 use crate::{
-    config::{Env, Loaded},
+    config::{Env, Loaded, source},
     events::Sources,
     listener::{self, Bound, Caps, Guard},
     plan::{self, Outside},
@@ -51,7 +51,8 @@ impl Prepared {
         let access_log = AccessLog::start(log, &loaded.base_dir, &loaded.config.node.id, dropped);
         let access_log = access_log.map_err(StartProblem::AccessLog)?;
         let listeners = Listeners::bind(loaded, inherited)?;
-        let caps = Caps::new(loaded.config.connections.max, loaded.config.connections.per_ip);
+        let source::Connections { max, per_ip, .. } = loaded.config.connections;
+        let caps = Caps::new(max, per_ip);
         let (tell_cursors, cursors) = Cursors::told();
         let sources = events::take_over(&Sources::new(), &plan, &cursors, &clock, &invalidations, &metrics);
         let in_force = Arc::new(ArcSwap::new(plan));
@@ -60,6 +61,7 @@ impl Prepared {
             reloads: Arc::default(),
             upgrades: Arc::default(),
             plan: in_force,
+            clients: Caps::new(usize::MAX, per_ip),
             bindings: Arc::clone(&listeners.bindings),
             metrics,
             access_log: Arc::new(access_log),
@@ -96,7 +98,7 @@ impl Prepared {
         options.allow_connect_method_proxying = true;
         proxy.server_options = Some(options);
         let (metrics, access_log, clock) = (Arc::clone(metrics), Arc::clone(access_log), Arc::clone(clock));
-        let door = Arc::new(Door { metrics, access_log, clock });
+        let door = Arc::new(Door { plan: Arc::clone(plan), metrics, access_log, clock });
         let rules = connection_rules(&plan.load().loaded.config.connections);
         let guard = Guard::new(proxy, Arc::clone(bindings), rules, Arc::clone(&self.caps), door);
         listener::service(guard, bindings)

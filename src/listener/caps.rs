@@ -39,7 +39,8 @@ pub enum Shed {
 #[derive(Debug)]
 pub struct Slot {
     caps: Arc<Caps>,
-    key: IpAddr,
+    /// Whose it is; nobody's where it counts in all alone.
+    key: Option<IpAddr>,
 }
 
 impl Caps {
@@ -62,10 +63,7 @@ impl Caps {
     /// # Errors
     /// Which cap is reached.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Slot, Shed> {
-        if self.open.fetch_update(Relaxed, Relaxed, |open| (open < self.max).then_some(open + 1)).is_err() {
-            self.shed_total.fetch_add(1, Relaxed);
-            return Err(Shed::Total);
-        }
+        self.admit_one()?;
         let key = network(peer);
         let admitted = {
             let mut shard = self.shard(key);
@@ -79,11 +77,28 @@ impl Caps {
             admitted
         };
         if admitted {
-            return Ok(Slot { caps: Arc::clone(self), key });
+            return Ok(Slot { caps: Arc::clone(self), key: Some(key) });
         }
         self.open.fetch_sub(1, Relaxed);
         self.shed_per_ip.fetch_add(1, Relaxed);
         Err(Shed::PerIp)
+    }
+
+    /// Counts a connection of somebody who speaks for many.
+    ///
+    /// # Errors
+    /// Where as many as may be are open.
+    pub fn admit_proxy(self: &Arc<Self>) -> Result<Slot, Shed> {
+        self.admit_one()?;
+        Ok(Slot { caps: Arc::clone(self), key: None })
+    }
+
+    fn admit_one(&self) -> Result<(), Shed> {
+        let counted = self.open.fetch_update(Relaxed, Relaxed, |open| (open < self.max).then_some(open + 1));
+        counted.map(drop).map_err(|_| {
+            self.shed_total.fetch_add(1, Relaxed);
+            Shed::Total
+        })
     }
 
     /// Connections that are open now.
@@ -111,11 +126,13 @@ impl Caps {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut shard = self.caps.shard(self.key);
-        if let Some(of_key) = shard.get_mut(&self.key) {
-            *of_key -= 1;
-            if *of_key == 0 {
-                shard.remove(&self.key);
+        if let Some(key) = self.key {
+            let mut shard = self.caps.shard(key);
+            if let Some(of_key) = shard.get_mut(&key) {
+                *of_key -= 1;
+                if *of_key == 0 {
+                    shard.remove(&key);
+                }
             }
         }
         self.caps.open.fetch_sub(1, Relaxed);
@@ -157,6 +174,15 @@ mod tests {
         let _held = caps.admit("2001:db8:0:1::1".parse().unwrap()).unwrap();
         assert_eq!(caps.admit("2001:db8:0:1:ffff::2".parse().unwrap()).unwrap_err(), Shed::PerIp);
         assert!(caps.admit("2001:db8:0:2::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn one_who_speaks_for_many_is_held_by_the_cap_over_all_alone() {
+        let caps = Caps::new(3, 1);
+        let held: Vec<Slot> = (0..3).map(|_| caps.admit_proxy().unwrap()).collect();
+        assert_eq!(caps.admit_proxy().unwrap_err(), Shed::Total);
+        drop(held);
+        assert_eq!(caps.open(), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every accepted connection: counted, told apart by listener and protocol, and ended when it stalls.
 
 use super::{
-    caps::Caps,
+    caps::{Caps, Shed, Slot},
     head::HeadRefusal,
     http1, http2,
     refuse::{self, Hooks, Refused},
@@ -69,6 +69,19 @@ impl<P> Guard<P> {
         refuse::last_words(stream, &answer, self.connections.write).await;
     }
 
+    /// Counts a connection. Those of a trusted proxy are those of all its clients: only the cap over all holds them.
+    fn count(&self, listener: &str, peer: SocketAddr) -> Option<Slot> {
+        let is_proxy = self.hooks.is_trusted(listener, peer.ip());
+        let counted = if is_proxy { self.caps.admit_proxy() } else { self.caps.admit(peer.ip()) };
+        let cap = match counted {
+            Ok(slot) => return Some(slot),
+            Err(Shed::Total) => "connections.max",
+            Err(Shed::PerIp) => "connections.per_ip",
+        };
+        tracing::warn!(listener, %peer, cap, "a connection was closed at the door: as many as may be are open");
+        None
+    }
+
     /// The listener's rules, and the connection behind the guard with its TLS up. `None` ends it without a word.
     async fn admit(&self, stream: Stream, deadline: Instant) -> Option<(Connection<'_>, Box<GuardedStream>)> {
         let digest = stream.get_socket_digest()?;
@@ -77,7 +90,7 @@ impl<P> Guard<P> {
         let id = self.bindings.by_local_addr(local)?;
         let rules = self.bindings.rules(id)?;
         // Before the handshake: a connection that never finishes it is counted like any other.
-        let slot = if rules.counted { Some(self.caps.admit(peer.ip()).ok()?) } else { None };
+        let slot = if rules.counted { Some(self.count(&rules.name, peer)?) } else { None };
         let stream = match &rules.tls {
             Some(tls) => Box::pin(timeout_at(deadline, tls.handshake(stream))).await.ok()??,
             None => stream,

@@ -1,13 +1,20 @@
 //! Answering a head that is not taken, before there is a session that could.
 
 use super::{head::HeadRefusal, problem, stream::GuardedStream};
-use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 /// What the guard asks of, and tells to, the rest of the gateway.
 pub trait Hooks: Send + Sync + 'static {
     /// A new request id, for the answer to a request that has none that can be read.
     fn request_id(&self) -> String;
+
+    /// Whether a peer of this listener is a proxy that speaks for others.
+    fn is_trusted(&self, listener: &str, peer: IpAddr) -> bool;
 
     /// A request was refused before it reached a session: for access log and metrics.
     fn refused(&self, refused: &Refused<'_>);

@@ -15,6 +15,7 @@ use super::{
     stores::stores,
     subscriptions::{EventTarget, WebSocketTarget},
     upstreams::{Upstreams, cleartext, upstreams},
+    via::Via,
 };
 use crate::{
     config::{
@@ -82,6 +83,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
     let routes = config.routes.iter().map(|written| builder.route(written)).collect::<Result<Vec<_>, _>>()?;
     let listeners = listeners(config, &routes)?;
     let shut = Shut::new(config.shut.iter().map(String::as_str));
+    let via = Some(config.node.via.as_str()).filter(|name| *name != "off").and_then(|name| Via::here(name).ok());
     let identity_headers = IdentityHeaders::new(&config.identity_headers);
     let Parts { budgets, instance, .. } = parts;
     let revision = Origin::new(config, &files.values().collect::<Vec<_>>());
@@ -91,6 +93,7 @@ pub fn build(loaded: Loaded, outside: &Outside<'_>, previous: Option<&Plan>) -> 
         listeners,
         routes,
         shut,
+        via,
         identity_headers,
         budgets,
         instance,

@@ -20,6 +20,7 @@ pub mod signer;
 mod stores;
 pub mod subscriptions;
 mod upstreams;
+mod via;
 
 pub use build::{Outside, build, head_limits};
 pub use kept::{KeptParts, Origin};
@@ -46,10 +47,12 @@ use signer::Signer;
 use std::{
     collections::{BTreeMap, HashSet},
     mem,
+    net::IpAddr,
     sync::Arc,
 };
 pub use stores::{PlannedStore, SharedStore};
 use subscriptions::{EventTarget, WebSocketTarget};
+pub use via::Via;
 
 /// A plan of no more routes is freed where it is let go of: to start a thread takes as long.
 const FREED_AT_ONCE_MAX: usize = 100;
@@ -62,6 +65,8 @@ pub struct Plan {
     pub routes: Vec<Arc<Route>>,
     /// Path prefixes that are shut from outside.
     pub shut: Shut,
+    /// What requests to backends say of their way; nothing where it is off.
+    pub via: Option<Via>,
     /// Headers that only the gateway writes.
     pub identity_headers: IdentityHeaders,
     /// The budgets by name, which can be changed while the plan is in force.
@@ -99,7 +104,7 @@ pub struct PlannedListener {
     pub name: String,
     /// Whether it serves the admin pages instead of routes.
     pub is_admin: bool,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies that are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The largest body, and the largest decompressed message, in bytes.
     pub body_bytes_max: u64,
@@ -107,6 +112,15 @@ pub struct PlannedListener {
     pub head: HeadLimits,
     /// The routes that it serves.
     pub table: RouteTable,
+}
+
+impl PlannedListener {
+    /// Whether an address is that of a trusted proxy.
+    #[must_use]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&ip))
+    }
 }
 
 /// A route: match → chain + target.

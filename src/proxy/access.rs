@@ -74,7 +74,11 @@ pub(super) fn findings<'a>(headers: Option<&'a HeaderMap>, ctx: &'a RequestConte
 }
 
 fn protocol(header: &RequestHeader) -> &'static str {
-    if header.version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" }
+    match header.version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
 }
 
 fn is_loggable(id: &&str) -> bool {

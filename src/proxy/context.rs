@@ -1,7 +1,8 @@
 //! What is kept of one request between Pingora's hooks.
 
-use super::decide::host;
+use super::{decide::host, forwarding::Told};
 use crate::{
+    listener::Slot,
     plan::{Forward, Plan, PlannedListener, Route, Target, path::CanonicalPath},
     telemetry::metrics::RouteMetrics,
     upstream::Endpoint,
@@ -9,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use filters::api::{Exchange, Facts, Head, Reason};
-use http::{HeaderValue, request::Parts};
+use http::{HeaderValue, Version, request::Parts};
 use prometheus::IntGauge;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -30,6 +31,14 @@ pub struct RequestContext {
     pub path: Option<CanonicalPath>,
     /// The client's address.
     pub client_ip: IpAddr,
+    /// What a trusted proxy says of the request that the client sent.
+    pub told: Option<Box<Told>>,
+    /// Whether the client is known, and comes through a trusted proxy.
+    pub is_behind_proxy: bool,
+    /// The version of HTTP that it came in.
+    pub received: Version,
+    /// Whether this process has forwarded it already.
+    pub goes_round: bool,
     /// Whether the client brought headers that say where its request comes from.
     pub brought_forwarding: bool,
     /// Whether it came over TLS.
@@ -72,8 +81,15 @@ pub struct RequestContext {
     pub in_flight: Option<InFlight>,
 }
 
-/// Counts a request as long as it lives, however it ends.
-pub struct InFlight(IntGauge);
+/// Counts a request as long as it lives, however it ends: among all, and behind a trusted proxy among its client's.
+pub struct InFlight(IntGauge, Option<Slot>);
+
+impl InFlight {
+    /// Counts it among its client's.
+    pub fn hold(&mut self, slot: Slot) {
+        self.1 = Some(slot);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -116,6 +132,10 @@ impl RequestContext {
             route: None,
             path: None,
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            told: None,
+            is_behind_proxy: false,
+            received: Version::HTTP_11,
+            goes_round: false,
             brought_forwarding: false,
             is_tls: false,
             facts: Facts::default(),
@@ -135,7 +155,7 @@ impl RequestContext {
             is_upgraded: false,
             stream: None,
             is_handed_over: false,
-            in_flight: Some(InFlight(in_flight.clone())),
+            in_flight: Some(InFlight(in_flight.clone(), None)),
         }
     }
 
@@ -175,16 +195,11 @@ impl RequestContext {
             route: self.route.as_deref()?,
             listener: self.listener,
             host: host(&head.uri, &head.headers),
+            client_host: self.told.as_ref().and_then(|told| told.host.as_ref()).and_then(|host| host.to_str().ok()),
             path: self.path.as_ref()?,
             head,
             session: self.facts.session.as_ref(),
         })
-    }
-
-    /// The scheme that the client used.
-    #[must_use]
-    pub fn scheme(&self) -> &'static str {
-        if self.is_tls { "https" } else { "http" }
     }
 
     /// What filters are given of it: what is known, and what they find.

@@ -3,8 +3,11 @@
 use super::{
     Gateway,
     chain::run_chain,
-    client_ip::{FORWARDING, client_ip},
+    client_ip::client,
     context::RequestContext,
+    forwarding::told,
+    host::{join_cookies, needs_settling, settle},
+    last_stop::{for_the_server, is_for_the_server, last_stop},
     reply,
 };
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
     },
     plan::{
         PlannedListener, Route, Target,
-        path::CanonicalPath,
+        path::{CanonicalPath, PATH_BYTES_MAX},
         route::{Found, Lookup},
     },
     rpc,
@@ -23,10 +26,11 @@ use crate::{
 use filters::{
     api::{Reason, Refusal, is_disguise},
     chain::Stop,
+    headers::FORWARDING,
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Uri, Version,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN},
+    HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, COOKIE, HOST, ORIGIN, VIA},
 };
 use pingora_core::Result;
 use pingora_http::RequestHeader;
@@ -47,13 +51,22 @@ impl Gateway {
             return Box::pin(admin::answer(self, session, ctx)).await.map(|()| true);
         }
         self.activity.note(ctx.started);
+        if ctx.is_behind_proxy
+            && let Err(refusal) = self.count_client(ctx)
+        {
+            return Box::pin(self.refuse(session, ctx, &refusal)).await;
+        }
         let route = match find_route(session.req_header(), ctx) {
             Ok(route) => route,
-            Err(HeadRefusal { status, refusal }) => {
+            Err(Unrouted::Refused(HeadRefusal { status, refusal })) => {
                 if refusal.reason == Reason::RequestMalformed {
                     note_malformed();
                 }
                 return Box::pin(self.refuse_as(session, ctx, status, &refusal)).await;
+            }
+            Err(Unrouted::Answered(status)) => {
+                reply::ensure_request_id(ctx);
+                return Box::pin(reply::answer(session, ctx, status)).await.map(|()| true);
             }
         };
         ctx.route = Some(Arc::clone(&route).into());
@@ -76,6 +89,20 @@ impl Gateway {
         }
     }
 
+    /// Counts a request among those of its client, who shares its connection with others: the cap of connections holds
+    /// nobody behind a proxy.
+    fn count_client(&self, ctx: &mut RequestContext) -> std::result::Result<(), Refusal> {
+        let slot = self.clients.admit(ctx.client_ip).map_err(|_| {
+            let client_ip = ctx.client_ip;
+            tracing::warn!(%client_ip, "a client behind a proxy has as many requests in flight as connections.per_ip");
+            Refusal::because(Reason::BudgetExhausted, "too many requests of this client are in flight").retry_after(1)
+        })?;
+        if let Some(in_flight) = &mut ctx.in_flight {
+            in_flight.hold(slot);
+        }
+        Ok(())
+    }
+
     /// Takes down who calls and where, and drops what only the gateway may say.
     fn see(&self, session: &mut Session, ctx: &mut RequestContext) {
         let local = session.server_addr().and_then(|address| address.as_inet()).copied();
@@ -92,7 +119,7 @@ impl Gateway {
     pub(super) async fn pass(&self, session: &mut Session, ctx: &mut RequestContext, route: &Route) -> Result<bool> {
         let outcome = run_chain(session, ctx, route).await?;
         ctx.chain_took = ctx.started.elapsed();
-        match outcome {
+        match outcome.and_then(|()| last_stop(session.req_header(), ctx, route).map_or(Ok(()), Err)) {
             Ok(()) => Ok(false),
             Err(Stop::Refused(refusal)) => Box::pin(self.refuse(session, ctx, &refusal)).await,
             Err(Stop::Answered(status)) => Box::pin(reply::answer(session, ctx, status)).await.map(|()| true),
@@ -127,22 +154,57 @@ impl Gateway {
     }
 }
 
-/// Takes down who calls, whose connection comes from `peer`, and drops what only the gateway may say.
+/// Takes down who calls, whose connection comes from `peer`, and drops what only the gateway may say. What is one to HTTP
+/// has one spelling from here on: the host, and cookies.
 pub(crate) fn recognise(header: &mut RequestHeader, ctx: &mut RequestContext, peer: Option<IpAddr>) {
+    ctx.received = header.version;
     if let Some(peer) = peer {
         let trusted = ctx.listener().map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-        ctx.client_ip = client_ip(peer, &header.headers, trusted);
+        let client = client(peer, &header.headers, trusted);
+        let told = client.behind.and_then(|hop| told(&header.headers, hop, trusted));
+        (ctx.client_ip, ctx.told) = (client.ip, told);
+        ctx.is_behind_proxy = client.behind.is_some() && client.is_known;
     }
     let mut identity = Vec::new();
-    for name in header.headers.keys() {
+    let mut cookies = 0_usize;
+    let mut is_unsettled = header.raw_path().first() != Some(&b'/');
+    for (name, value) in &header.headers {
         ctx.brought_forwarding |= FORWARDING.contains(name);
         let is_disguised = || FORWARDING.iter().any(|known| is_disguise(name, known));
         if ctx.plan.identity_headers.covers(name) || is_disguised() {
             identity.push(name.clone());
         }
+        if *name == COOKIE {
+            cookies += 1;
+        } else if *name == HOST {
+            is_unsettled |= needs_settling(value.as_bytes());
+        } else if *name == VIA {
+            ctx.goes_round |= ctx.plan.via.as_ref().is_some_and(|via| via.is_in(value));
+        }
     }
     for name in identity {
         header.remove_header(&name);
+    }
+    if cookies > 1 {
+        join_cookies(header);
+    }
+    is_unsettled |= header.uri.authority().is_some_and(|authority| needs_settling(authority.as_str().as_bytes()));
+    if is_unsettled {
+        settle(header);
+    }
+}
+
+/// What becomes of a request that goes to no route.
+pub(crate) enum Unrouted {
+    /// It is refused.
+    Refused(HeadRefusal),
+    /// It is answered with this status and what was noted for the answer.
+    Answered(StatusCode),
+}
+
+impl<T: Into<HeadRefusal>> From<T> for Unrouted {
+    fn from(refusal: T) -> Self {
+        Self::Refused(refusal.into())
     }
 }
 
@@ -158,9 +220,9 @@ fn check_head(header: &RequestHeader, listener: &PlannedListener) -> std::result
 pub(crate) fn find_route(
     header: &RequestHeader,
     ctx: &mut RequestContext,
-) -> std::result::Result<Arc<Route>, HeadRefusal> {
+) -> std::result::Result<Arc<Route>, Unrouted> {
     let found = search_route(header, ctx);
-    if found.is_err() && header.headers.contains_key(ORIGIN) {
+    if matches!(found, Err(Unrouted::Refused(_))) && header.headers.contains_key(ORIGIN) {
         admit_reader(header, ctx);
     }
     found
@@ -184,12 +246,22 @@ fn admit_reader(header: &RequestHeader, ctx: &mut RequestContext) {
     }
 }
 
-fn search_route(header: &RequestHeader, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, HeadRefusal> {
-    let unknown = || HeadRefusal::from(Refusal::new(Reason::RouteUnknown));
+fn search_route(header: &RequestHeader, ctx: &mut RequestContext) -> std::result::Result<Arc<Route>, Unrouted> {
+    let unknown = || Unrouted::from(Refusal::new(Reason::RouteUnknown));
     let plan = Arc::clone(&ctx.plan);
     let listener = plan.listeners.get(ctx.listener).ok_or_else(unknown)?;
     check_head(header, listener)?;
-    let canonical = ctx.path.insert(CanonicalPath::parse(raw_path(header.raw_path()))?);
+    if ctx.goes_round {
+        return Err(Refusal::new(Reason::LoopDetected).into());
+    }
+    if is_for_the_server(header) {
+        return Err(Unrouted::Answered(for_the_server(&mut ctx.facts.downstream_headers)));
+    }
+    let path = raw_path(header.raw_path());
+    if path.len() > PATH_BYTES_MAX {
+        return Err(HeadRefusal::target_too_long().into());
+    }
+    let canonical = ctx.path.insert(CanonicalPath::parse(path)?);
     if plan.shut.covers(canonical) {
         return Err(unknown());
     }
@@ -198,7 +270,7 @@ fn search_route(header: &RequestHeader, ctx: &mut RequestContext) -> std::result
             let route = plan.routes.get(index).ok_or_else(unknown)?;
             // A backend that answers it shows what the gateway has added to a request (RFC 9110 section 9.3.8).
             if header.method == Method::TRACE && route.matcher.methods.is_empty() {
-                return Err(HeadRefusal::unserved("TRACE is not served here"));
+                return Err(HeadRefusal::unserved("TRACE is not served here").into());
             }
             Ok(Arc::clone(route))
         }

@@ -2,9 +2,10 @@
 
 use super::{
     body::is_malformed,
-    client_ip,
     context::RequestContext,
     dial::Dial,
+    forwarding::vouch,
+    last_stop::count_down,
     waits::{self, ANSWER_TOO_LATE, BODY_TOO_LATE},
 };
 use crate::{
@@ -13,8 +14,8 @@ use crate::{
 };
 use filters::api::{Reason, Refusal};
 use http::{
-    HeaderMap, HeaderValue, Method, Uri,
-    header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING},
+    HeaderValue, Method, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
 };
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result,
@@ -101,8 +102,14 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
         set_path(&mut parts, path.encoded())?;
     }
     let headers = &mut parts.headers;
+    count_down(&parts.method, headers);
     if let Some(host) = &forward.host {
         headers.insert(HOST, host.clone());
+    } else if ctx.received == Version::HTTP_10 && !headers.contains_key(HOST) {
+        // RFC 9112 section 3.2: what is sent on is HTTP/1.1, which has a Host.
+        let endpoint = ctx.endpoint.as_ref().or_else(|| forward.upstream.pick());
+        let host = endpoint.and_then(|endpoint| HeaderValue::from_str(endpoint.authority()).ok());
+        headers.extend(host.map(|host| (HOST, host)));
     }
     ctx.facts.upstream_headers.apply_to_request(headers);
     *request = RequestHeader::from(parts);
@@ -122,31 +129,6 @@ pub(crate) fn needs_length(request: &RequestHeader) -> bool {
 pub(crate) fn tell_no_body(request: &mut RequestHeader) {
     // A zero is a header value.
     drop(request.insert_header(CONTENT_LENGTH, HeaderValue::from_static("0")));
-}
-
-/// Says where the request comes from, in the place of whatever the client says. To be called behind whatever strips
-/// headers that a client names: these must not be among them.
-pub(crate) fn vouch(ctx: &RequestContext, uri: &Uri, headers: &mut HeaderMap) {
-    if ctx.brought_forwarding {
-        for name in &client_ip::FORWARDING {
-            headers.remove(name);
-        }
-    }
-    // In HTTP/2 the authority says it (RFC 9113 section 8.3.1).
-    let authority = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    let client_host = authority.or_else(|| headers.get(HOST).cloned());
-    let host = client_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let client = client_ip::text(ctx.client_ip);
-    if let Some(value) = client_ip::forwarded(&client, host, ctx.scheme()) {
-        headers.insert(FORWARDED, value);
-    }
-    if let Ok(client_ip) = HeaderValue::try_from(client) {
-        headers.insert(client_ip::FORWARDED_FOR, client_ip);
-    }
-    headers.insert(client_ip::FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme()));
-    if let Some(host) = client_host {
-        headers.insert(client_ip::FORWARDED_HOST, host);
-    }
 }
 
 /// Puts the canonical path in the place of the client's spelling. Nearly every request has it already.

@@ -8,8 +8,11 @@ pub mod context;
 mod decide;
 mod dial;
 mod forward;
+mod forwarding;
 mod handover;
 mod hops;
+mod host;
+mod last_stop;
 mod outlet;
 mod publish;
 pub mod reply;
@@ -18,15 +21,17 @@ mod waits;
 
 pub(crate) use body::{invite, is_malformed, read_body};
 pub(crate) use chain::{Incoming, replayed_max, run_chain, run_head, run_rest};
-pub(crate) use decide::{asked, asked_method, find_route, recognise};
-pub(crate) use forward::{needs_length, rewrite, tell_no_body, vouch};
+pub(crate) use decide::{Unrouted, asked, asked_method, find_route, recognise};
+pub(crate) use forward::{needs_length, rewrite, tell_no_body};
+pub(crate) use forwarding::vouch;
 pub(crate) use hops::{nominated, strip};
+pub(crate) use last_stop::last_stop;
 pub(crate) use outlet::{Gone, Last, Outlet};
 pub(crate) use waits::may_switch;
 
 use crate::{
     events::Sources,
-    listener::Bindings,
+    listener::{Bindings, Caps},
     plan::Plan,
     telemetry::{access_log::AccessLog, metrics::Metrics},
     vitals::{
@@ -56,6 +61,8 @@ use tokio::sync::watch;
 pub struct Gateway {
     /// The plan that new requests pin.
     pub plan: Arc<ArcSwap<Plan>>,
+    /// The requests in flight of each client behind a trusted proxy.
+    pub clients: Arc<Caps>,
     /// Which socket is which listener.
     pub bindings: Arc<Bindings>,
     /// Counters.

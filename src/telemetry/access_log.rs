@@ -42,7 +42,7 @@ pub struct Head<'a> {
     pub method: &'a str,
     /// The path, without the query, which may hold secrets; `-` where none could be read.
     pub path: &'a str,
-    /// `HTTP/1.1` or `HTTP/2.0`.
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
     pub protocol: &'a str,
     /// What the client says that it is.
     #[serde(skip_serializing_if = "Option::is_none")]

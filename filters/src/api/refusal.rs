@@ -114,6 +114,8 @@ reasons! {
         Client, "read faster, and resume after the last event";
     StreamsExhausted = "STREAMS_EXHAUSTED", ResourceExhausted, 429, "Too many event streams are open",
         Client, "close other streams of the device first";
+    LoopDetected = "LOOP_DETECTED", FailedPrecondition, 508, "The gateway forwards the request to itself",
+        Gateway, "report it: an upstream has the address of the gateway itself, or leads back to it";
     NotServed = "NOT_SERVED", Unimplemented, 501, "This call is not served",
         Client, "correct the request: sent again as it is, it is refused again";
     Internal = "INTERNAL", Internal, 500, "The gateway failed",

@@ -22,6 +22,7 @@ impl Checks<'_> {
             self.name(format_args!("/routes/{index}/name"), "route", &route.name);
         }
         self.name(format_args!("/node/id"), "node", &config.node.id);
+        self.name(format_args!("/node/via"), "gateway in `Via`", &config.node.via);
     }
 
     fn section<'a>(&mut self, pointer: &str, kind: &str, names: impl Iterator<Item = &'a String>) {

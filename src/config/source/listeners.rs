@@ -18,7 +18,9 @@ pub struct Listener {
     /// Certificate and key; without it the listener speaks cleartext.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// Networks (`10.0.0.0/8`) and addresses of proxies whose `X-Forwarded-For` is believed.
+    /// Networks (`10.0.0.0/8`) and addresses of proxies that are believed: of the client's address `X-Forwarded-For`; of
+    /// the scheme, host and port that it used `X-Forwarded-Proto`, `-Host` and `-Port`, or where none of these is there
+    /// `Forwarded`. Routes go by `Host` alone.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
     /// The most that one request may bring.
@@ -87,7 +89,8 @@ impl Default for Limits {
 pub struct Connections {
     /// The most that are open at once, over all listeners. The admin listener does not count.
     pub max: usize,
-    /// The most from one address: an IPv4 address, or an IPv6 /64.
+    /// The most from one address: an IPv4 address, or an IPv6 /64. Trusted proxies may have any number; there it is the most
+    /// requests of one client that are in flight.
     pub per_ip: usize,
     /// From the first byte (of a new connection: from the accept) to the end of the head.
     pub head_deadline: Duration,

@@ -131,11 +131,14 @@ pub struct Node {
     pub id: String,
     /// Worker threads; 0 is one for each core.
     pub threads: usize,
+    /// The pseudonym that requests to backends have in `Via`; with `off` they have none, and one that comes round to the
+    /// gateway itself is not noticed.
+    pub via: String,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { id: "gw-1".to_owned(), threads: 0 }
+        Self { id: "gw-1".to_owned(), threads: 0, via: "portcullis".to_owned() }
     }
 }
 

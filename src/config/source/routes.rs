@@ -125,7 +125,8 @@ enum OneOrMany {
 pub struct Match {
     /// The listener's name; any where it is left out.
     pub listener: Option<String>,
-    /// The host, without port: `api.example.com`, or `*.example.com` for every name below it.
+    /// The host, without port: `api.example.com`, or `*.example.com` for every name below it. Case and a dot at the end make
+    /// no difference.
     pub host: Option<String>,
     /// The whole path, with `{name}` for one segment; `/*` at its end takes everything below.
     pub path: Option<String>,
@@ -158,7 +159,7 @@ pub struct ForwardOptions {
     /// Whether a WebSocket upgrade may pass.
     #[serde(default)]
     pub websocket: bool,
-    /// The `Host` that the backend sees: the client's, unless it is given here.
+    /// The `Host` that the backend sees: the client's, without a dot at its end, unless it is given here.
     #[serde(default)]
     pub host: Option<String>,
 }

@@ -10,9 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use filters::api::{HeaderEdits, Reason, Refusal};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
-    header::{
-        CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
-    },
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE},
 };
 use pingora_core::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -50,6 +48,7 @@ pub fn check_head(
     may_switch: bool,
     has_body: bool,
 ) -> std::result::Result<String, HeadRefusal> {
+    let host = ctx.client_host(&header.uri, &header.headers);
     let answer = &mut ctx.facts.downstream_headers;
     if header.method != Method::GET {
         let refusal = Refusal::because(Reason::MethodNotAllowed, "a WebSocket begins with GET");
@@ -77,8 +76,7 @@ pub fn check_head(
     if has_body || header.headers.contains_key(TRANSFER_ENCODING) {
         return malformed(answer, "a handshake has no body");
     }
-    let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !origins.allow(&header.headers, host) {
+    if !origins.allow(&header.headers, host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default()) {
         return Err(Refusal::new(Reason::OriginForbidden).into());
     }
     Ok(derive_accept_key(key.as_bytes()))

@@ -45,7 +45,7 @@ pub fn check_h2(method: &Method, uri: &Uri, headers: &HeaderMap, limits: HeadLim
 fn check_path(method: &Method, uri: &Uri) -> Result<(), HeadRefusal> {
     let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     line::check_target(target.as_bytes())?;
-    // `?` alone becomes `/?` to the `http` crate, and is the empty path to others (RFC 9113 section 8.3.1).
+    // RFC 9113 section 8.3.1: `?q` alone is no path, though the `http` crate reads one of it.
     if target.starts_with('/') || (target == "*" && method == Method::OPTIONS) {
         Ok(())
     } else {

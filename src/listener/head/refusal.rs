@@ -66,11 +66,14 @@ impl HeadRefusal {
         Self::unserved("CONNECT is not served")
     }
 
+    /// The methods that may be served, as `Allow` says them.
+    pub const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
     /// 405: a method that is not served unless a route says so.
     #[must_use]
     pub fn unserved(detail: &'static str) -> Self {
         let mut refusal = Refusal::because(Reason::MethodNotAllowed, detail);
-        refusal.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned());
+        refusal.allow = Some(Self::METHODS.to_owned());
         Self { status: 405, refusal }
     }
 

@@ -96,7 +96,7 @@ fn a_head_may_have_as_many_bytes_as_the_limit_and_none_more() {
 
 #[test]
 fn a_status_says_what_is_too_long() {
-    let long = "x".repeat(LIMITS.bytes_max);
+    let long = "x".repeat(LIMITS.bytes_max + 1);
     for (head, status) in [
         (format!("GET /{long}"), 414),
         (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),

@@ -15,7 +15,7 @@ use pingora_core::{
 };
 use pingora_http::ResponseHeader;
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -110,6 +110,10 @@ async fn answer(session: &mut ServerSession, text: String) -> Option<()> {
 struct Ledger(Mutex<Vec<(u16, String)>>);
 
 impl Hooks for Ledger {
+    fn is_trusted(&self, _: &str, _: IpAddr) -> bool {
+        false
+    }
+
     fn request_id(&self) -> String {
         "made-here".to_owned()
     }

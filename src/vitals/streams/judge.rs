@@ -61,7 +61,7 @@ impl<'a> Judge<'a> {
 
     /// The route that the stream's request would find now, where that carries the same.
     fn found(&self, open: &Open) -> Option<&'a Arc<Route>> {
-        let Request { listener, host, path, method, headers } = &open.request;
+        let Request { listener, host, client_host, path, method, headers } = &open.request;
         let headers: HeaderMap = headers.iter().cloned().collect();
         let listener = self.plan.listeners.iter().find(|known| *known.name == **listener)?;
         let asked = Lookup { host, path, method, headers: &headers };
@@ -71,7 +71,7 @@ impl<'a> Judge<'a> {
         let is_same = route.carries() == open.route.carries() && source(route) == source(&open.route);
         let is_served = match &route.target {
             Target::Rpc(target) => target.services.find(path.as_str()).is_some(),
-            Target::WebSocket(target) => target.origins.allow(&headers, host),
+            Target::WebSocket(target) => target.origins.allow(&headers, client_host.as_ref().unwrap_or(host)),
             _ => true,
         };
         (is_same && is_served).then_some(route)

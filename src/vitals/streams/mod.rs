@@ -52,6 +52,8 @@ pub struct Opening<'a> {
     pub listener: usize,
     /// The host, port and all.
     pub host: &'a str,
+    /// That of the client's own request, where a trusted proxy has named another.
+    pub client_host: Option<&'a str>,
     /// The canonical path.
     pub path: &'a CanonicalPath,
     /// The head of the request.
@@ -74,6 +76,7 @@ struct Open {
 struct Request {
     listener: Box<str>,
     host: Box<str>,
+    client_host: Option<Box<str>>,
     path: CanonicalPath,
     method: Method,
     headers: Box<[(HeaderName, HeaderValue)]>,
@@ -81,13 +84,14 @@ struct Request {
 
 impl Open {
     fn new(opening: &Opening<'_>, exit: Exit) -> Self {
-        let Opening { plan, route, listener, host, path, head, session } = *opening;
+        let Opening { plan, route, listener, host, client_host, path, head, session } = *opening;
         let names = plan.matched_headers.iter().chain([&ORIGIN]);
         let values =
             |name| head.headers.get_all(name).iter().map(move |value| (HeaderName::clone(name), value.clone()));
         let request = Request {
             listener: plan.listeners.get(listener).map(|listener| listener.name.as_str().into()).unwrap_or_default(),
             host: host.into(),
+            client_host: client_host.map(Into::into),
             path: path.clone(),
             method: head.method.clone(),
             headers: names.flat_map(values).collect(),
