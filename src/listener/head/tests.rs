@@ -122,8 +122,8 @@ fn a_later_minor_version_is_read_as_1_1() {
     for (version, later) in [("1.0", false), ("1.1", false), ("1.2", true), ("1.9", true)] {
         let bytes = format!("GET / HTTP/{version}\r\nHost: a\r\n\r\n");
         let head = read(bytes.as_bytes(), 4096).unwrap().unwrap();
-        let digit = head.later.map(|at| &bytes[at..=at]);
-        assert_eq!(digit, later.then(|| &version[2..]), "{version}");
+        let digit = head.later.map(|at| bytes.as_bytes()[at]);
+        assert_eq!(digit, later.then(|| version.as_bytes()[2]), "{version}");
     }
 }
 
