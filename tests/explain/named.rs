@@ -40,6 +40,7 @@ commands:
 
 /// Reasons that nothing can have that is tried: what a connection, a stream, a store out of reach or a fault brings.
 const ONLINE: &[Reason] = &[
+    Reason::LoopDetected,
     Reason::BackendTimeout,
     Reason::ReplayStoreUnavailable,
     Reason::BudgetStoreUnavailable,
