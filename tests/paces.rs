@@ -148,21 +148,28 @@ fn a_download_may_be_read_slowly_but_must_be_read() {
     assert!(idle.rest().len() < BYTES);
 }
 
-#[test]
-fn an_upload_has_the_time_of_request_until_it_is_answered() {
+#[tokio::test]
+async fn an_upload_that_gets_on_has_its_time() {
     let early = scripted(|stream, _| {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
         while stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
     });
-    for (backend, status) in [(echo().address, 408), (early, 200)] {
+    let backend = echo();
+    // Bytes in each piece: a trickle, and what gets on. What is answered has no need of its end.
+    for (backend, bytes, status) in [(backend.address, 1, 408), (backend.address, 1 << 10, 200), (early, 1, 200)] {
         let gateway = gateway(backend);
+        let length = PIECES * bytes;
         let mut raw = Raw::connect(gateway.address("public"));
-        raw.send(format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {PIECES}\r\n\r\n"));
-        for _ in 0..PIECES {
-            thread::sleep(APART);
-            raw.send("x");
+        raw.send(format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+        let request = http::Request::post("http://a/a").header("content-length", length).body(()).unwrap();
+        let (answer, mut body) = h2(&gateway).await.send_request(request, false).unwrap();
+        for place in 1..=PIECES {
+            tokio::time::sleep(APART).await;
+            raw.send("x".repeat(bytes));
+            // A stream that is answered takes no more of it.
+            drop(body.send_data("x".repeat(bytes).into(), place == PIECES));
         }
-        assert_eq!(raw.answer().status, status);
+        assert_eq!((raw.answer().status, answer.await.unwrap().status().as_u16()), (status, status), "{bytes}");
     }
 }
 

@@ -61,6 +61,8 @@ pub struct RequestContext {
     pub bytes_in: u64,
     /// The endpoint that it is proxied to.
     pub endpoint: Option<Arc<Endpoint>>,
+    /// Since when the upstream's total time runs.
+    pub total_since: Instant,
     /// Whether the client was still sending when it was proxied, and still is.
     pub is_receiving: bool,
     /// Whether the client's body ended while it was proxied.
@@ -142,6 +144,7 @@ impl RequestContext {
             traceparent: None,
             refused: None,
             started: Instant::now(),
+            total_since: Instant::now(),
             started_ms,
             chain_took: Duration::ZERO,
             backend_took: Duration::ZERO,

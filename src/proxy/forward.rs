@@ -64,7 +64,7 @@ pub async fn peer(session: &Session, ctx: &RequestContext, endpoint: &Endpoint) 
         Err(_) => return Error::e_explain(ErrorType::ConnectTimedout, "resolving the endpoint"),
     };
     // What is left of the total bounds each read, so a silent backend cannot outlast it.
-    let left = options.request.saturating_sub(ctx.started.elapsed());
+    let left = waits::left(ctx, forward);
     let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.connection_timeout = Some(options.connect.min(left));
     peer.options.total_connection_timeout = Some(options.connect.min(left));
@@ -161,8 +161,8 @@ pub fn check_framing(answer: &ResponseHeader) -> Result<()> {
 /// is where nothing was sent, and the method may be repeated.
 #[must_use]
 pub fn failed_to_connect(method: &Method, error: &Error, ctx: &RequestContext) -> bool {
-    let is_over = ctx.forward().is_none_or(|forward| ctx.started.elapsed() >= forward.upstream.options().request);
-    // A client that took all of the request's time for its body has left the endpoint none to take the connection.
+    let is_over = ctx.forward().is_none_or(|forward| waits::left(ctx, forward).is_zero());
+    // Earlier attempts have left the endpoint no time to take the connection.
     if is_over {
         return false;
     }

@@ -26,11 +26,18 @@ pub const BODY_TOO_LATE: ErrorType = ErrorType::new("body too late");
 pub const ANSWER_TOO_LATE: ErrorType = ErrorType::new("answer too late");
 /// Interim answers that a backend may send ahead of its answer. Each is passed on, so they must have an end.
 const INTERIM_MAX: u8 = 32;
+/// A client that sends so many bytes of its body a second is slow, but gets on; one that trickles less has no more time
+/// than others. Apache httpd and Kestrel have such a rate too.
+const UPLOAD_BYTES_PER_SECOND: u64 = 1 << 10;
 /// How long a tunnel may be silent both ways. Peers that vanished are found by TCP keep-alive long before.
 const TUNNEL_IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// Takes down whether the client is still sending while the request is proxied.
 pub fn begin(session: &mut Session, ctx: &mut RequestContext) {
+    // The client's time for a body that a filter has read is not the backend's; a second attempt has the rest of the first.
+    if ctx.endpoint.is_none() {
+        ctx.total_since = ctx.started + ctx.chain_took;
+    }
     ctx.is_receiving = !session.is_body_done();
 }
 
@@ -81,12 +88,20 @@ pub fn body_has_come(session: &Session, ctx: &mut RequestContext, is_last: bool)
     if is_last {
         ctx.is_receiving = false;
         ctx.has_streamed = true;
+        ctx.total_since = Instant::now();
         if !ctx.is_answered {
             set_due(session, answer_due(ctx));
         }
         return Ok(());
     }
-    if !ctx.is_answered && is_total_over(ctx) { Err(Error::new_down(BODY_TOO_LATE)) } else { Ok(()) }
+    if ctx.is_answered {
+        return Ok(());
+    }
+    if is_total_over(ctx) {
+        return Err(Error::new_down(BODY_TOO_LATE));
+    }
+    set_due(session, total(ctx));
+    Ok(())
 }
 
 /// The head of an answer has come.
@@ -162,12 +177,21 @@ fn is_from_guard<E: std::error::Error + 'static>(error: &Error) -> bool {
     io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<E>())
 }
 
-fn is_total_over(ctx: &RequestContext) -> bool {
-    ctx.forward().is_some_and(|forward| ctx.started.elapsed() > forward.upstream.options().request)
+/// What is left of the time to connect in and to be answered.
+#[must_use]
+pub fn left(ctx: &RequestContext, forward: &Forward) -> Duration {
+    forward.upstream.options().request.saturating_sub(ctx.total_since.elapsed())
 }
 
+fn is_total_over(ctx: &RequestContext) -> bool {
+    total(ctx).is_some_and(|total| total < Instant::now())
+}
+
+/// When the head of the answer must have come at the latest. What comes of a body puts it off meanwhile.
 fn total(ctx: &RequestContext) -> Option<Instant> {
-    ctx.started.checked_add(ctx.forward()?.upstream.options().request)
+    let request = ctx.forward()?.upstream.options().request;
+    let sent = if ctx.is_receiving { ctx.bytes_in / UPLOAD_BYTES_PER_SECOND } else { 0 };
+    ctx.total_since.checked_add(request)?.checked_add(Duration::from_secs(sent))
 }
 
 /// When the head of the answer must have come, from now on.

@@ -71,9 +71,9 @@ pub struct Timeouts {
     pub read: Duration,
     /// Until a write has made progress.
     pub write: Duration,
-    /// From the request's arrival to the head of the answer, a body that is still being sent included. How long the
-    /// body of an answer takes is not bounded by it, only by `read` and by `connections.write`. Of a command or a call to
-    /// an `rpc` route it is the time to its end.
+    /// From the first attempt to the head of the answer. While the client is sending its body, each KiB that comes adds
+    /// 1 s; with the last of it the time begins anew. How long the body of an answer takes is bounded by `read` and by
+    /// `connections.write` only. Of a command or a call of an `rpc` route it is the time from its arrival to its end.
     pub request: Duration,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Lent {
     switched: AtomicBool,
     broken_off: AtomicBool,
     dismissal: OnceLock<Arc<Dismissal>>,
-    timer: Option<(u64, Pin<Box<Sleep>>)>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lent {
@@ -76,11 +76,17 @@ impl Lent {
             return Poll::Pending;
         }
         let Some(at) = self.accepted.checked_add(Duration::from_millis(due)) else { return Poll::Pending };
-        if self.timer.as_ref().is_none_or(|(set, _)| *set != due) {
-            self.timer = Some((due, Box::pin(sleep_until(at))));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() > at {
+            timer.as_mut().reset(at);
         }
-        if let Some((_, timer)) = &mut self.timer {
+        // Mostly it is put off: how far is looked at when the time has come.
+        loop {
             ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= at {
+                break;
+            }
+            timer.as_mut().reset(at);
         }
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, Overdue))
     }
