@@ -192,8 +192,12 @@ async fn interim_answers_are_passed_on_to_who_knows_them() {
     }
     let mut raw = Raw::connect(gateway.address("public"));
     assert_eq!(raw.send("GET /a HTTP/1.0\r\n\r\n").answer().status, 200);
-    // Pingora 0.9.1 has no interim answers over HTTP/2.
-    assert_eq!(ask(&mut h2(&gateway).await).await.unwrap().status(), 200);
+    let mut answer = ask(&mut h2(&gateway).await);
+    for _ in 0..2 {
+        let interim = std::future::poll_fn(|cx| answer.poll_informational(cx)).await.unwrap().unwrap();
+        assert_eq!((interim.status().as_u16(), interim.headers().contains_key("x-hop")), (103, false));
+    }
+    assert_eq!(answer.await.unwrap().status(), 200);
 }
 
 #[tokio::test]
