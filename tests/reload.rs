@@ -144,6 +144,16 @@ fn whoever_asks_can_say_what_must_be_in_force() {
     assert_ne!(reloaded.header("etag").unwrap(), seen);
     let outdated = post_reload(&gateway, &format!("If-Match: {seen}\r\n"));
     assert_eq!((outdated.status, outdated.json()["outcome"].as_str()), (412, Some("outdated")));
+    // A list in several lines is one list; an empty one names nothing that could be in force.
+    let now = reloaded.header("etag").unwrap();
+    for (tags, status) in [
+        (format!("If-Match: {seen}\r\nIf-Match: \"x\", {now}\r\n"), 200),
+        (format!("If-Match: {seen}\r\nIf-Match: *\r\n"), 200),
+        (format!("If-Match: W/{now}\r\n"), 412),
+        ("If-Match:\r\n".to_owned(), 412),
+    ] {
+        assert_eq!(post_reload(&gateway, &tags).status, status, "{tags}");
+    }
     assert_eq!(post_reload_as(&gateway, "/reload?now", "").status, 400);
 }
 

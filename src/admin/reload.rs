@@ -4,6 +4,7 @@ use super::{Page, nobody, plain};
 use crate::{
     proxy::Gateway,
     vitals::{Foreseen, ReloadOutcome, Terms},
+    wire::lists::elements,
 };
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, header::IF_MATCH};
@@ -33,9 +34,11 @@ pub(super) async fn foresee(gateway: &Gateway) -> Result<Page, Refusal> {
 /// `If-Match` says (RFC 9110 section 13.1.1), 422 where it was not taken up. The query
 /// `force` has it end any number of streams.
 pub(super) async fn reload(gateway: &Gateway, query: Option<&str>, headers: &HeaderMap) -> Result<Page, Refusal> {
-    let if_match = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
-    // Any revision is one.
-    let if_match = if_match.filter(|tag| *tag != "*").map(|tag| tag.trim_matches('"').to_owned());
+    let tag = |tag: &[u8]| String::from_utf8_lossy(tag).trim_matches('"').to_owned();
+    let tags: Vec<String> = elements(headers, &IF_MATCH).map(tag).collect();
+    // Any revision is one of `*`.
+    let is_any = !headers.contains_key(IF_MATCH) || tags.iter().any(|tag| tag == "*");
+    let if_match = (!is_any).then_some(tags);
     let is_forced = match query {
         None | Some("") => false,
         Some("force") => true,

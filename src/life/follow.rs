@@ -159,7 +159,7 @@ impl Running {
     async fn take_up(&self, file: &ConfigFile<'_>, terms: Terms, by: &str) -> ReloadOutcome {
         let in_force = || self.plan.load().revision.to_string();
         let before = in_force();
-        if terms.if_match.is_some_and(|revision| revision != before) {
+        if terms.if_match.is_some_and(|revisions| !revisions.contains(&before)) {
             return ReloadOutcome::Outdated { revision: before };
         }
         let reloaded = match load(file) {

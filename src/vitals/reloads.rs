@@ -51,8 +51,8 @@ impl ReloadOutcome {
 /// Under which conditions a configuration is taken up.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
-    /// The revision that must be in force, where there is one.
-    pub if_match: Option<String>,
+    /// The revisions of which one must be in force, where any are named.
+    pub if_match: Option<Vec<String>>,
     /// Whether it may end any number of streams.
     pub is_forced: bool,
 }
