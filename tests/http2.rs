@@ -130,7 +130,7 @@ async fn a_refused_head_is_told_and_logged_as_over_http1() {
     let backend = plain();
     let gateway = gateway(backend.address);
     let long = "x".repeat(40_000);
-    let huge = [("a", long.as_str()), ("b", long.as_str())];
+    let path = format!("http://a.example/{long}");
     let many: Vec<(String, String)> = (0..200).map(|place| (format!("x-{place}"), "x".to_owned())).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for (status, reason, method, target, headers) in [
@@ -140,12 +140,12 @@ async fn a_refused_head_is_told_and_logged_as_over_http1() {
         (400, "REQUEST_MALFORMED", "GET", "ftp://a.example/x", &[]),
         (405, "METHOD_NOT_ALLOWED", "CONNECT", "a.example:443", &[]),
         (431, "REQUEST_MALFORMED", "GET", "http://a.example/x", &[("a", &long)]),
-        (431, "REQUEST_MALFORMED", "GET", "http://a.example/x", &huge),
+        (431, "REQUEST_MALFORMED", "GET", &path, &[]),
         (431, "REQUEST_MALFORMED", "GET", "http://a.example/x", &many),
         (417, "REQUEST_MALFORMED", "POST", "http://a.example/x", &[("expect", "a-miracle")]),
     ] {
         let (head, body, end) = ask(&gateway, request(method, target, headers)).await;
-        let what = format!("{method} {target} {:?}", headers.first().map(|(name, _)| name));
+        let what = format!("{status} {method} {:.40} {:?}", target, headers.first().map(|(name, _)| name));
         assert_eq!((head.status().as_u16(), end), (status, None), "{what}");
         assert_eq!(head.headers()["content-type"], "application/problem+json", "{what}");
         assert_eq!(head.headers().contains_key("allow"), status == 405, "{what}");
@@ -162,6 +162,18 @@ async fn a_refused_head_is_told_and_logged_as_over_http1() {
         );
     }
     assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_far_too_long_is_a_431_too() {
+    let backend = plain();
+    let gateway = gateway(backend.address);
+    let long = "x".repeat(65_000);
+    let path = format!("http://a.example/{long}{}", &long[..500]);
+    for (target, headers) in [(path.as_str(), &[] as &[_]), ("http://a.example/x", &[("a", &*long), ("b", &*long)])] {
+        let (head, ..) = ask(&gateway, request("GET", target, headers)).await;
+        assert_eq!(head.status(), 431, "{target:.40}");
+    }
 }
 
 #[tokio::test]

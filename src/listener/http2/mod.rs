@@ -50,15 +50,19 @@ const RESETS_PENDING_MAX: usize = 20;
 /// none of them, so this is wide.
 const RESETS_OF_OURS_MAX: usize = 1024;
 /// h2 answers a head that is over its limit with a bare 431. One that is over the listener's limit, but not over so many
-/// of it, is read and refused like any other.
+/// of it, is read and refused like any other. Beyond `READ_BYTES` it would take a path for malformed, and reset the
+/// stream.
 const READ_HEADS: usize = 4;
+const READ_BYTES: usize = u16::MAX as usize - 1;
 
 type H2 = h2::server::Connection<Stream, Bytes>;
 type Accepted = Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
 fn options(rules: &ListenerRules) -> H2Options {
     let mut options = default_h2_options();
-    let head_bytes = u32::try_from(rules.head.bytes_max.saturating_mul(READ_HEADS)).unwrap_or(u32::MAX);
+    let bytes_max = rules.head.bytes_max;
+    let read = bytes_max.saturating_mul(READ_HEADS).min(READ_BYTES).max(bytes_max);
+    let head_bytes = u32::try_from(read).unwrap_or(u32::MAX);
     options
         .max_concurrent_streams(rules.streams_max)
         .max_header_list_size(head_bytes)
