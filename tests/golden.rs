@@ -6,6 +6,7 @@
 mod environment;
 mod hostile;
 mod reference;
+mod secrets;
 
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
 use portcullis::config;

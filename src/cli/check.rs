@@ -7,6 +7,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 /// What `portcullis check` takes.
@@ -21,7 +22,13 @@ pub struct CheckArgs {
     /// Do not look at secrets and certificates: for machines that do not have them, such as a CI runner.
     #[arg(long)]
     pub without_secrets: bool,
+    /// Do not look up the names of backends, feeds and stores. Else each that does not resolve is warned of.
+    #[arg(long)]
+    pub offline: bool,
 }
+
+/// How long names are looked up.
+const LOOKUP_MAX: Duration = Duration::from_secs(2);
 
 /// How problems are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,8 +43,7 @@ pub enum Format {
 /// printed.
 #[must_use]
 pub fn check(args: &CheckArgs) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    match run(args, &env, &mut io::stdout().lock()) {
+    match run(args, &super::variable, &mut io::stdout().lock()) {
         Ok(code) => ExitCode::from(code),
         Err(_) => ExitCode::FAILURE,
     }
@@ -50,6 +56,7 @@ pub fn check(args: &CheckArgs) -> ExitCode {
 pub fn run(args: &CheckArgs, env: &Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
     let load = if args.without_secrets { config::load_without_secrets } else { config::load };
     let loaded = load(&args.file, env);
+    let loaded = if args.offline { loaded } else { loaded.map(|loaded| loaded.with_names_looked_up(LOOKUP_MAX)) };
     let report = loaded.as_ref().map_or_else(|report| report, |loaded| &loaded.warnings);
     match args.format {
         Format::Json => writeln!(out, "{}", report.json())?,

@@ -121,7 +121,7 @@ fn load(path: &Path) -> Result<Loaded, ExitCode> {
 
 /// A variable of the process's environment.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    config::of_the_process(name)
 }
 
 /// Says on stderr why the command failed.

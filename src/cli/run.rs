@@ -38,6 +38,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = log::start(loaded.config.observe.log.level, &loaded.config.node.id, &[]) {
         return fail(&format!("portcullis: no log: {error}"));
     }
+    loaded.log_warnings();
     let file = ConfigFile { path: args.config.clone(), env: &variable, invocation: Some(invocation) };
     let code = on_runtime(loaded.config.node.threads, async move {
         match serve(loaded, &file, inherited).await {

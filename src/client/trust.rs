@@ -1,10 +1,10 @@
 //! Whose certificates count on `https://`.
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
+use crate::config::{
+    file::{self, BYTES_MAX},
+    secrets,
 };
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use std::{io, path::Path, sync::Arc};
 
 /// The authorities whose certificates a client takes.
@@ -45,19 +45,16 @@ impl Trust {
         Ok(Self(Arc::new(roots)))
     }
 
-    /// Those in a PEM file.
+    /// Those in a file: PEM, or one as DER.
     ///
     /// # Errors
     /// Where it cannot be read, has something else in it, or has none.
     pub fn in_file(path: &Path) -> Result<Self, TrustFault> {
         let fault = |what: String| TrustFault::File { file: path.display().to_string(), what };
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {
-            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
+        let bytes = file::read(path, BYTES_MAX).map_err(|error| fault(error.to_string()))?;
+        for certificate in secrets::certificates(&bytes).map_err(fault)? {
             roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(fault("no certificate in it".to_owned()));
         }
         Ok(Self(Arc::new(roots)))
     }
@@ -81,9 +78,10 @@ mod tests {
     fn a_file_without_certificates_gives_nobody() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (text, expected) in [
-            ("", "no certificate in it"),
+            ("", "there is no PEM section in it"),
             ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "BadEncoding"),
             ("-----BEGIN CERTIFICATE-----\n!\n", "section"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "it is a PUBLIC KEY"),
         ] {
             std::fs::write(&file, text).unwrap();
             let fault = Trust::in_file(file.path()).unwrap_err().to_string();

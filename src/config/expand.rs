@@ -2,8 +2,19 @@
 //!
 //! Expansion comes after parsing, so what the environment holds can never become YAML structure.
 
-/// Where variables come from.
+/// Where variables come from. A value that is no UTF-8 has U+FFFD in it, and is refused wherever it is used.
 pub type Env<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
+
+/// A variable of this process's environment.
+#[must_use]
+pub fn of_the_process(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Whether a value is what the environment holds, and not a part of it.
+pub(super) fn is_text(value: &str) -> bool {
+    !value.contains(char::REPLACEMENT_CHARACTER)
+}
 
 /// A scalar with its variables filled in.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,6 +85,10 @@ fn value(inside: &str, env: &Env<'_>) -> Result<String, ExpandProblem> {
     }
     // As in a shell, `:-` also stands in for a variable that is set to nothing.
     match (env(name), default) {
+        (Some(value), _) if !is_text(&value) => Err(ExpandProblem {
+            what: format!("the environment variable `{name}` is not UTF-8"),
+            remedy: "set it to a text in UTF-8, or take it out of the environment".to_owned(),
+        }),
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
         (Some(value), _) => Ok(value),
         (None, Some(default)) => Ok(default.to_owned()),

@@ -13,9 +13,11 @@ mod files;
 mod forms;
 mod index;
 mod leaf;
+mod lookup;
 mod mask;
 mod nearest;
 mod parser;
+pub(crate) mod pem;
 mod placed;
 mod problem;
 mod render;
@@ -32,7 +34,7 @@ mod typed;
 mod unseen;
 mod values;
 
-pub use expand::Env;
+pub use expand::{Env, of_the_process};
 pub use placed::{Expanded, Placed, Unplaced};
 pub use problem::{Position, Problem, Report, Severity};
 pub use source::Config;
@@ -113,6 +115,14 @@ impl Loaded {
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.base_dir.join(path)
+    }
+
+    /// Logs what is probably not meant as it is written.
+    pub fn log_warnings(&self) {
+        for problem in self.warnings.problems() {
+            let Problem { at, what, remedy, .. } = problem;
+            tracing::warn!(file = self.file(), line = at.line, column = at.column, %remedy, "{what}");
+        }
     }
 
     /// The files that the configuration names, as they are written there.

@@ -1,18 +1,19 @@
 //! What a configuration refers to: keys and certificates.
 
 use super::{
-    expand::Env,
+    expand::{self, Env},
     file,
+    pem::{self, Contents},
     source::{Key, Secret, Tls},
 };
-use ed25519_dalek::{SigningKey, VerifyingKey, pkcs8::DecodePrivateKey};
+use ed25519_dalek::{
+    SigningKey, VerifyingKey,
+    pkcs8::{DecodePrivateKey, PrivateKeyInfoRef},
+};
 use filters::signature::{KeyFault, parse_key};
 use rustls::{
     crypto::ring,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
+    pki_types::{self, CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     sign::CertifiedKey,
 };
 use std::{io, path::Path};
@@ -38,6 +39,9 @@ pub enum SecretFault {
     /// The environment variable is not set, or empty.
     #[error("the environment variable `{0}` is not set")]
     Unset(String),
+    /// The environment variable holds bytes that are no text.
+    #[error("the environment variable `{0}` is not UTF-8")]
+    NotUtf8(String),
     /// It is something other than it should be.
     #[error("{from} holds no {wanted}: {why}")]
     NotA {
@@ -64,21 +68,58 @@ pub enum SecretFault {
     },
 }
 
-/// The signing key that a secret refers to: PKCS#8 PEM, Ed25519.
+/// The signing key that a secret refers to: PKCS#8, Ed25519, as PEM or DER.
 ///
 /// # Errors
 /// Where it cannot be read or is something else.
 pub fn signing_key(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<SigningKey, SecretFault> {
-    let (pem, from) = referred(secret, base_dir, env)?;
-    let not_a =
-        |why: &dyn ToString| SecretFault::NotA { from: from.clone(), wanted: "Ed25519 key", why: why.to_string() };
-    let pem = String::from_utf8(pem).map_err(|_| not_a(&"it is not a PEM text"))?;
-    let Some((_, label)) = pem.split_once("-----BEGIN ") else { return Err(not_a(&"there is no PEM section in it")) };
-    match label.split_once("-----") {
-        Some(("PRIVATE KEY", _)) => SigningKey::from_pkcs8_pem(pem.trim()).map_err(|error| not_a(&error)),
-        Some((label, _)) if label.len() <= 40 => Err(not_a(&format!("it is a {label}"))),
-        _ => Err(not_a(&"its PEM section is damaged")),
+    let (bytes, from) = referred(secret, base_dir, env)?;
+    let not_a = |why: String| SecretFault::NotA { from: from.clone(), wanted: "Ed25519 key", why };
+    match Contents::of(&bytes) {
+        Contents::Other(why) => Err(not_a(why.to_owned())),
+        Contents::Der(der) => ed25519(&der).map_err(not_a),
+        Contents::Pem(pem) => {
+            let mut found: Option<SigningKey> = None;
+            for section in PrivatePkcs8KeyDer::pem_slice_iter(pem.as_bytes()) {
+                let section = section.map_err(|error| not_a(format!("its PEM section is damaged: {error}")))?;
+                let key = ed25519(section.secret_pkcs8_der()).map_err(not_a)?;
+                if found.replace(key.clone()).is_some_and(|first| first != key) {
+                    return Err(not_a("there are two keys in it".to_owned()));
+                }
+            }
+            found.ok_or_else(|| not_a(other_sections(&pem)))
+        }
     }
+}
+
+/// An Ed25519 key in PKCS#8.
+fn ed25519(der: &[u8]) -> Result<SigningKey, String> {
+    SigningKey::from_pkcs8_der(der).map_err(|error| {
+        let algorithm = PrivateKeyInfoRef::try_from(der).map(|info| info.algorithm.oid.to_string());
+        match algorithm.as_deref() {
+            Ok("1.3.101.112") | Err(_) => error.to_string(),
+            Ok("1.2.840.113549.1.1.1") => "it is an RSA key".to_owned(),
+            Ok("1.2.840.10045.2.1") => "it is a key for ECDSA".to_owned(),
+            Ok("1.3.101.110") => "it is an X25519 key, which signs nothing".to_owned(),
+            Ok("1.3.101.113") => "it is an Ed448 key".to_owned(),
+            Ok(other) => format!("it is a key for the algorithm {other}"),
+        }
+    })
+}
+
+/// What PEM holds in the place of a key that can be read.
+fn other_sections(pem: &str) -> String {
+    let labels = pem::labels(pem).unwrap_or_else(|| "something else".to_owned());
+    let why = match labels.as_str() {
+        "ENCRYPTED PRIVATE KEY" => ": take the passphrase off with `openssl pkey -in OLD -out NEW`",
+        "OPENSSH PRIVATE KEY" => ", which only OpenSSH reads",
+        "EC PRIVATE KEY" => ", which is SEC1 and for ECDSA",
+        _ if pem.contains("ENCRYPTED") => {
+            ", and encrypted: take the passphrase off with `openssl pkey -in OLD -out NEW`"
+        }
+        _ => "",
+    };
+    format!("it is a {labels}{why}")
 }
 
 /// The public half of a signing key, of which it may be all that is given.
@@ -100,7 +141,7 @@ pub fn password(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<Strin
     let (bytes, from) = referred(secret, base_dir, env)?;
     let not_a = |why: &str| SecretFault::NotA { from: from.clone(), wanted: "password", why: why.to_owned() };
     let text = String::from_utf8(bytes).map_err(|_| not_a("it is no UTF-8 text"))?;
-    match text.trim_end_matches(['\r', '\n']) {
+    match text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']) {
         "" => Err(not_a("it is empty")),
         password => Ok(password.to_owned()),
     }
@@ -115,33 +156,52 @@ fn referred(secret: &Secret, base_dir: &Path, env: &Env<'_>) -> Result<(Vec<u8>,
         }
         Secret::Env(name) => {
             let value = env(name).filter(|value| !value.is_empty()).ok_or_else(|| SecretFault::Unset(name.clone()))?;
+            if !expand::is_text(&value) {
+                return Err(SecretFault::NotUtf8(name.clone()));
+            }
             Ok((value.into_bytes(), format!("the environment variable `{name}`")))
         }
     }
 }
 
-/// A certificate and its chain: PEM.
+/// A certificate and its chain: PEM, or one certificate as DER.
 ///
 /// # Errors
 /// Where it cannot be read or is something else.
 pub fn certificate_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, SecretFault> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(not_a(path, "certificate", "there is no CERTIFICATE section in it")),
-        Err(error) => Err(not_a(path, "certificate", &error.to_string())),
+    certificates(&read(path)?).map_err(|why| not_a(path, "certificate", &why))
+}
+
+/// The certificates among what a file holds, at least one. On failure, why there is none.
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    match Contents::of(bytes) {
+        Contents::Other(why) => Err(why.to_owned()),
+        Contents::Der(der) => Ok(vec![CertificateDer::from(der)]),
+        Contents::Pem(pem) => {
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+            match chain {
+                Ok(chain) if !chain.is_empty() => Ok(chain),
+                Ok(_) => Err(other_sections(&pem)),
+                Err(error) => Err(format!("a PEM section is damaged: {error}")),
+            }
+        }
     }
 }
 
-/// A private key: PEM, as PKCS#8, PKCS#1 or SEC1.
+/// A private key, as PKCS#8, PKCS#1 or SEC1, in PEM or DER.
 ///
 /// # Errors
 /// Where it cannot be read or is something else.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SecretFault> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => not_a(path, "private key", "there is no PRIVATE KEY section in it"),
-        error => not_a(path, "private key", &error.to_string()),
-    })
+    let not_a = |why: &str| not_a(path, "private key", why);
+    match Contents::of(&read(path)?) {
+        Contents::Other(why) => Err(not_a(why)),
+        Contents::Der(der) => PrivateKeyDer::try_from(der).map_err(not_a),
+        Contents::Pem(pem) => PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| match error {
+            pki_types::pem::Error::NoItemsFound => not_a(&other_sections(&pem)),
+            error => not_a(&format!("its PEM section is damaged: {error}")),
+        }),
+    }
 }
 
 /// The certificate chain and key of a listener, known to belong together.

@@ -181,6 +181,7 @@ impl Running {
             }
             ReloadOutcome::Reloaded { revision } => {
                 tracing::info!(target: FOLLOWER, by, revision, "another configuration is in force");
+                self.plan.load().loaded.log_warnings();
             }
             ReloadOutcome::Unchanged { .. } | ReloadOutcome::Outdated { .. } => {
                 tracing::debug!(target: FOLLOWER, by, ?outcome, "nothing is reloaded");

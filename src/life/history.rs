@@ -179,7 +179,9 @@ fn give_to_owner_of(path: &Path, new: &Path) -> io::Result<()> {
 }
 
 fn state_directories(env: &Env<'_>) -> Vec<PathBuf> {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    // A folder whose name is no UTF-8 comes with another name.
+    let is_name = |value: &String| !value.is_empty() && !value.contains(char::REPLACEMENT_CHARACTER);
+    let set = |name: &str| env(name).filter(is_name);
     // It may be a list (systemd.exec(5)).
     let of_unit = set("STATE_DIRECTORY").and_then(|list| list.split(':').next().map(PathBuf::from));
     let of_user = set("XDG_STATE_HOME").map(PathBuf::from);

@@ -30,7 +30,7 @@ fn checked(bytes: &[u8], format: Format) -> (u8, String) {
 }
 
 fn check_file(file: &Path, format: Format) -> (u8, String) {
-    let args = CheckArgs { file: file.to_owned(), format, without_secrets: false };
+    let args = CheckArgs { file: file.to_owned(), format, without_secrets: false, offline: true };
     let mut printed = Vec::new();
     let code = run(&args, &super::env, &mut printed).unwrap();
     (code, String::from_utf8(printed).unwrap())

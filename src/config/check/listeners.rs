@@ -1,11 +1,18 @@
 use super::{
-    super::{secrets, source::Tls, tree::join, values},
+    super::{
+        secrets::{self, SecretFault},
+        source::Tls,
+        tree::join,
+        values,
+    },
     Checks,
 };
-use std::{net::SocketAddr, path::Path};
+use std::{io::ErrorKind, net::SocketAddr, path::Path};
 
 /// Each is compared with each, and is a socket of its own.
 const LISTENERS_MAX: usize = 256;
+const PAIR_REMEDY: &str = "name the two that belong together: `openssl x509 -in CERTIFICATE -noout -pubkey` and \
+                           `openssl pkey -in KEY -pubout` print the same for them";
 
 impl Checks<'_> {
     pub(super) fn listeners(&mut self) {
@@ -63,12 +70,23 @@ impl Checks<'_> {
 
     fn tls(&mut self, pointer: &str, tls: &Tls) {
         let base_dir = self.outside.base_dir;
-        let chain = secrets::certificate_chain(&base_dir.join(&tls.certificate)).err();
+        let certificate = base_dir.join(&tls.certificate);
+        let chain = secrets::certificate_chain(&certificate);
+        if let Ok(chain) = &chain {
+            self.validity(&format!("{pointer}/certificate"), &certificate, chain);
+        }
+        let chain = chain.err();
         let key = secrets::private_key(&base_dir.join(&tls.key)).err();
         let pair = if chain.is_none() && key.is_none() { secrets::certified_key(tls, base_dir).err() } else { None };
         for (field, fault) in [("certificate", &chain), ("key", &key), ("key", &pair)] {
             if let Some(fault) = fault {
-                let remedy = "name a PEM file; a relative path is taken from the folder of the configuration";
+                let remedy = match fault {
+                    SecretFault::Mismatch { .. } => PAIR_REMEDY,
+                    SecretFault::Unreadable { source, .. } if source.kind() != ErrorKind::NotFound => {
+                        "name a file that this user may read"
+                    }
+                    _ => "name a PEM file; a relative path is taken from the folder of the configuration",
+                };
                 self.fault(format_args!("{pointer}/{field}"), fault, remedy);
             }
         }

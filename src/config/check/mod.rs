@@ -1,5 +1,6 @@
 //! What no type can say: names that lead somewhere, values that make sense, parts that fit together.
 
+mod beside;
 mod chains;
 mod events;
 mod invariants;
@@ -51,6 +52,7 @@ pub(super) fn check(config: &Config, tree: &Node, outside: &Outside<'_>) -> Vec<
     checks.events();
     checks.signing();
     checks.limits();
+    checks.access_log();
     checks.tests();
     checks.invariants();
     // A name with a typing error leaves what it means unused, which would be said twice.

@@ -36,6 +36,7 @@ impl<'a> Checks<'a> {
             let Some(placed) = self.expanded(index, &route.chain) else { continue };
             self.order(index, &placed);
             self.fits_target(index, route, &placed);
+            self.effect(index, route, &placed);
         }
         for (index, prefix) in config.shut.iter().enumerate() {
             if let Err((what, remedy)) = paths::shut(prefix) {
