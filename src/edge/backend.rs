@@ -3,7 +3,7 @@
 use crate::{
     plan::{commands::RestCall, identity::GATEWAY_REQUEST_ID},
     proxy::trace::TRACEPARENT,
-    upstream::{Answer, CallFault, Upstream},
+    upstream::{Answer, CallFault, Upstream, answer_status},
 };
 use bytes::Bytes;
 use filters::api::{HeaderEdit, HeaderEdits, Reason, Refusal, SessionRecord, is_disguise};
@@ -83,14 +83,18 @@ pub async fn send(
     let deadline = deadline.unwrap_or_else(|| Instant::now() + CALL_MAX);
     let answer = upstream.call(request, deadline).await.map_err(|fault| {
         tracing::warn!(%fault, upstream = upstream.name(), "a command was not answered");
-        Refusal::new(match fault {
+        let reason = match fault {
             CallFault::Timeout { .. } => Reason::BackendTimeout,
             CallFault::Unreachable { .. } | CallFault::Broken { .. } | CallFault::TooLarge { .. } => {
                 Reason::BackendUnavailable
             }
-        })
+        };
+        Refusal::new(reason).for_fault(fault.into())
     })?;
-    signable(answer)
+    signable(answer).inspect_err(|refusal| {
+        let fault = refusal.fault.as_ref().map(tracing::field::display);
+        tracing::warn!(fault, upstream = upstream.name(), "a backend's answer cannot be signed");
+    })
 }
 
 fn request(call: RestCall, told: Told<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
@@ -123,8 +127,7 @@ fn signable(answer: Answer) -> Result<Signable, Refusal> {
         return Ok(Signable { result_code: "ok".to_owned(), payload: answer.body });
     }
     if !status.is_client_error() {
-        tracing::warn!(%status, "a backend's answer cannot be signed");
-        return Err(Refusal::new(Reason::BackendUnavailable));
+        return Err(Refusal::new(Reason::BackendUnavailable).for_fault(answer_status(status)));
     }
     let result_code = error_code(&answer.body).unwrap_or_else(|| format!("http_{}", status.as_u16()));
     Ok(Signable { result_code, payload: answer.body })

@@ -91,7 +91,7 @@ pub async fn serve(
             Ok(())
         }
         Err(refusal) => {
-            ctx.refused = Some(refusal.reason);
+            ctx.note_refusal(&refusal);
             answer.fail(session, headers, &refusal::to_failure(&refusal)).await
         }
     }

@@ -4,6 +4,7 @@ use super::{
     explanation::{Answered, Sent, Upshot},
     incoming::Body,
     stand_in::{Call, listed, text},
+    verdicts::detail,
 };
 use crate::{
     edge::offline as edge,
@@ -177,7 +178,7 @@ pub(super) fn refused(
     };
     Upshot::Refused {
         reason: refusal.reason.as_str(),
-        detail: refusal.detail.clone().into_owned(),
+        detail: detail(refusal),
         decided_by: None,
         sent: None,
         answer: Box::new(answer),
@@ -190,7 +191,7 @@ fn closed(ctx: &mut RequestContext, refusal: &Refusal, code: u16) -> Upshot {
     let switched = answered(ctx, StatusCode::SWITCHING_PROTOCOLS.as_u16(), HeaderMap::new(), &Bytes::new());
     Upshot::Refused {
         reason: refusal.reason.as_str(),
-        detail: refusal.detail.clone().into_owned(),
+        detail: detail(refusal),
         decided_by: None,
         sent: None,
         answer: Box::new(Answered { closed_with: Some(code), ..switched }),

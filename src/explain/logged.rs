@@ -102,6 +102,10 @@ impl Display for Story {
         if let Some(reason) = &self.line.reason {
             writeln!(f, "refused   {}: {}", escaped(reason), self.meaning.unwrap_or("a reason of another version"))?;
         }
+        if let Some(fault) = &self.line.fault {
+            let detail = self.line.fault_detail.as_deref().unwrap_or_default();
+            writeln!(f, "fault     {}: {}", escaped(fault), escaped(detail))?;
+        }
         writeln!(
             f,
             "status    {}",

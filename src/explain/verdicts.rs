@@ -88,9 +88,17 @@ fn of_entry(
     Judged { filter, at, verdict: standing, notes }
 }
 
+/// What was wrong, and what of it only the operator is told.
+pub(super) fn detail(refusal: &Refusal) -> String {
+    match &refusal.fault {
+        Some(fault) => escaped(&format!("{}: {fault}", refusal.detail)).into_owned(),
+        None => refusal.detail.clone().into_owned(),
+    }
+}
+
 fn refused(refusal: &Refusal) -> String {
     let retry = refusal.retry_after_seconds.map(|seconds| format!("; it may pass in {seconds} s"));
-    format!("{}: {}{}", refusal.reason.as_str(), refusal.detail, retry.unwrap_or_default())
+    format!("{}: {}{}", refusal.reason.as_str(), detail(refusal), retry.unwrap_or_default())
 }
 
 fn changes(verdict: &Verdict, carried: Carried) -> Vec<String> {

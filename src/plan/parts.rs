@@ -61,7 +61,7 @@ pub(super) fn sessions(
 }
 
 fn directory(name: &str, written: &source::Sessions, upstream: &Kept<Upstream>, outside: &Outside<'_>) -> Directory {
-    let lookup = BackendSessions::new(Arc::clone(&upstream.part), &written.path, written.timeout.get());
+    let lookup = BackendSessions::new(name, Arc::clone(&upstream.part), &written.path, written.timeout.get());
     let sessions = written.cache.as_ref().map(|cache| SessionCache {
         ttl: cache.ttl.get(),
         sessions_max: cache.sessions,

@@ -65,6 +65,8 @@ pub(super) fn findings<'a>(headers: Option<&'a HeaderMap>, ctx: &'a RequestConte
     let brought = || headers?.get(X_REQUEST_ID)?.to_str().ok();
     Findings {
         stopped_by: ctx.facts.stopped_by,
+        fault: ctx.fault.as_ref().map(|fault| fault.kind),
+        fault_detail: ctx.fault.as_ref().map(|fault| fault.what.as_str()),
         message_type: command.map(|command| command.message_type.as_str()),
         client_request_id: command.map(|command| command.request_id.as_str()).or_else(brought).filter(is_loggable),
         client_trace_id: command.map(|command| command.trace_id.as_str()).filter(is_loggable),

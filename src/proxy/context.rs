@@ -9,7 +9,7 @@ use crate::{
     vitals::streams::{OpenStream, Opening},
 };
 use bytes::Bytes;
-use filters::api::{Exchange, Facts, Head, Reason};
+use filters::api::{Exchange, Facts, Fault, Head, Reason, Refusal};
 use http::{HeaderValue, Version, request::Parts};
 use prometheus::IntGauge;
 use std::{
@@ -49,6 +49,8 @@ pub struct RequestContext {
     pub traceparent: Option<HeaderValue>,
     /// Why it was refused.
     pub refused: Option<Reason>,
+    /// What failed behind the gateway.
+    pub fault: Option<Box<Fault>>,
     /// When its head had arrived.
     pub started: Instant,
     /// The same, Unix milliseconds.
@@ -143,6 +145,7 @@ impl RequestContext {
             facts: Facts::default(),
             traceparent: None,
             refused: None,
+            fault: None,
             started: Instant::now(),
             total_since: Instant::now(),
             started_ms,
@@ -173,6 +176,14 @@ impl RequestContext {
     pub fn body_bytes_max(&self) -> u64 {
         let listeners = self.listener().map(|listener| listener.body_bytes_max);
         self.facts.body_bytes_max.into_iter().chain(listeners).min().unwrap_or(u64::MAX)
+    }
+
+    /// Takes down that it is refused.
+    pub fn note_refusal(&mut self, refusal: &Refusal) {
+        self.refused = Some(refusal.reason);
+        if refusal.fault.is_some() {
+            self.fault.clone_from(&refusal.fault);
+        }
     }
 
     /// Where it counts.

@@ -243,7 +243,7 @@ impl ProxyHttp for Gateway {
 impl Gateway {
     async fn fail(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> u16 {
         let Some((status, refusal)) = forward::refusal_for(error, ctx.is_receiving) else { return 0 };
-        ctx.refused = Some(refusal.reason);
+        ctx.note_refusal(&refusal);
         if refusal.reason == Reason::Internal {
             tracing::error!(%error, "a request failed");
         } else {

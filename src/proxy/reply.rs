@@ -105,7 +105,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, status: u16
 /// # Errors
 /// Where the status is none.
 pub fn problem(ctx: &mut RequestContext, status: u16, refusal: &Refusal) -> Result<(ResponseHeader, Bytes)> {
-    ctx.refused = Some(refusal.reason);
+    ctx.note_refusal(refusal);
     ensure_request_id(ctx);
     let request_id = ctx.facts.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     let body = Bytes::from(problem::render_as(status, refusal, request_id));

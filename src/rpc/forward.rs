@@ -103,7 +103,7 @@ pub async fn serve(
 /// Refuses what is no call of the service, in the protocol's own words alone: clients of the service know no others.
 async fn turn_away(session: &mut Session, ctx: &mut RequestContext, refusal: &Refusal) -> Result<()> {
     reply::ensure_request_id(ctx);
-    ctx.refused = Some(refusal.reason);
+    ctx.note_refusal(refusal);
     // To Connect another verb than its two is no call at all.
     let is_no_call = |caller: &Caller| caller.protocol == Protocol::Connect && refusal.allow.is_some();
     let Some(caller) = super::caller(session.req_header()).filter(|caller| !is_no_call(caller)) else {

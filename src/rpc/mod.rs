@@ -59,7 +59,7 @@ pub fn is_call(header: &RequestHeader, ctx: &RequestContext) -> bool {
 /// # Errors
 /// Where the client has gone.
 pub async fn refuse(session: &mut Session, ctx: &mut RequestContext, refusal: &Refusal) -> Result<()> {
-    ctx.refused = Some(refusal.reason);
+    ctx.note_refusal(refusal);
     let Some(caller) = caller(session.req_header()) else { return Ok(()) };
     let failure = refusal::to_failure(refusal);
     Answer::to_caller(caller).fail(session, refusal::answer_headers(&ctx.facts), &failure).await

@@ -78,6 +78,12 @@ pub struct Findings<'a> {
     /// The filter that stopped it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<&'static str>,
+    /// What failed behind the gateway, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
+    /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_detail: Option<&'a str>,
     /// The command's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_type: Option<&'a str>,

@@ -8,6 +8,7 @@ mod lines;
 pub mod log;
 mod log_file;
 pub mod metrics;
+pub mod rarely;
 mod routes;
 mod seldom;
 mod sessions;

@@ -6,6 +6,7 @@ use super::{
     stand_in,
 };
 use bytes::{Bytes, BytesMut};
+use filters::api::Fault;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
@@ -63,6 +64,25 @@ pub enum CallFault {
         /// The limit.
         bytes_max: usize,
     },
+}
+
+impl CallFault {
+    /// A stable word for the log.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout { .. } => "timeout",
+            Self::Broken { .. } => "broken_off",
+            Self::TooLarge { .. } => "answer_too_large",
+        }
+    }
+}
+
+impl From<CallFault> for Fault {
+    fn from(fault: CallFault) -> Self {
+        Self::new(fault.kind(), fault.to_string())
+    }
 }
 
 /// An attempt that failed, and the request where it can be sent again: no byte of it went out, or a kept

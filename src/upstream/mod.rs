@@ -24,6 +24,8 @@ pub use streams::{AnswerBody, StreamBody};
 pub use tls::{EndpointTls, UpstreamTls};
 
 use crate::client::Trust;
+use filters::api::Fault;
+use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     iter,
@@ -34,6 +36,13 @@ use std::{
     time::Duration,
 };
 use streams::Waits;
+
+/// What is wrong with an answer of this status.
+#[must_use]
+pub fn answer_status(status: StatusCode) -> Fault {
+    let hint = if status.is_redirection() { ", and redirects are not followed" } else { "" };
+    Fault::new("answer_status", format!("the answer's status is {}{hint}", status.as_u16()))
+}
 
 /// How an upstream is called.
 #[derive(Debug, Clone, Copy)]

@@ -19,4 +19,4 @@ pub use ports::{
     Charge, Claim, Claimed, Clock, Exhausted, Grant, LookupFault, Receipt, ReplayClaim, ReplayKey, SessionLookup,
     SessionRecord, SessionStatus, Store, StoreFault,
 };
-pub use refusal::{Blame, RateState, Reason, Refusal, RpcCode};
+pub use refusal::{Blame, Fault, RateState, Reason, Refusal, RpcCode};

@@ -1,6 +1,6 @@
 //! What filters need from outside, as small traits.
 
-use super::Step;
+use super::{Fault, Step};
 use ed25519_dalek::VerifyingKey;
 use futures_util::future::BoxFuture;
 use std::{sync::Arc, time::Duration};
@@ -39,7 +39,15 @@ pub struct SessionRecord {
 /// The session lookup gave nothing usable: out of reach, out of time, or an answer that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("session lookup failed: {0}")]
-pub struct LookupFault(pub String);
+pub struct LookupFault(pub Fault);
+
+impl LookupFault {
+    /// A fault of this kind.
+    #[must_use]
+    pub fn new(kind: &'static str, what: impl Into<String>) -> Self {
+        Self(Fault::new(kind, what))
+    }
+}
 
 /// Where sessions are looked up. Every implementation has a deadline.
 pub trait SessionLookup: Send + Sync {

@@ -84,7 +84,7 @@ reasons! {
         Backend, "send it again later, with growing pauses; it may have been carried out";
     ReplayStoreUnavailable = "REPLAY_STORE_UNAVAILABLE", Unavailable, 503, "Replay protection is out of reach",
         Gateway, "send it again later, with growing pauses";
-    SessionLookupUnavailable = "SESSION_LOOKUP_UNAVAILABLE", Unavailable, 503, "The session lookup is out of reach",
+    SessionLookupUnavailable = "SESSION_LOOKUP_UNAVAILABLE", Unavailable, 503, "The session lookup gave no usable answer",
         Backend, "send it again later, with growing pauses";
     BudgetStoreUnavailable = "BUDGET_STORE_UNAVAILABLE", Unavailable, 503, "The budget store is out of reach",
         Gateway, "send it again later, with growing pauses";
@@ -171,19 +171,45 @@ pub struct Refusal {
     pub retry_after_seconds: Option<u64>,
     /// `Allow`, of a `METHOD_NOT_ALLOWED`.
     pub allow: Option<String>,
+    /// What failed behind the gateway, where that is why.
+    pub fault: Option<Box<Fault>>,
+}
+
+/// What failed behind the gateway. It is logged and explained to the operator; the client is never told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Fault {
+    /// A stable word to count by, such as `timeout`.
+    pub kind: &'static str,
+    /// One sentence without a full stop. Never holds a secret or what a backend says of a user.
+    pub what: String,
+}
+
+impl Fault {
+    /// A fault of this kind.
+    #[must_use]
+    pub fn new(kind: &'static str, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into() }
+    }
 }
 
 impl Refusal {
     /// A refusal with the reason's own title as its detail.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, detail: Cow::Borrowed(reason.title()), retry_after_seconds: None, allow: None }
+        Self { reason, detail: Cow::Borrowed(reason.title()), retry_after_seconds: None, allow: None, fault: None }
     }
 
     /// A refusal that says what exactly was wrong.
     #[must_use]
     pub fn because(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: detail.into(), ..Self::new(reason) }
+    }
+
+    /// The same, with what failed behind the gateway.
+    #[must_use]
+    pub fn for_fault(self, fault: Fault) -> Self {
+        Self { fault: Some(Box::new(fault)), ..self }
     }
 
     /// The same, with the time after which the request may pass.

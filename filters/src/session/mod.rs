@@ -131,7 +131,7 @@ fn settle(found: Result<Standing, LookupFault>, facts: &mut Facts) -> Outcome {
         }
         Ok(Standing::Revoked) => Err(Refusal::new(Reason::SessionRevoked).into()),
         Ok(Standing::Unknown) => Err(Refusal::new(Reason::SessionUnknown).into()),
-        Err(LookupFault(_)) => Err(Halt::Faulted(Refusal::new(Reason::SessionLookupUnavailable))),
+        Err(LookupFault(fault)) => Err(Halt::Faulted(Refusal::new(Reason::SessionLookupUnavailable).for_fault(fault))),
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
         for (found, reason) in [
             (Ok(None), Reason::SessionUnknown),
             (Ok(Some(revoked)), Reason::SessionRevoked),
-            (Err(LookupFault("down".to_owned())), Reason::SessionLookupUnavailable),
+            (Err(LookupFault::new("down", "it is down")), Reason::SessionLookupUnavailable),
         ] {
             assert_eq!(check(found).await, (Some(reason), None));
         }

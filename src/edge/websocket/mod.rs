@@ -93,6 +93,9 @@ async fn converse(
         }
         Err(refusal) => Err(refusal),
     };
+    if let Err(refusal) = &opened {
+        ctx.note_refusal(refusal);
+    }
     outlet.record().note(ctx);
     match opened {
         Ok(subscriber) => deliver::spawn(outlet, client.stream(codec), subscriber),

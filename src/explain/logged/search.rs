@@ -34,6 +34,12 @@ pub struct Line {
     /// The filter that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,
+    /// What failed behind the gateway, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// The same in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_detail: Option<String>,
     /// The command's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,

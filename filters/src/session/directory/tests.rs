@@ -121,7 +121,7 @@ fn by_default_every_question_is_asked() {
     let scene = scene(CacheOptions::default());
     let mut feed = Feed::new(Arc::clone(&scene.invalidations));
     feed.up();
-    for found in [Ok(None), Ok(None), Err(LookupFault("down".to_owned()))] {
+    for found in [Ok(None), Ok(None), Err(LookupFault::new("down", "it is down"))] {
         scene.says(found);
     }
     for (asked, expected) in ["unknown", "unknown", "fault", "active", "active"].into_iter().enumerate() {
@@ -133,7 +133,7 @@ fn by_default_every_question_is_asked() {
 fn what_was_found_is_used_for_its_time_and_a_fault_never() {
     let scene = scene(cache(true));
     let revoked = record("s-2", "ann", SessionStatus::Revoked);
-    for found in [Err(LookupFault("down".to_owned())), Ok(None)] {
+    for found in [Err(LookupFault::new("down", "it is down")), Ok(None)] {
         scene.says(found);
     }
     // At this millisecond one asks for this; so it stands; and so often the backend was asked by then.

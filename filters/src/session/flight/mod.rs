@@ -81,7 +81,7 @@ impl SharedLookup {
             return Ok(Arc::clone(flight));
         }
         if board.under_way >= FLIGHTS_MAX {
-            return Err(LookupFault("too many lookups are under way".to_owned()));
+            return Err(LookupFault::new("busy", "too many lookups are under way"));
         }
         board.under_way += 1;
         let flight = Arc::new_cyclic(|flight| {
@@ -101,7 +101,7 @@ impl SharedLookup {
 /// Asks the lookup. A panic in it is a fault for all who wait, not a panic in each of them.
 async fn fly(lookup: Arc<dyn SessionLookup>, landed: Arc<dyn Landed>, landing: Landing, began: Moment) -> Found {
     let finding = AssertUnwindSafe(async { lookup.find(&landing.device_session_id).await }).catch_unwind();
-    let found = finding.await.unwrap_or_else(|_| Err(LookupFault("the lookup panicked".to_owned())));
+    let found = finding.await.unwrap_or_else(|_| Err(LookupFault::new("panic", "the lookup panicked")));
     // Ahead of leaving the board: who comes in between finds the flight, or what is cached of it.
     landed.landed(&landing.device_session_id, &found, began);
     drop(landing);

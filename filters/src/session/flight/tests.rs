@@ -156,7 +156,7 @@ async fn a_panic_is_a_fault_for_all_who_wait() {
     start(&mut first);
     start(&mut second);
     gated.gates.lock().unwrap().clear();
-    let panicked = Err(LookupFault("the lookup panicked".to_owned()));
+    let panicked = Err(LookupFault::new("panic", "the lookup panicked"));
     assert_eq!((first.await, second.await), (panicked.clone(), panicked));
     assert!(lookup.is_idle());
 }
