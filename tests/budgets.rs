@@ -86,7 +86,7 @@ fn a_budget_is_changed_at_run_time_and_the_change_is_logged() {
     assert_eq!((changed.status, changed.json()["shared"][1]["rate"].as_str()), (200, Some("3/1m")));
     assert_eq!(get(&gateway, "/cheap", "a").header("x-ratelimit-remaining").as_deref(), Some("2"));
     assert_eq!(get(&gateway, "/dear", "a").status, 429, "what was spent under a rule that stays is kept");
-    gateway.log_line("a budget was changed until the next reload");
+    gateway.log_line("a budget was changed");
     for (path, method, media_type, body, status) in [
         ("/budgets/key", "PATCH", "application/json", r#"{"shared":["7/1d"],"instance":["x"]}"#, 400),
         ("/budgets/key", "PATCH", "application/json", r#"{"shared":[]}"#, 400),

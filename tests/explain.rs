@@ -242,6 +242,11 @@ fn a_command_goes_through_its_own_checks() {
     assert_eq!(told["asked"][0]["target"], "/api/v1/internal/sessions/explained");
     assert!(verdicts(&told).iter().all(|verdict| verdict.ends_with(" passed")), "{told:#}");
 
+    let told = scene.json(&[&command[..], &["--session", r#"{"user_id":"u","status":"active"}"#]].concat());
+    let (reason, detail) = (told["reason"].as_str(), told["detail"].as_str().unwrap());
+    assert_eq!(reason, Some("SESSION_LOOKUP_UNAVAILABLE"));
+    assert!(detail.ends_with("the answer lacks `device_session_id`"), "{detail}");
+
     let told = scene.json(&[&command[..], &["--session", "none"]].concat());
     assert_eq!((told["reason"].as_str(), told["answer"]["status"].as_u64()), (Some("SESSION_UNKNOWN"), Some(401)));
     assert_eq!(verdicts(&told)[2..4], ["session refused", "payload_hash not_reached"]);

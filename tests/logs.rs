@@ -2,15 +2,16 @@
 
 use crate::kit::{
     backend::{Backend, Reply},
-    device::{backend, command, device, edge_yaml},
+    device::{backend, command, device, edge_yaml, refused, send},
     events::{encode, scene, subscription},
     eventually,
     gateway::Gateway,
     raw::Raw,
 };
-use portcullis::client::Codec;
+use portcullis::client::{Codec, Protocol};
 use proto::edge::v1::SubscribeOptions;
 use serde_json::Value;
+use std::{fs, time::Duration};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 /// `printf %s session-1 | sha256sum | cut -c1-16`
@@ -161,4 +162,89 @@ fn a_line_of_the_process_log_says_when_and_where() {
     gateway.ended();
     let line = eventually("a line", || gateway.logged(|line| line["message"] == "draining"));
     assert!(is_of(&line, &gateway, "gw-7") && line["level"] == "INFO", "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookups_answer_that_cannot_be_used_is_named() {
+    for (reply, fault, detail) in [
+        (Reply::json(200, r#"{"user_id":"u","status":"active"}"#), "answer_malformed", "lacks `device_session_id`"),
+        (
+            Reply::json(200, r#"{"device_session_id":"session-1","user_id":"u","status":"active"}"#),
+            "answer_malformed",
+            "lacks `client_public_key`",
+        ),
+        (Reply::json(200, "<html>"), "answer_not_json", "no JSON"),
+        (Reply::json(302, "{}"), "answer_status", "302, and redirects are not followed"),
+        (Reply::json(500, "{}"), "answer_status", "500"),
+        (Reply::json(200, "x".repeat(2 << 20)), "answer_too_large", "more than"),
+    ] {
+        let backend = Backend::start(move |_| reply.clone());
+        let gateway = Gateway::start(&edge_yaml(&backend));
+        let request = device("session-1").sign(&command("user.account.get", ""));
+        let outcome = send(&gateway, (Protocol::Connect, Codec::Proto), &request).await;
+        let refused = refused(outcome);
+        assert_eq!(refused.reason.as_deref(), Some("SESSION_LOOKUP_UNAVAILABLE"));
+        assert!(!refused.message.contains(detail), "the client is told: {}", refused.message);
+        let line = gateway.access_line(|line| line["reason"] == "SESSION_LOOKUP_UNAVAILABLE");
+        assert!(line["fault"] == fault && line["fault_detail"].as_str().unwrap().contains(detail), "{line}");
+        let said = "a session lookup gave no usable answer";
+        let line = eventually(said, || gateway.logged(|line| line["message"] == said));
+        assert!(line["level"] == "WARN" && line["sessions"] == "devices" && line["upstream"] == "backend", "{line}");
+        assert!(line["fault"] == fault && line["detail"].as_str().unwrap().contains(detail), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commands_answer_that_cannot_be_signed_is_named() {
+    let backend = backend();
+    let gateway = Gateway::start(&edge_yaml(&backend));
+    for (message_type, detail) in [("test.broken", "500"), ("test.moved", "302, and redirects are not followed")] {
+        let request = device("session-1").sign(&command(message_type, ""));
+        let outcome = send(&gateway, (Protocol::Connect, Codec::Proto), &request).await;
+        assert_eq!(refused(outcome).reason.as_deref(), Some("BACKEND_UNAVAILABLE"));
+        let line = gateway.access_line(|line| line["message_type"] == message_type);
+        assert_eq!(line["fault"], "answer_status", "{line}");
+        assert_eq!(line["fault_detail"], format!("the answer's status is {detail}"));
+    }
+}
+
+#[test]
+fn a_refused_reload_names_file_line_and_column_apart() {
+    let backend = Backend::start(|_| Reply::json(200, "{}"));
+    let gateway = Gateway::start(&forwards(&backend));
+    let broken = forwards(&backend).replace("forward: backend", "forward: backnd").replace("/*", "*");
+    fs::write(gateway.config(), broken).unwrap();
+    gateway.signal("HUP");
+    let said = "the configuration is not taken up";
+    let line =
+        eventually(said, || gateway.logged(|line| line["message"] == said && line["path"] == "/routes/0/forward"));
+    assert_eq!((&line["line"], &line["level"], &line["by"]), (&8.into(), &"ERROR".into(), &"SIGHUP".into()), "{line}");
+    assert_eq!(line["file"].as_str(), gateway.config().to_str());
+    assert!(line["column"].as_u64().is_some_and(|column| column > 1) && line["problems"] == 2, "{line}");
+    assert!(line["problem"].as_str().unwrap().contains("`backnd`"), "{line}");
+    assert!(line["remedy"].as_str().unwrap().contains("`backend`"), "{line}");
+    assert!(!line.to_string().contains("\\n"), "{line}");
+}
+
+#[test]
+fn a_drain_says_what_it_began_with_and_how_it_ended() {
+    let backend = Backend::start(|_| Reply::json(200, "{}").after(Duration::from_secs(30)));
+    let yaml = forwards(&backend).replace("deadline: 10s", "deadline: 500ms");
+    for (is_left, end) in [(false, "drained"), (true, "drained in part: what is left is cut")] {
+        let mut gateway = Gateway::start(&yaml);
+        let mut raw = Raw::connect(gateway.address("public"));
+        if is_left {
+            raw.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+            eventually("the request", || (!backend.seen_at("/slow").is_empty()).then_some(()));
+        } else {
+            drop(raw);
+        }
+        gateway.signal("TERM");
+        gateway.ended();
+        let line = eventually("the beginning", || gateway.logged(|line| line["message"] == "draining"));
+        assert!(!is_left || (line["requests"] == 1 && line["connections"] == 1), "{line}");
+        let line = eventually(end, || gateway.logged(|line| line["message"] == end));
+        assert!(line["took_ms"].is_u64(), "{line}");
+        assert!(!is_left || (line["requests_cut"] == 1 && line["connections_cut"] == 1), "{line}");
+    }
 }

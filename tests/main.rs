@@ -12,6 +12,7 @@
 
 mod access_log;
 mod addresses;
+mod admin;
 mod answers;
 mod budgets;
 mod changes;

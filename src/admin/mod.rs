@@ -2,11 +2,14 @@
 //! listeners only, which the configuration's checks see to.
 
 mod budgets;
+mod origin;
+mod pages;
 mod reload;
 mod upgrade;
 
 use crate::{
     events::feed::Link,
+    listener::head::HeadRefusal,
     plan::SharedStore,
     proxy::{self, Gateway, context::RequestContext, reply},
     store::redis::Status,
@@ -16,7 +19,7 @@ use bytes::Bytes;
 use filters::api::{MediaType, Reason, Refusal};
 use http::{
     HeaderMap, Method,
-    header::{CONTENT_TYPE, ETAG, ORIGIN},
+    header::{CONTENT_TYPE, ETAG},
 };
 use pingora_core::Result;
 use pingora_http::ResponseHeader;
@@ -41,30 +44,22 @@ struct Page {
 /// Where the client has gone.
 pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
     let header = session.req_header();
+    if let Err(HeadRefusal { status, refusal }) =
+        origin::check(proxy::host(&header.uri, &header.headers), &header.headers)
+    {
+        return gateway.refuse_as(session, ctx, status, &refusal).await.map(drop);
+    }
     let path = header.uri.path().to_owned();
-    let page = match (&header.method, path.strip_prefix("/budgets/")) {
-        // What a page of another origin may send without asking first (the Fetch standard's simple requests), from the
-        // browser of whoever can reach this address. Browsers say so with every POST, command lines never.
-        (&Method::POST, _) if header.headers.contains_key(ORIGIN) => {
-            Err(Refusal::because(Reason::OriginForbidden, "nothing is done here for a page in a browser"))
-        }
-        (&Method::POST, _) if path == "/upgrade" => upgrade::upgrade(gateway).await,
-        (&Method::POST, _) if path == "/reload" => reload::reload(gateway, header.uri.query(), &header.headers).await,
-        (&Method::GET | &Method::HEAD, _) if path == "/reload" => reload::foresee(gateway).await,
-        (&Method::GET | &Method::HEAD, _) => page(gateway, ctx, &path),
-        (&Method::PATCH, Some(_)) if !is_json(&header.headers) => {
+    let page = match (&header.method, path.as_str()) {
+        (method, path) if !pages::find(path).is_some_and(|known| known.takes(method)) => Err(not_here(path)),
+        (&Method::POST, "/upgrade") => upgrade::upgrade(gateway).await,
+        (&Method::POST, _) => reload::reload(gateway, header.uri.query(), &header.headers).await,
+        (&Method::PATCH, _) if !is_json(&header.headers) => {
             Err(Refusal::because(Reason::MediaTypeUnsupported, "send application/json"))
         }
-        (&Method::PATCH, Some(name)) => change(session, ctx, name).await?,
-        (_, budget) => {
-            let allow = match budget {
-                Some(_) => "GET, HEAD, PATCH",
-                None if path == "/reload" => "GET, HEAD, POST",
-                None if path == "/upgrade" => "POST",
-                None => "GET, HEAD",
-            };
-            Err(Refusal { allow: Some(allow.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) })
-        }
+        (&Method::PATCH, path) => change(gateway, session, ctx, path).await?,
+        (_, "/reload") => reload::foresee(gateway).await,
+        (_, path) => page(gateway, ctx, path),
     };
     match page {
         Ok(page) => {
@@ -81,9 +76,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, ctx: &mut RequestC
 
 fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Result<Page, Refusal> {
     Ok(match path {
-        "/upgrade" => {
-            return Err(Refusal { allow: Some("POST".to_owned()), ..Refusal::new(Reason::MethodNotAllowed) });
-        }
+        "/" => pages::list(),
         "/livez" => plain(&serde_json::json!({ "alive": true })),
         "/readyz" => {
             let readiness = readiness(gateway, ctx);
@@ -101,7 +94,7 @@ fn page(gateway: &Gateway, ctx: &RequestContext, path: &str) -> std::result::Res
             revision: Some(ctx.plan.revision.to_string()),
         },
         "/budgets" => budgets::all(&ctx.plan.budgets),
-        _ => match path.strip_prefix("/budgets/") {
+        _ => match path.strip_prefix(budgets::FOLDER) {
             Some(name) => budgets::one(&ctx.plan.budgets, name)?,
             None => return Err(Refusal::new(Reason::RouteUnknown)),
         },
@@ -114,6 +107,9 @@ struct Ready<'a> {
     reasons: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     stores: BTreeMap<&'a str, String>,
+    /// What else is to be known. It takes nobody out of service.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// What came of the last reload. One that was refused takes nobody out of service: what was in force still is.
     #[serde(skip_serializing_if = "Option::is_none")]
     reload: Option<ReloadOutcome>,
@@ -136,13 +132,29 @@ fn readiness<'a>(gateway: &Gateway, ctx: &'a RequestContext) -> Ready<'a> {
         }
         stores.insert(store.name(), status.to_string());
     }
-    Ready { ready: reasons.is_empty(), reasons, stores, reload: gateway.reloads.last() }
+    let notes = budgets::notes(&ctx.plan.budgets);
+    Ready { ready: reasons.is_empty(), reasons, stores, notes, reload: gateway.reloads.last() }
 }
 
-async fn change(session: &mut Session, ctx: &RequestContext, name: &str) -> Result<std::result::Result<Page, Refusal>> {
+/// What is said of a path that is not there, or not for this method.
+fn not_here(path: &str) -> Refusal {
+    match pages::find(path) {
+        Some(known) => Refusal { allow: Some(known.methods.to_owned()), ..Refusal::new(Reason::MethodNotAllowed) },
+        None => Refusal::because(Reason::RouteUnknown, "there is no such path: `GET /` lists those that there are"),
+    }
+}
+
+async fn change(
+    gateway: &Gateway,
+    session: &mut Session,
+    ctx: &RequestContext,
+    path: &str,
+) -> Result<std::result::Result<Page, Refusal>> {
+    let name = path.strip_prefix(budgets::FOLDER).unwrap_or_default();
     let limits = &ctx.plan.loaded.config.connections;
     let body = proxy::read_body(session, budgets::CHANGE_BYTES_MAX, limits, Reason::BodyTooLarge).await?;
-    Ok(body.and_then(|body| budgets::change(&ctx.plan.budgets, name, &body, ctx.client_ip)))
+    let now_ms = gateway.clock.unix_ms();
+    Ok(body.and_then(|body| budgets::change(&ctx.plan.budgets, name, &body, ctx.client_ip, now_ms)))
 }
 
 /// No page of another origin can send this media type without asking first, and nobody answers such a question

@@ -89,6 +89,12 @@ impl Report {
         Self { file: file.to_owned(), lines, problems, left_out }
     }
 
+    /// The file, as it was named.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The problems, by position.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

@@ -7,7 +7,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{self, Env, Loaded},
+    config::{self, Env, Loaded, Position, Problem, Severity},
     plan::aside::aside,
     vitals::{Foreseen, Order, ReloadOutcome, Terms, Upgrade},
 };
@@ -26,6 +26,9 @@ pub struct ConfigFile<'a> {
 
 /// Under which name the log has what came of reloads.
 pub const FOLLOWER: &str = concat!(module_path!(), "::outcome");
+
+/// As many as the log takes of one kind at once.
+const PROBLEMS_TOLD_MAX: usize = 5;
 
 /// By whom a reload is done where nobody has asked.
 const OF_ITSELF: &str = "a change of its files";
@@ -172,13 +175,12 @@ impl Running {
             Ok(()) => ReloadOutcome::Reloaded { revision },
             Err(problem) => {
                 self.renew_certificates();
+                tell_refused(&problem, by);
                 self.refused_for(problem)
             }
         };
         match &outcome {
-            ReloadOutcome::Refused { why, .. } => {
-                tracing::error!(target: FOLLOWER, by, "the configuration is not taken up: {why}");
-            }
+            ReloadOutcome::Refused { .. } => {}
             ReloadOutcome::Reloaded { revision } => {
                 tracing::info!(target: FOLLOWER, by, revision, "another configuration is in force");
                 self.plan.load().loaded.log_warnings();
@@ -203,6 +205,23 @@ impl Running {
             Ok(certificates) => certificates.iter().for_each(|(tls, new)| tls.replace(new)),
             Err(problem) => tracing::error!("the certificates stay as they are: {problem}"),
         }
+    }
+}
+
+/// Says in the log why a configuration is not taken up: of problems in the file a line each, the first few of them.
+fn tell_refused(problem: &ReloadProblem, by: &str) {
+    let ReloadProblem::Config(report) = problem else {
+        tracing::error!(target: FOLLOWER, by, %problem, "the configuration is not taken up");
+        return;
+    };
+    let errors: Vec<_> = report.problems().iter().filter(|problem| problem.severity == Severity::Error).collect();
+    let (file, problems) = (report.file(), errors.len() + report.left_out());
+    for Problem { at, what: problem, remedy, path, .. } in errors.into_iter().take(PROBLEMS_TOLD_MAX) {
+        let Position { line, column, .. } = at;
+        tracing::error!(
+            target: FOLLOWER, by, file, line, column, path, problem, remedy, problems,
+            "the configuration is not taken up"
+        );
     }
 }
 

@@ -22,8 +22,9 @@ pub use signals::Signals;
 pub use start::{Running, StartProblem, start, start_after};
 pub use upgrade::{Inherited, Invocation, Predecessor, UpgradeProblem};
 
+use drain::{Drained, Open};
 use signals::Told;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use supervisor::State;
 
 /// Why a gateway leaves.
@@ -69,14 +70,16 @@ pub async fn until_told(running: &Running, signals: &mut Signals, file: Option<&
 
 /// The second half of [`run_until_told`]: drains the gateway, unless it is told to stop once more.
 pub async fn leave(running: &Running, signals: &mut Signals, departure: Departure) -> Left {
-    tracing::info!("draining");
-    let left = match departure {
+    let (began, before) = (Instant::now(), running.open());
+    let Open { connections, requests, streams } = before;
+    tracing::info!(connections, requests, streams, "draining");
+    let (left, drained) = match departure {
         Departure::Stop => {
             supervisor::tell(&[State::Stopping, State::Status("draining")]);
             // Whoever tells it again means now.
             tokio::select! {
-                () = running.drain() => Left::Drained,
-                () = signals.stop() => Left::AtOnce,
+                drained = running.drain() => (Left::Drained, drained),
+                () = signals.stop() => (Left::AtOnce, Drained::InPart),
             }
         }
         Departure::Upgrade => {
@@ -86,11 +89,35 @@ pub async fn leave(running: &Running, signals: &mut Signals, departure: Departur
                 signals.stop().await;
             };
             tokio::select! {
-                () = running.step_down() => Left::Drained,
-                () = twice => Left::AtOnce,
+                drained = running.step_down() => (Left::Drained, drained),
+                () = twice => (Left::AtOnce, Drained::InPart),
             }
         }
     };
+    tell_end(running, drained, before, began);
     running.close(Duration::from_millis(500));
     left
+}
+
+/// Says what became of what was open.
+fn tell_end(running: &Running, drained: Drained, before: Open, began: Instant) {
+    let (took_ms, streams_before) = (millis_since(began), before.streams);
+    if drained == Drained::Whole {
+        tracing::info!(took_ms, streams_ended = streams_before, "drained");
+        return;
+    }
+    let Open { connections, requests, streams } = running.open();
+    let streams_ended = streams_before.saturating_sub(streams);
+    tracing::warn!(
+        took_ms,
+        streams_ended,
+        streams_cut = streams,
+        connections_cut = connections,
+        requests_cut = requests,
+        "drained in part: what is left is cut"
+    );
+}
+
+fn millis_since(then: Instant) -> u64 {
+    u64::try_from(then.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,7 +10,7 @@ use crate::{
     events::{Events, Sources},
     listener::TlsProblem,
     plan::{self, BuildProblem, Outside, Plan, aside::aside, changes},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, timestamp::Timestamp},
     vitals::{Foreseen, window},
 };
 use filters::session::Invalidations;
@@ -120,6 +120,7 @@ impl Running {
         let sources = Arc::new(sources);
         self.events.store(Arc::clone(&sources));
         self.plan.store(Arc::clone(&plan));
+        tell_ended_changes(&before, &plan);
         for (tls, new) in certificates {
             tls.replace(&new);
         }
@@ -140,6 +141,17 @@ impl Running {
             // Their heartbeats went on until here.
             drop(sources);
         });
+    }
+}
+
+/// A budget that is written in another way is as it is written.
+fn tell_ended_changes(before: &Plan, after: &Plan) {
+    for (name, budget) in &before.budgets {
+        let goes_on = after.budgets.get(name).is_some_and(|after| Arc::ptr_eq(after, budget));
+        if !goes_on && let Some(changed) = budget.changed() {
+            let (budget, by, since) = (name, &changed.by, Timestamp(changed.since_ms));
+            tracing::warn!(budget, by, %since, "a budget's change is over: its configuration is another");
+        }
     }
 }
 

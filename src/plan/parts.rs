@@ -16,7 +16,7 @@ use crate::{
 };
 use filters::{
     api::{BuildFault, Parts},
-    budget::Budget,
+    budget::{Budget, BudgetConfig},
     memory::MemoryBudgets,
     session::{CacheOptions, Directory, SessionCache},
 };
@@ -72,12 +72,15 @@ fn directory(name: &str, written: &source::Sessions, upstream: &Kept<Upstream>, 
     Directory::new(Arc::new(lookup), options, Arc::clone(outside.invalidations), counts)
 }
 
-/// The budgets as they are written: what was changed of them while they were in force ends with the plan.
+/// The budgets as they are written. One that is written as it was goes on, with what was changed of it while it worked.
 fn budgets(config: &Config, previous: Option<&Plan>) -> Result<BTreeMap<String, Arc<Budget>>, BuildFault> {
-    let counts = |name: &str| Some(Arc::clone(&previous?.budgets.get(name)?.counts));
-    let budget = |(name, written): (&String, _)| {
-        let budget = Budget::new(name, written, counts(name).unwrap_or_default())?;
-        Ok((name.clone(), Arc::new(budget)))
+    let budget = |(name, written): (&String, &BudgetConfig)| {
+        let known = previous.and_then(|plan| plan.budgets.get(name));
+        if let Some(same) = known.filter(|known| known.is_of(written)) {
+            return Ok((name.clone(), Arc::clone(same)));
+        }
+        let counts = known.map(|known| Arc::clone(&known.counts)).unwrap_or_default();
+        Ok((name.clone(), Arc::new(Budget::new(name, written, counts)?)))
     };
     config.budgets.iter().map(budget).collect()
 }

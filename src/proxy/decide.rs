@@ -301,7 +301,7 @@ fn raw_path(target: &[u8]) -> &[u8] {
     }
 }
 
-pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
     let named = uri.authority().map(http::uri::Authority::as_str);
     named.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default()
 }

@@ -21,7 +21,7 @@ mod waits;
 
 pub(crate) use body::{invite, is_malformed, read_body};
 pub(crate) use chain::{Incoming, replayed_max, run_chain, run_head, run_rest};
-pub(crate) use decide::{Unrouted, asked, asked_method, find_route, recognise};
+pub(crate) use decide::{Unrouted, asked, asked_method, find_route, host, recognise};
 pub(crate) use forward::{needs_length, rewrite, tell_no_body};
 pub(crate) use forwarding::vouch;
 pub(crate) use hops::{nominated, strip};

@@ -37,6 +37,12 @@ impl Activity {
         (last_ms == 0 || Duration::from_millis(quiet_ms) >= long) && self.caps.open() == 0
     }
 
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.caps.open()
+    }
+
     fn since_began(&self, then: Instant) -> u64 {
         u64::try_from(then.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }

@@ -1,7 +1,7 @@
 //! Changes to a budget at run time.
 
 use super::config::Mode;
-use crate::api::units::Rate;
+use crate::api::units::{Duration, Rate};
 use serde::{Deserialize, Serialize};
 
 /// Far more than anybody can keep in mind.
@@ -20,6 +20,20 @@ pub struct Change {
     /// The rules that every instance on the same store counts together. Each instance is changed for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Vec<Rate>>,
+    /// For how long; without it until the budget's own configuration is another.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Duration>,
+}
+
+/// A change that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Who made it.
+    pub by: String,
+    /// Since when, Unix milliseconds.
+    pub since_ms: i64,
+    /// Until when, where its end was given.
+    pub until_ms: Option<i64>,
 }
 
 /// Why a budget cannot be changed so.
@@ -34,6 +48,9 @@ pub enum ChangeProblem {
     /// More rules than a request should have to be held against.
     #[error("the budget would have more than {RULES_MAX} rules of one kind")]
     TooMany,
+    /// It would be over at once.
+    #[error("`for` must be more than nothing")]
+    NoTime,
     /// Two rules that are the same.
     #[error("the rule {0} is there twice")]
     Twice(Rate),
@@ -41,6 +58,9 @@ pub enum ChangeProblem {
 
 impl Change {
     pub(super) fn check(&self, instance: &[Rate], shared: &[Rate], has_store: bool) -> Result<(), ChangeProblem> {
+        if self.lasts.is_some_and(|lasts| lasts.get().is_zero()) {
+            return Err(ChangeProblem::NoTime);
+        }
         if instance.is_empty() && shared.is_empty() {
             return Err(ChangeProblem::NoRule);
         }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What callers may spend. Every rule of every budget that a chain names must allow a request.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetConfig {
     /// Who spends together: `client.ip` (an IPv4 address, or an IPv6 /64; `client.ip/56` for another prefix), `session.id`, `session.user_id`,

@@ -1,7 +1,7 @@
 //! A budget at work: the same for every chain that names it, and changeable while it works.
 
 use super::{
-    change::{Change, ChangeProblem},
+    change::{Change, ChangeProblem, Changed},
     config::{BudgetConfig, Mode, OnStoreError},
     key::Key,
     peaks::Peaks,
@@ -9,7 +9,7 @@ use super::{
 use crate::api::{BuildFault, Charge, Exchange, units::Rate};
 use arc_swap::ArcSwap;
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -17,12 +17,18 @@ use std::{
 pub struct Budget {
     name: String,
     key: Key,
-    store: Option<String>,
-    has_shared_rules: bool,
-    on_store_error: OnStoreError,
+    config: BudgetConfig,
     rules: ArcSwap<Rules>,
+    change: Mutex<InForce>,
     /// What became of requests.
     pub counts: Arc<Counts>,
+}
+
+/// The change in force, and how many there were before it.
+#[derive(Default)]
+struct InForce {
+    number: u64,
+    changed: Option<Arc<Changed>>,
 }
 
 /// What became of requests, since the start.
@@ -86,6 +92,10 @@ impl Rule {
 }
 
 impl Rules {
+    fn written(name: &str, config: &BudgetConfig) -> Self {
+        Self::new(name, config.mode, &config.instance, &config.shared, config.ask_above)
+    }
+
     fn new(name: &str, mode: Mode, instance: &[Rate], shared: &[Rate], ask_above: Option<Rate>) -> Self {
         let rules = |kind: &str, rates: &[Rate]| rates.iter().map(|rate| Rule::new(name, kind, *rate, mode)).collect();
         Self {
@@ -108,16 +118,14 @@ impl Budget {
             filter: "budget",
             what: problems.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("; "),
         })?;
-        let rules = Rules::new(name, config.mode, &config.instance, &config.shared, config.ask_above);
-        Ok(Self {
-            name: name.to_owned(),
-            key,
-            store: config.store.clone(),
-            has_shared_rules: !config.shared.is_empty(),
-            on_store_error: config.on_store_error,
-            rules: ArcSwap::from_pointee(rules),
-            counts,
-        })
+        let rules = ArcSwap::from_pointee(Rules::written(name, config));
+        Ok(Self { name: name.to_owned(), key, config: config.clone(), rules, change: Mutex::default(), counts })
+    }
+
+    /// Whether it is the one that is written so.
+    #[must_use]
+    pub fn is_of(&self, config: &BudgetConfig) -> bool {
+        self.config == *config
     }
 
     /// Its name in the configuration.
@@ -129,19 +137,19 @@ impl Budget {
     /// Whether the configuration gives it shared rules, and with them a store.
     #[must_use]
     pub fn has_shared_rules(&self) -> bool {
-        self.has_shared_rules
+        !self.config.shared.is_empty()
     }
 
     /// The store of its shared rules, where it names one.
     #[must_use]
     pub fn store(&self) -> Option<&str> {
-        self.store.as_deref()
+        self.config.store.as_deref()
     }
 
     /// What holds while the store is out of reach.
     #[must_use]
     pub fn on_store_error(&self) -> OnStoreError {
-        self.on_store_error
+        self.config.on_store_error
     }
 
     /// Its rules as they are now.
@@ -150,21 +158,47 @@ impl Budget {
         self.rules.load_full()
     }
 
-    /// Changes rules until the configuration is loaded again. What is not named stays, and what callers have
-    /// spent under a rule that stays is kept.
+    /// The change in force, where there is one.
+    #[must_use]
+    pub fn changed(&self) -> Option<Arc<Changed>> {
+        self.in_force().changed.clone()
+    }
+
+    /// Changes rules until [`Self::end_change`], which takes the number that this gives; none where the budget is as
+    /// it is written after that. What is not named stays, and what callers have spent under a rule that stays is kept.
     ///
     /// # Errors
     /// Where the outcome would be no budget; then nothing is changed.
-    pub fn change(&self, change: &Change) -> Result<(), ChangeProblem> {
+    pub fn change(&self, change: &Change, changed: Changed) -> Result<Option<u64>, ChangeProblem> {
+        let mut in_force = self.in_force();
         let now = self.rules();
         let rates = |rules: &[Rule]| rules.iter().map(Rule::rate).collect::<Vec<_>>();
         let instance = change.instance.clone().unwrap_or_else(|| rates(&now.instance));
         let shared = change.shared.clone().unwrap_or_else(|| rates(&now.shared));
-        change.check(&instance, &shared, self.has_shared_rules)?;
+        change.check(&instance, &shared, self.has_shared_rules())?;
         let mode = change.mode.unwrap_or(now.mode);
         let ask_above = now.ask_above.as_ref().map(Rule::rate);
         self.rules.store(Arc::new(Rules::new(&self.name, mode, &instance, &shared, ask_above)));
-        Ok(())
+        let written = (self.config.mode, &self.config.instance, &self.config.shared);
+        in_force.number += 1;
+        in_force.changed = ((mode, &instance, &shared) != written).then(|| Arc::new(changed));
+        Ok(in_force.changed.is_some().then_some(in_force.number))
+    }
+
+    /// Ends the change of this number, so that the budget is as it is written. Gives the change; none where it was
+    /// over, or gave way to another.
+    pub fn end_change(&self, number: u64) -> Option<Arc<Changed>> {
+        let mut in_force = self.in_force();
+        if in_force.number != number {
+            return None;
+        }
+        let ended = in_force.changed.take()?;
+        self.rules.store(Arc::new(Rules::written(&self.name, &self.config)));
+        Some(ended)
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a request is charged under `rule`.

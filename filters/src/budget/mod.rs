@@ -20,7 +20,7 @@ mod key;
 mod live;
 mod peaks;
 
-pub use change::{Change, ChangeProblem};
+pub use change::{Change, ChangeProblem, Changed};
 pub use config::{BudgetConfig, Mode, OnStoreError};
 pub use key::{Key, Needs};
 pub use live::{Budget, Counts, Rule, Rules};

@@ -34,6 +34,25 @@ fn what_is_missing_is_named() {
     }
 }
 
+fn changed(since_ms: i64) -> Changed {
+    Changed { by: "somebody".to_owned(), since_ms, until_ms: None }
+}
+
+#[test]
+fn a_change_ends_once_and_only_by_its_own_number() {
+    let budget = add_budget(&mut parts(), "b", "{ key: [route], instance: ['1/1s'] }");
+    let rate = || budget.rules().instance[0].rate().to_string();
+    let change = |json: &str, at| budget.change(&serde_json::from_str(json).unwrap(), changed(at)).unwrap();
+    let first = change(r#"{"instance":["5/1s"]}"#, 1).unwrap();
+    let second = change(r#"{"instance":["6/1s"]}"#, 2).unwrap();
+    assert_eq!((budget.end_change(first), rate()), (None, "6/1s".to_owned()), "it gave way to another");
+    assert_eq!(budget.changed().map(|changed| changed.since_ms), Some(2));
+    assert_eq!(budget.end_change(second).map(|changed| changed.since_ms), Some(2));
+    assert_eq!((budget.end_change(second), budget.changed(), rate()), (None, None, "1/1s".to_owned()));
+    change(r#"{"instance":["5/1s"]}"#, 3).unwrap();
+    assert_eq!((change(r#"{"instance":["1/1s"]}"#, 4), budget.changed()), (None, None), "it is as it is written");
+}
+
 #[test]
 fn a_change_keeps_what_it_does_not_name_and_refuses_what_is_no_budget() {
     let budget =
@@ -49,6 +68,7 @@ fn a_change_keeps_what_it_does_not_name_and_refuses_what_is_no_budget() {
         (&budget, r#"{"shared":["5/1m","50/1h"]}"#, "Observe 1/1s 5/1m 50/1h"),
         (&budget, r#"{"mode":"enforce","instance":[]}"#, "Enforce  5/1m 50/1h"),
         (&budget, r#"{"shared":[]}"#, "the budget would have no rule"),
+        (&budget, r#"{"mode":"observe","for":"0s"}"#, "`for` must be more than nothing"),
         (&budget, r#"{"shared":["5/1m","5/60s"]}"#, "the rule 5/1m is there twice"),
         (
             &own,
@@ -56,8 +76,8 @@ fn a_change_keeps_what_it_does_not_name_and_refuses_what_is_no_budget() {
             "the budget has no shared rules, so it has no store: add shared rules in the configuration",
         ),
     ] {
-        let outcome_now = budget.change(&serde_json::from_str(json).unwrap());
-        assert_eq!(outcome_now.map_or_else(|problem| problem.to_string(), |()| shown(budget)), outcome);
+        let outcome_now = budget.change(&serde_json::from_str(json).unwrap(), changed(0));
+        assert_eq!(outcome_now.map_or_else(|problem| problem.to_string(), |_| shown(budget)), outcome);
     }
     assert_eq!(shown(&budget), "Enforce  5/1m 50/1h", "a change that is refused changes nothing");
     assert!(budget.rules().ask_above.is_some());

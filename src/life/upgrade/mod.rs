@@ -15,13 +15,13 @@ pub use predecessor::{Inherited, Predecessor};
 pub use successor::UpgradeProblem;
 
 use super::{
-    ConfigFile, Departure, Running, Signals,
+    ConfigFile, Departure, Running, Signals, millis_since,
     signals::Told,
     supervisor::{self, State},
 };
 use crate::vitals::{Order, Upgrade};
 use futures_util::future::join_all;
-use std::{collections::BTreeMap, pin::pin};
+use std::{collections::BTreeMap, pin::pin, time::Instant};
 use successor::Successor;
 use tokio::sync::{mpsc::Receiver, oneshot};
 
@@ -38,6 +38,8 @@ impl Running {
         reloads: &mut Receiver<Order>,
         upgrades: &mut Receiver<oneshot::Sender<Upgrade>>,
     ) -> Option<Departure> {
+        let began = Instant::now();
+        tracing::info!("an upgrade begins: the new process is started");
         supervisor::tell(&[State::Reloading, State::Status("starting the new process")]);
         let mut prepared = pin!(self.prepare(file.invocation.as_ref()));
         let prepared = loop {
@@ -58,12 +60,16 @@ impl Running {
         };
         let departure = match &outcome {
             Ok(pid) => {
-                tracing::info!(pid, "another process serves from here on");
+                let took_ms = millis_since(began);
+                tracing::info!(successor = pid, took_ms, "another process serves from here on");
                 Some(Departure::Upgrade)
             }
             Err(UpgradeProblem::Stopped) => Some(Departure::Stop),
             Err(problem) => {
-                tracing::error!("this process serves on: {problem}");
+                let (problem, took_ms) = (problem.to_string(), millis_since(began));
+                // What follows the first line shows the place in the file, which the new process has shown.
+                let problem = problem.lines().next().unwrap_or_default();
+                tracing::error!(problem, took_ms, "this process serves on");
                 self.metrics.upgrades_failed.inc();
                 supervisor::tell(&[State::Ready, State::Status("the upgrade failed: the old process serves on")]);
                 None
