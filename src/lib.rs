@@ -2,7 +2,8 @@
 //!
 //! Data flows one way:
 //! `cli, demo → life, explain → proxy, edge, rpc, admin → vitals → listener, events → plan, upstream, store → config,
-//! telemetry → client, wire`. Against it go words alone: `plan` and `telemetry` speak of a listener's limits.
+//! telemetry → client, wire, printable`. Against it go words alone: `plan` and `telemetry` speak of a listener's
+//! limits.
 
 pub mod admin;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod explain;
 pub mod life;
 pub mod listener;
 pub mod plan;
+pub mod printable;
 pub mod proxy;
 pub mod rpc;
 pub mod store;

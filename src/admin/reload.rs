@@ -2,13 +2,23 @@
 
 use super::{Page, nobody, plain};
 use crate::{
+    config,
     proxy::Gateway,
-    vitals::{Foreseen, ReloadOutcome, Terms},
+    vitals::{Foreseen, ReloadOutcome, SourceFile, Terms},
     wire::lists::elements,
 };
 use filters::api::{Reason, Refusal};
 use http::{HeaderMap, header::IF_MATCH};
 use serde::Serialize;
+
+/// What is said with the file that it is said of: whoever names a file can see whether the gateway runs that.
+#[derive(Serialize)]
+struct OfFile<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<SourceFile>,
+    #[serde(flatten)]
+    said: T,
+}
 
 #[derive(Serialize)]
 struct Next {
@@ -21,13 +31,21 @@ struct Next {
 
 /// What a reload would do now: 200, or 422 where the configuration cannot be used.
 pub(super) async fn foresee(gateway: &Gateway) -> Result<Page, Refusal> {
-    Ok(match gateway.reloads.foresee().await.ok_or_else(|| nobody(gateway))? {
+    let foreseen = gateway.reloads.foresee().await.ok_or_else(|| nobody(gateway))?;
+    let file = source_file(gateway).await;
+    Ok(match foreseen {
         Ok(foreseen) => {
             let revision = Some(foreseen.revision.clone());
-            Page { status: 200, revision, ..plain(&Next { foreseen, last: gateway.reloads.last() }) }
+            let said = Next { foreseen, last: gateway.reloads.last() };
+            Page { status: 200, revision, ..plain(&OfFile { file, said }) }
         }
-        Err(outcome) => Page { status: 422, ..plain(&outcome) },
+        Err(said) => Page { status: 422, ..plain(&OfFile { file, said }) },
     })
+}
+
+async fn source_file(gateway: &Gateway) -> Option<SourceFile> {
+    let path = gateway.reloads.file()?.to_owned();
+    tokio::task::spawn_blocking(move || SourceFile::look(&path, config::read_file)).await.ok()
 }
 
 /// Has it read again, and says what came of it: 200 where it is in force, 412 where another was in force than

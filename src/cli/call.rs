@@ -1,14 +1,20 @@
 //! `portcullis call`: one signed command from the shell.
 
-use super::caller::{Caller, CallerArgs, ExitKind, misused, show_payload};
+use super::{
+    caller::{Caller, CallerArgs, ExitKind, Shown, misused, write_json},
+    output::{Stderr, Stdout},
+};
 use crate::client::{Answer, CallError, Command, Device, unix_ms};
 use bytes::Bytes;
 use clap::ValueEnum;
 use filters::api::units::Duration;
 use proto::edge::v1::ExecuteCommandRequest;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 use std::{
     error::Error,
+    ffi::OsStr,
+    fmt::Display,
     fs,
     io::{self, Read as _, Write},
     process::ExitCode,
@@ -89,38 +95,59 @@ impl Timestamp {
 
 /// Runs the subcommand.
 pub async fn run(args: CallArgs) -> ExitCode {
-    // Where nothing can be written, nobody was told, so nothing went well.
-    let outcome = call(&args, &mut io::stdout(), &mut io::stderr()).await.unwrap_or(ExitKind::Failed);
-    ExitCode::from(outcome as u8)
+    ExitCode::from(call(&args, &mut Stdout, &mut Stderr).await as u8)
 }
 
-async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<ExitKind> {
+/// Nothing more is sent once nothing more can be printed.
+async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> ExitKind {
     let payload = payload(args.payload.as_deref().unwrap_or_default());
     let prepared = match payload {
         Ok(payload) => args.caller.caller().await.map(|caller| (caller, payload)),
         Err(fault) => Err(misused(&*fault)),
     };
-    let (Caller { device, client, dialect }, payload) = match prepared {
+    let (caller, payload) = match prepared {
         Ok(prepared) => prepared,
-        Err((outcome, why)) => return writeln!(err, "{why}").map(|()| outcome),
+        Err((outcome, why)) => {
+            // That nobody can be told changes no outcome.
+            let _ = write_json(err, &why);
+            return outcome;
+        }
     };
     let mut worst = ExitKind::Verified;
     let mut request = None;
     for _ in 0..if args.repeat_id { args.times.max(2) } else { args.times } {
-        let request = match &mut request {
-            Some(request) if args.repeat_id => request,
-            slot => slot.insert(signed(args, &device, &payload).map_err(io::Error::other)?),
-        };
-        let outcome = match client.call(&args.caller.to, dialect, request).await {
-            Ok(answer) => show(&device, request, &answer, out, err)?,
-            Err(fault) => {
-                writeln!(err, "{}", shown_fault(&fault, &request.request_id))?;
-                ExitKind::Failed
+        let request = match (&mut request, signed(args, &caller.device, &payload)) {
+            (Some(request), _) if args.repeat_id => request,
+            (slot, Ok(signed)) => slot.insert(signed),
+            (_, Err(fault)) => {
+                let _ = write_json(err, &json!({ "failed": fault.to_string() }));
+                return worst.max(ExitKind::Failed);
             }
         };
-        worst = worst.max(outcome);
+        match one(args, &caller, request, out, err).await {
+            Ok(outcome) => worst = worst.max(outcome),
+            Err(_) => break,
+        }
     }
-    Ok(worst)
+    worst
+}
+
+/// Sends one command, and prints what came of it. Fails where that cannot be printed.
+async fn one(
+    args: &CallArgs,
+    caller: &Caller,
+    request: &ExecuteCommandRequest,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<ExitKind> {
+    let Caller { device, client, dialect } = caller;
+    match client.call(&args.caller.to, *dialect, request).await {
+        Ok(answer) => show(device, request, &answer, out, err),
+        Err(fault) => {
+            let _ = write_json(err, &shown_fault(&fault, &request.request_id));
+            Ok(ExitKind::Failed)
+        }
+    }
 }
 
 /// A body that is given as text, as `@FILE`, or as `-` for standard input.
@@ -128,15 +155,26 @@ async fn call(args: &CallArgs, out: &mut impl Write, err: &mut impl Write) -> io
 /// # Errors
 /// Where it cannot be read, or is over 16 MiB.
 pub(super) fn payload(given: &str) -> Result<Bytes, Box<dyn Error>> {
-    let mut payload = Vec::new();
-    if given == "-" {
-        io::stdin().take(PAYLOAD_BYTES_MAX + 1).read_to_end(&mut payload)?;
-    } else if let Some(path) = given.strip_prefix('@') {
-        let file = fs::File::open(path).map_err(|fault| format!("{path}: {fault}"))?;
-        file.take(PAYLOAD_BYTES_MAX + 1).read_to_end(&mut payload)?;
-    } else {
-        payload.extend_from_slice(given.as_bytes());
+    match given.strip_prefix('@') {
+        Some(path) => file(OsStr::new(path)),
+        None if given == "-" => within_limit(io::stdin()),
+        None => within_limit(given.as_bytes()),
     }
+}
+
+/// What a file holds.
+///
+/// # Errors
+/// Where it cannot be read, or is over 16 MiB.
+pub(super) fn file(path: &OsStr) -> Result<Bytes, Box<dyn Error>> {
+    let named = |fault: &dyn Display| format!("{}: {fault}", path.display());
+    let file = fs::File::open(path).map_err(|fault| named(&fault))?;
+    within_limit(file).map_err(|fault| named(&fault).into())
+}
+
+fn within_limit(from: impl io::Read) -> Result<Bytes, Box<dyn Error>> {
+    let mut payload = Vec::new();
+    from.take(PAYLOAD_BYTES_MAX + 1).read_to_end(&mut payload)?;
     if payload.len() as u64 > PAYLOAD_BYTES_MAX {
         return Err("the payload is over 16 MiB".into());
     }
@@ -172,21 +210,35 @@ fn show(
 ) -> io::Result<ExitKind> {
     let response = &answer.response;
     if let Err(fault) = device.verify(request, response) {
-        writeln!(err, "{}", json!({ "unverified": fault.to_string(), "request_id": request.request_id }))?;
+        let _ = write_json(err, &json!({ "unverified": fault.to_string(), "request_id": request.request_id }));
         return Ok(ExitKind::Unverified);
     }
-    let mut shown = json!({
-        "verified": true,
-        "result_code": response.result_code,
-        "request_id": response.request_id,
-        "timestamp_ms": response.timestamp_ms,
-        "key_id": response.key_id,
-    });
-    if let Some(shown) = shown.as_object_mut() {
-        show_payload(shown, &response.payload_bytes);
-    }
-    writeln!(out, "{shown}")?;
+    let payload = Shown::of(&response.payload_bytes);
+    let verified = Verified {
+        key_id: &response.key_id,
+        payload: payload.json(),
+        payload_base64: payload.base64(),
+        request_id: &response.request_id,
+        result_code: &response.result_code,
+        timestamp_ms: response.timestamp_ms,
+        verified: true,
+    };
+    write_json(out, &verified)?;
     Ok(ExitKind::Verified)
+}
+
+/// An answer that has verified, as it is printed.
+#[derive(Serialize)]
+struct Verified<'a> {
+    key_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<&'a str>,
+    request_id: &'a str,
+    result_code: &'a str,
+    timestamp_ms: i64,
+    verified: bool,
 }
 
 fn shown_fault(fault: &CallError, request_id: &str) -> Value {

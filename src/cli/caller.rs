@@ -1,13 +1,22 @@
 //! Whom a command of the shell speaks for, with which gateway, and how.
 
 use super::EXIT_USAGE;
-use crate::client::{
-    Client, Codec, Device, DeviceFile, Dialect, Endpoint, HttpVersion, KeysUrl, Protocol, Trust, parse_public_key,
+use crate::{
+    client::{
+        Client, Codec, Device, DeviceFile, Dialect, Endpoint, HttpVersion, KeysUrl, Protocol, Trust, parse_public_key,
+    },
+    printable,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use filters::api::units::Duration;
-use serde_json::{Map, Value, json};
-use std::{error::Error, fs, path::PathBuf};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+use std::{
+    error::Error,
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 /// What every command that signs is told.
 #[derive(Debug, clap::Args)]
@@ -100,11 +109,75 @@ impl CallerArgs {
     }
 }
 
-/// Adds a payload to what is shown: as it is where it is JSON, otherwise in base64.
-pub(super) fn show_payload(shown: &mut Map<String, Value>, payload: &[u8]) {
-    let (name, payload) = match serde_json::from_slice(payload) {
-        Ok(payload) => ("payload", payload),
-        Err(_) => ("payload_base64", Value::from(STANDARD.encode(payload))),
+/// A payload as it is printed.
+pub(super) enum Shown {
+    /// JSON, on one line, with its digits and keys as they came: no number is read.
+    Json(Box<RawValue>),
+    /// Anything else, in base64.
+    Base64(String),
+}
+
+impl Shown {
+    pub(super) fn of(payload: &[u8]) -> Self {
+        let json = serde_json::from_slice::<&RawValue>(payload).ok();
+        let on_one_line = json.and_then(|json| RawValue::from_string(compact(json.get())).ok());
+        on_one_line.map_or_else(|| Self::Base64(STANDARD.encode(payload)), Self::Json)
+    }
+
+    pub(super) fn json(&self) -> Option<&RawValue> {
+        if let Self::Json(json) = self { Some(json) } else { None }
+    }
+
+    pub(super) fn base64(&self) -> Option<&str> {
+        if let Self::Base64(text) = self { Some(text) } else { None }
+    }
+}
+
+/// JSON without the white space between its tokens.
+fn compact(json: &str) -> String {
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    let keeps = |c: &char| {
+        let is_quote = *c == '"' && !is_escaped;
+        let keeps = is_in_string || !matches!(c, ' ' | '\t' | '\n' | '\r');
+        is_in_string ^= is_quote;
+        is_escaped = is_in_string && *c == '\\' && !is_escaped;
+        keeps
     };
-    shown.insert(name.to_owned(), payload);
+    json.chars().filter(keeps).collect()
+}
+
+/// Writes a value as one line of JSON that steers no terminal.
+pub(super) fn write_json(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_string(value)?;
+    writeln!(to, "{}", printable::json(&json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_keeps_every_digit_and_key() {
+        for (payload, expected) in [
+            ("{ \"a\" : 1 ,\n\t\"b\": [ 1 , 2 ] }", r#"{"a":1,"b":[1,2]}"#),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("[9223372036854775808,-0.0,1e400,1E-400,0.10,1.0]", "[9223372036854775808,-0.0,1e400,1E-400,0.10,1.0]"),
+            (r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#),
+            (r#"{"z":1,"a":"b \" c\\","d":" \\\" "}"#, r#"{"z":1,"a":"b \" c\\","d":" \\\" "}"#),
+        ] {
+            let shown = Shown::of(payload.as_bytes());
+            assert_eq!(shown.json().map(RawValue::get), Some(expected), "{payload}");
+        }
+        for (payload, expected) in [(&b"no json"[..], "bm8ganNvbg=="), (b"\xff", "/w=="), (b"", "")] {
+            assert_eq!(Shown::of(payload).base64(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_written_steers_no_terminal() {
+        let mut written = Vec::new();
+        let payload = Shown::of("\"\u{9b}31m\u{202e}\"".as_bytes());
+        write_json(&mut written, &payload.json()).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), "\"\\u009b31m\\u202e\"\n");
+    }
 }

@@ -1,7 +1,13 @@
 //! `portcullis check FILE`: everything that is wrong with a configuration.
 
-use super::EXIT_USAGE;
-use crate::config::{self, Env, Loaded, Report};
+use super::{
+    EXIT_USAGE,
+    output::{show, show_json},
+    paint::Look,
+    source::{CONFIG_VARIABLE, Secrets, load_quietly},
+    variable,
+};
+use crate::config::{Env, Loaded, Report};
 use clap::{Args, ValueEnum};
 use std::{
     io::{self, Write},
@@ -13,8 +19,8 @@ use std::{
 /// What `portcullis check` takes.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The configuration.
-    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
+    /// The configuration; - is standard input.
+    #[arg(default_value = "gateway.yaml", env = CONFIG_VARIABLE)]
     pub file: PathBuf,
     /// How problems are printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -43,10 +49,14 @@ pub enum Format {
 /// printed.
 #[must_use]
 pub fn check(args: &CheckArgs) -> ExitCode {
-    match run(args, &super::variable, &mut io::stdout().lock()) {
-        Ok(code) => ExitCode::from(code),
-        Err(_) => ExitCode::FAILURE,
+    let mut said = Vec::new();
+    let code = run(args, &variable, &mut said).map_or(ExitCode::FAILURE, ExitCode::from);
+    let said = String::from_utf8_lossy(&said);
+    match args.format {
+        Format::Json => show_json(&said),
+        Format::Text => show(Look::Problems, &said),
     }
+    code
 }
 
 /// Checks a file with this environment, and says what was found to `out`.
@@ -54,8 +64,8 @@ pub fn check(args: &CheckArgs) -> ExitCode {
 /// # Errors
 /// Where `out` takes nothing more.
 pub fn run(args: &CheckArgs, env: &Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
-    let load = if args.without_secrets { config::load_without_secrets } else { config::load };
-    let loaded = load(&args.file, env);
+    let secrets = if args.without_secrets { Secrets::Skipped } else { Secrets::Read };
+    let loaded = load_quietly(&args.file, secrets, env);
     let loaded = if args.offline { loaded } else { loaded.map(|loaded| loaded.with_names_looked_up(LOOKUP_MAX)) };
     let report = loaded.as_ref().map_or_else(|report| report, |loaded| &loaded.warnings);
     match args.format {

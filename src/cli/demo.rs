@@ -1,6 +1,10 @@
 //! `portcullis demo`.
 
-use super::{EXIT_USAGE, LOG_WAIT, fail, on_runtime, say};
+use super::{
+    EXIT_USAGE, LOG_WAIT, fail, on_runtime,
+    output::{self, complain},
+    paint::Look,
+};
 use crate::{
     client::Endpoint,
     config,
@@ -8,7 +12,7 @@ use crate::{
     life::{self, ConfigFile, Departure, Left, Running, Signals},
     telemetry::log,
 };
-use std::{error::Error, io, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -44,7 +48,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
     let loaded = match config::load(&file.path, file.env) {
         Ok(loaded) => loaded,
         Err(report) => {
-            say(io::stderr(), &report.to_string());
+            complain(Look::Problems, &report.to_string());
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
@@ -53,7 +57,7 @@ async fn perform(args: DemoArgs) -> Result<ExitCode, Box<dyn Error>> {
     running.announce();
     let gateway = addresses(&running)?;
     let news = (!args.once).then(|| News::of(&running));
-    let mut narrator = Narrator::to_stdout();
+    let mut narrator = Narrator::new(output::Stdout, output::has_colours());
     let has_held = tokio::select! {
         told = demo::perform(&stage, &mut mailbox, &gateway, &mut narrator, news) => told.is_ok(),
         _ = life::until_told(&running, &mut signals, Some(&file)) => !args.once,

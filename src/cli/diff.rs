@@ -1,12 +1,20 @@
 //! `portcullis diff OLD NEW`: what differs between two configurations.
 
-use super::{EXIT_USAGE, check::Format};
+use super::{
+    EXIT_USAGE,
+    check::Format,
+    fail,
+    output::{show, show_json},
+    paint::Look,
+    source::{self, CONFIG_VARIABLE, Secrets},
+    variable,
+};
 use crate::{
-    config::{self, Env, Loaded, Report},
+    config::{Loaded, Report},
     plan::changes::{Changes, Side},
 };
 use std::{
-    io::{self, Write},
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,59 +22,68 @@ use std::{
 /// The exit code where they differ, as that of diff(1).
 const EXIT_DIFFERENT: u8 = 1;
 
+/// The configuration that is compared where one is named.
+const FILE: &str = "gateway.yaml";
+
 /// What `portcullis diff` takes.
 #[derive(Debug, clap::Args)]
-pub struct DiffArgs {
-    /// The one configuration.
-    pub old: PathBuf,
-    /// The other.
-    pub new: PathBuf,
-    /// How the differences are printed.
+pub(super) struct DiffArgs {
+    /// The one configuration; - is standard input. Where it is left out, PORTCULLIS_CONFIG or gateway.yaml
+    #[arg(value_names = ["OLD", "NEW"], num_args = 1..=2, required = true)]
+    files: Vec<PathBuf>,
+    /// How the differences are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Do not look at secrets and certificates: for machines that do not have them, such as a CI runner.
+    format: Format,
+    /// Do not look at secrets and certificates: for machines that do not have them, such as a CI runner
     #[arg(long)]
-    pub without_secrets: bool,
+    without_secrets: bool,
 }
 
 /// Prints to stdout what differs, and what it means to a gateway that runs the first. 0: nothing; 1: something; 2: one
 /// of them cannot be used.
 pub(super) fn diff(args: &DiffArgs) -> ExitCode {
-    match run(args, &super::variable, &mut io::stdout().lock()) {
-        Ok(code) => ExitCode::from(code),
-        // Nobody reads any more.
-        Err(_) => ExitCode::from(EXIT_USAGE),
-    }
-}
-
-/// Compares with this environment, and says what was found to `out`.
-///
-/// # Errors
-/// Where `out` takes nothing more.
-pub fn run(args: &DiffArgs, env: &Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
-    let load = |path: &Path| if args.without_secrets { config::load_without_secrets } else { config::load }(path, env);
-    let (old, new) = match (load(&args.old), load(&args.new)) {
-        (Ok(old), Ok(new)) => (old, new),
-        (old, new) => return problems(args.format, [old.err(), new.err()], out),
+    let variable_or_default = || std::env::var_os(CONFIG_VARIABLE).filter(|value| !value.is_empty());
+    let (old, new) = match args.files.as_slice() {
+        [old, new] => (old.clone(), new.clone()),
+        [new] => (variable_or_default().unwrap_or_else(|| OsString::from(FILE)).into(), new.clone()),
+        _ => return unusable("name one or two configurations"),
     };
-    let changes = between(&old, &new);
-    match args.format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&changes)?)?,
-        Format::Text => writeln!(out, "{changes}{}", changes.summary())?,
+    if source::is_stdin(&old) && source::is_stdin(&new) {
+        return unusable("standard input is read once: it can be one of the two configurations");
     }
-    Ok(if changes.0.is_empty() { 0 } else { EXIT_DIFFERENT })
+    let secrets = if args.without_secrets { Secrets::Skipped } else { Secrets::Read };
+    let load = |path: &Path| source::load_quietly(path, secrets, &variable);
+    match (load(&old), load(&new)) {
+        (Ok(old), Ok(new)) => compare(args.format, &old, &new),
+        (old, new) => problems(args.format, &[old.err(), new.err()].into_iter().flatten().collect::<Vec<_>>()),
+    }
 }
 
-fn between(old: &Loaded, new: &Loaded) -> Changes {
-    Changes::between(&Side::now(old), &Side::now(new))
+fn compare(format: Format, old: &Loaded, new: &Loaded) -> ExitCode {
+    let changes = Changes::between(&Side::now(old), &Side::now(new));
+    match format {
+        Format::Json => match serde_json::to_string_pretty(&changes) {
+            Ok(changes) => show_json(&changes),
+            Err(fault) => return unusable(&fault.to_string()),
+        },
+        Format::Text => show(Look::Changes, &format!("{changes}{}", changes.summary())),
+    }
+    if changes.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DIFFERENT) }
 }
 
-fn problems(format: Format, reports: [Option<Report>; 2], out: &mut dyn Write) -> io::Result<u8> {
-    for report in reports.into_iter().flatten() {
-        match format {
-            Format::Json => writeln!(out, "{}", report.json())?,
-            Format::Text => writeln!(out, "{report}")?,
+fn problems(format: Format, reports: &[Report]) -> ExitCode {
+    match format {
+        Format::Json => show_json(&Report::json_of(reports)),
+        Format::Text => {
+            let texts: Vec<String> = reports.iter().map(ToString::to_string).collect();
+            show(Look::Problems, &texts.join("\n"));
         }
     }
-    Ok(EXIT_USAGE)
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// That nothing was compared: 1 would say that something differs.
+fn unusable(why: &str) -> ExitCode {
+    fail(&format!("portcullis diff: {why}"));
+    ExitCode::from(EXIT_USAGE)
 }

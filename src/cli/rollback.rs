@@ -1,43 +1,57 @@
 //! `portcullis rollback`.
 
-use super::{EXIT_USAGE, check::Format, fail, reload, say, variable};
+use super::{
+    EXIT_USAGE,
+    check::Format,
+    fail,
+    output::{complain, show, show_json},
+    paint::Look,
+    reload::{self, GatewayArgs, admin_of},
+    same_file,
+    source::{self, must_be_a_file},
+    variable,
+};
 use crate::{
-    client::unix_ms,
+    client::{Client, Endpoint, Trust, unix_ms},
     config,
     life::history::{History, Past, replace},
 };
 use chrono::{DateTime, SecondsFormat};
+use serde_json::json;
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
+
+/// A gateway that does not say in time which file it runs is not waited for.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What to go back to.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
-    /// The configuration whose file is to hold what was in force before.
-    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
-    /// The revision to go back to, or how it begins; without it the newest that is another than the file now.
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    /// The revision to go back to, or how it begins; without it the newest that is another than the file now
     #[arg(long, value_name = "REVISION")]
     to: Option<String>,
-    /// Only shows what there is to go back to.
+    /// Only shows what there is to go back to
     #[arg(long)]
     list: bool,
-    /// Where the gateway keeps its history, where that is none of the usual places.
+    /// Where the gateway keeps its history, where that is none of the usual places
     #[arg(long, value_name = "FOLDER")]
     history: Option<PathBuf>,
-    /// Only writes the file. A gateway that watches it takes it up all the same.
+    /// Only writes the file. A gateway that watches it takes it up all the same
     #[arg(long)]
     no_reload: bool,
-    /// Has it taken up even where that ends more streams than `reload.max_streams_cut`.
+    /// Has it taken up even where that ends more streams than `reload.max_streams_cut`
     #[arg(long)]
     force: bool,
-    /// The admin listener, where it is another than the configuration says.
-    #[arg(long, value_name = "URL")]
-    admin: Option<crate::client::Endpoint>,
+    /// How what is said is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
 }
 
 /// Why nothing was put back. The file is as it was.
@@ -57,39 +71,76 @@ enum Problem {
     Io(String, io::Error),
     #[error("{0}")]
     Config(config::Report),
+    #[error("{0}")]
+    OtherGateway(String),
+}
+
+impl Problem {
+    fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io(path.display().to_string(), error)
+    }
+}
+
+/// What is to be put back, and where.
+struct Chosen {
+    past: Past,
+    text: String,
+    /// The file's mode.
+    mode: u32,
+    /// What the file holds now, where no history has it.
+    lost: Option<Vec<u8>>,
+    keep: usize,
+    history: History,
+    /// The admin listener under the configuration that is put back.
+    admin: Option<Endpoint>,
 }
 
 /// Puts a configuration back that was in force, and has the gateway take it up. Exit codes: 0 where it is in force, 1
-/// where nothing could be put back or no gateway answered, 2 where the configuration has problems by now.
+/// where nothing could be put back or no gateway answered, 2 where the configuration has problems by now or the gateway runs
+/// another file.
 pub(super) async fn rollback(args: RollbackArgs) -> ExitCode {
-    let put_back = match put_back(&args) {
-        Ok(Some(put_back)) => put_back,
-        Ok(None) => return ExitCode::SUCCESS,
+    let file = args.gateway.file_or_default();
+    if let Err(code) = must_be_a_file("rollback", file) {
+        return code;
+    }
+    match put_back(&args, file).await {
+        Ok(Some(past)) => has_put_back(args, &past).await,
+        Ok(None) => ExitCode::SUCCESS,
         Err(Problem::Config(report)) => {
-            say(io::stderr(), &format!("{report}\nNothing is put back: what was in force then has problems now."));
-            return ExitCode::from(EXIT_USAGE);
+            let code = source::refuse(&[report], args.format);
+            complain(Look::Plain, "Nothing is put back: what was in force then has problems now.");
+            code
         }
-        Err(problem) => return fail(&format!("portcullis rollback: {problem}")),
-    };
-    say(io::stdout(), &format!("{} holds {} again", args.config.display(), put_back.revision));
+        Err(problem @ Problem::OtherGateway(_)) => {
+            complain(Look::Problems, &format!("portcullis rollback: {problem}"));
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(problem) => fail(&format!("portcullis rollback: {problem}")),
+    }
+}
+
+/// Says what the file holds, and has it taken up unless that is not wanted.
+async fn has_put_back(args: RollbackArgs, past: &Past) -> ExitCode {
+    let file = args.gateway.file_or_default().display();
+    match args.format {
+        Format::Text => show(Look::Plain, &format!("{file} holds {} again", past.revision)),
+        // What the gateway says of it is the one document.
+        Format::Json if !args.no_reload => {}
+        Format::Json => show_json(&json!({ "file": file.to_string(), "holds": past.revision }).to_string()),
+    }
     if args.no_reload {
         return ExitCode::SUCCESS;
     }
-    let RollbackArgs { config, admin, force, .. } = args;
-    reload::reload(reload::ReloadArgs { config, admin, force, plan: false, format: Format::Text }).await
+    let RollbackArgs { gateway, force, format, .. } = args;
+    reload::reload(reload::ReloadArgs { gateway, force, plan: false, format }).await
 }
 
-fn put_back(args: &RollbackArgs) -> Result<Option<Past>, Problem> {
-    let file = args.config.display().to_string();
-    let at = |path: &Path| {
-        let path = path.display().to_string();
-        move |error| Problem::Io(path, error)
-    };
-    let history = history(args)?;
-    let entries = history.entries().map_err(at(history.folder()))?;
-    let held = fs::read(&args.config).ok();
+async fn put_back(args: &RollbackArgs, file: &Path) -> Result<Option<Past>, Problem> {
+    let history = history(args, file)?;
+    let entries = history.entries().map_err(|error| Problem::io(history.folder(), error))?;
+    let held = fs::read(file).ok();
     if args.list {
-        entries.iter().for_each(|past| say(io::stdout(), &line(past, held.as_deref())));
+        list(&entries, held.as_deref(), args.format);
         return Ok(None);
     }
     // A rollback that was refused has left the file so, and is now asked for in earnest.
@@ -97,35 +148,59 @@ fn put_back(args: &RollbackArgs) -> Result<Option<Past>, Problem> {
     if let Some(refused) = entries.iter().skip(1).find(|past| is_asked_again && is_held(past, held.as_deref())) {
         return Ok(Some(refused.clone()));
     }
-    let chosen = choose(&entries, args.to.as_deref(), held.as_deref(), &file)?;
-    let text = chosen.text().map_err(at(&chosen.path))?;
-    let base_dir = args.config.parent().unwrap_or(Path::new(""));
-    let loaded = config::parse(&text, &chosen.path.display().to_string(), base_dir, &variable);
-    let keep = loaded.map_err(Problem::Config)?.config.reload.history;
-    let mode = match fs::symlink_metadata(&args.config) {
-        Ok(now) if now.is_symlink() => return Err(Problem::Link(file, chosen.path.display().to_string())),
+    let chosen = prepared(args, file, history, &entries, held)?;
+    if let Some(admin) = chosen.admin.as_ref().filter(|_| !args.no_reload && args.gateway.file().is_some()) {
+        let client = Client::new(DEADLINE, &Trust::nobody());
+        same_file::refuse_another(&client, admin, file).await.map_err(Problem::OtherGateway)?;
+    }
+    write(chosen, file).map(Some)
+}
+
+/// Chooses what is put back, and reads all that has to be known before anything is written.
+fn prepared(
+    args: &RollbackArgs,
+    file: &Path,
+    history: History,
+    entries: &[Past],
+    held: Option<Vec<u8>>,
+) -> Result<Chosen, Problem> {
+    let name = file.display().to_string();
+    let past = choose(entries, args.to.as_deref(), held.as_deref(), &name)?.clone();
+    let text = past.text().map_err(|error| Problem::io(&past.path, error))?;
+    let base_dir = file.parent().unwrap_or(Path::new(""));
+    let loaded =
+        config::parse(&text, &past.path.display().to_string(), base_dir, &variable).map_err(Problem::Config)?;
+    let mode = match fs::symlink_metadata(file) {
+        Ok(now) if now.is_symlink() => return Err(Problem::Link(name, past.path.display().to_string())),
         Ok(now) => now.permissions().mode() & 0o7777,
         Err(_) => 0o644,
     };
-    if let Some(held) = held.filter(|held| !entries.iter().any(|past| is_held(past, Some(held)))) {
-        let aside = history.set_aside(unix_ms(), &held, keep).map_err(at(history.folder()))?;
-        say(io::stderr(), &format!("What {file} held is set aside as {}", aside.display()));
+    let lost = held.filter(|held| !entries.iter().any(|past| is_held(past, Some(held))));
+    let admin = args.gateway.admin.clone().or_else(|| admin_of(&loaded));
+    Ok(Chosen { past, text, mode, lost, keep: loaded.config.reload.history, history, admin })
+}
+
+/// Writes the file, and sets aside what would be lost.
+fn write(chosen: Chosen, file: &Path) -> Result<Past, Problem> {
+    let Chosen { past, text, mode, lost, keep, history, .. } = chosen;
+    if let Some(lost) = lost {
+        let aside = history.set_aside(unix_ms(), &lost, keep).map_err(|error| Problem::io(history.folder(), error))?;
+        complain(Look::Plain, &format!("What {} held is set aside as {}", file.display(), aside.display()));
     }
-    replace(&args.config, &text, mode).map_err(at(&args.config))?;
-    Ok(Some(chosen.clone()))
+    replace(file, &text, mode).map_err(|error| Problem::io(file, error))?;
+    Ok(past)
 }
 
 /// The history in the first place that has one.
-fn history(args: &RollbackArgs) -> Result<History, Problem> {
-    let file = args.config.display().to_string();
+fn history(args: &RollbackArgs, file: &Path) -> Result<History, Problem> {
     let places = match &args.history {
         Some(folder) => vec![History::within(folder)],
-        None => History::places(&args.config, &variable).map_err(|error| Problem::Io(file.clone(), error))?,
+        None => History::places(file, &variable).map_err(|error| Problem::io(file, error))?,
     };
     let has_some = |history: &&History| history.entries().is_ok_and(|entries| !entries.is_empty());
     let found = places.iter().find(has_some).cloned();
     let folders = || places.iter().map(|history| history.folder().to_owned()).collect();
-    found.ok_or_else(|| Problem::NoHistory { file, places: folders() })
+    found.ok_or_else(|| Problem::NoHistory { file: file.display().to_string(), places: folders() })
 }
 
 /// The entry that is asked for, out of the newest first.
@@ -152,9 +227,22 @@ fn is_held(past: &Past, held: Option<&[u8]>) -> bool {
     held.is_some_and(|held| past.text().is_ok_and(|text| text.as_bytes() == held))
 }
 
+/// Shows what there is to go back to, the newest first.
+fn list(entries: &[Past], held: Option<&[u8]>, format: Format) {
+    let entry = |past: &Past| json!({ "revision": past.revision, "in_force_since": since(past), "is_held": is_held(past, held) });
+    match format {
+        Format::Json => show_json(&json!(entries.iter().map(entry).collect::<Vec<_>>()).to_string()),
+        Format::Text => entries.iter().for_each(|past| show(Look::Plain, &line(past, held))),
+    }
+}
+
+/// When it came into force, as RFC 3339 has it.
+fn since(past: &Past) -> String {
+    DateTime::from_timestamp_millis(past.since_ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 fn line(past: &Past, held: Option<&[u8]>) -> String {
-    let since = DateTime::from_timestamp_millis(past.since_ms).unwrap_or_default();
-    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let since = since(past);
     let note = if is_held(past, held) { "  what the file holds" } else { "" };
     format!("{}  in force since {since}{note}", past.revision)
 }

@@ -1,18 +1,30 @@
 //! `portcullis run`.
 
-use super::{EXIT_USAGE, LOG_WAIT, fail, on_runtime, say, variable};
+use super::{
+    EXIT_USAGE, LOG_WAIT, fail, on_runtime,
+    output::complain,
+    paint::Look,
+    source::{CONFIG_VARIABLE, must_be_a_file},
+    variable,
+};
 use crate::{
     config::{self, Loaded},
     life::{self, ConfigFile, Inherited, Invocation, Left, Signals},
     telemetry::log,
 };
-use std::{error::Error, io, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// The configuration.
-    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
+    /// The configuration: a regular file, as it is read again at each reload
+    #[arg(value_name = "FILE", default_value = "gateway.yaml", env = CONFIG_VARIABLE)]
     config: PathBuf,
 }
 
@@ -23,11 +35,14 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(both) => both,
         Err(error) => return fail(&format!("portcullis: {error}")),
     };
+    if let Err(code) = must_be_a_file("run", &args.config) {
+        return code;
+    }
     let loaded = match config::load(&args.config, &variable) {
         Ok(loaded) => loaded,
         Err(report) => {
             let report = report.to_string();
-            say(io::stderr(), &report);
+            complain(Look::Problems, &report);
             // The process whose place this was to take says why, too.
             if let Some(inherited) = inherited {
                 inherited.fail(&report);
@@ -51,6 +66,16 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     code
 }
 
+/// Says in a terminal what the line on stdout says to programs.
+fn announce_to_people(addresses: &[(String, SocketAddr)], file: &Path) {
+    if !(io::stdout().is_terminal() && io::stderr().is_terminal()) {
+        return;
+    }
+    let width = addresses.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let lines: String = addresses.iter().map(|(name, address)| format!("\n    {name:<width$}  {address}")).collect();
+    complain(Look::Plain, &format!("{} is served, until Ctrl-C:{lines}", file.display()));
+}
+
 async fn serve(loaded: Loaded, file: &ConfigFile<'_>, inherited: Option<Inherited>) -> Result<Left, Box<dyn Error>> {
     // Ahead of the announcement: whoever has read it may send a signal at once.
     let mut signals = Signals::listen()?;
@@ -68,5 +93,6 @@ async fn serve(loaded: Loaded, file: &ConfigFile<'_>, inherited: Option<Inherite
         }
     };
     running.announce();
+    announce_to_people(&running.addresses, &file.path);
     Ok(life::run_until_told(&running, &mut signals, Some(file)).await)
 }

@@ -1,10 +1,8 @@
 //! `portcullis schema`: the JSON Schema of `gateway.yaml`, for editors.
 
+use super::output::print_as_is;
 use crate::config;
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 /// The schema as it is printed and kept in `ops/gateway.schema.json`.
 #[must_use]
@@ -15,11 +13,7 @@ pub fn text() -> String {
 }
 
 /// Prints the schema.
-#[must_use]
-pub fn schema() -> ExitCode {
-    // A reader that has seen enough, such as `head`, is no failure.
-    match io::stdout().write_all(text().as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
-    }
+pub(super) fn schema() -> ExitCode {
+    print_as_is(text().as_bytes());
+    ExitCode::SUCCESS
 }

@@ -1,15 +1,20 @@
 //! `portcullis test`.
 
-use super::{EXIT_USAGE, check::Format, fail, say, variable};
+use super::{
+    EXIT_USAGE,
+    check::Format,
+    fail,
+    output::{complain, show, show_json},
+    paint::Look,
+    source::{self, CONFIG_VARIABLE, Secrets},
+};
 use crate::{
-    config::{self, Loaded},
-    explain::{
-        escaped,
-        suite::{self, SuiteFault, Tested},
-    },
+    config::Loaded,
+    explain::suite::{self, SuiteFault, Tested},
+    printable::escaped,
 };
 use std::{
-    io::{self, Write},
+    fmt::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
@@ -21,8 +26,8 @@ use std::{
 /// to run.
 #[derive(Debug, clap::Args)]
 pub struct TestArgs {
-    /// The configuration
-    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
+    /// The configuration; - is standard input
+    #[arg(value_name = "FILE", default_value = "gateway.yaml", env = CONFIG_VARIABLE)]
     config: PathBuf,
     /// Run only those whose name has this in it
     #[arg(long, value_name = "TEXT")]
@@ -34,29 +39,24 @@ pub struct TestArgs {
 
 /// Runs the subcommand.
 pub async fn run(args: TestArgs) -> ExitCode {
-    let loaded = match config::load_without_secrets(&args.config, &variable) {
+    let loaded = match source::load(&args.config, Secrets::Skipped, args.format) {
         Ok(loaded) => loaded,
-        Err(report) => {
-            say(io::stderr(), &report.to_string());
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     match tested(&args, &loaded).await {
         Ok(tested) if tested.is_empty() => {
             let which = args.only.map(|text| format!(" whose name has `{}`", escaped(&text))).unwrap_or_default();
-            say(io::stderr(), &format!("{} has no tests{which}: nothing was shown", args.config.display()));
+            complain(Look::Plain, &format!("{} has no tests{which}: nothing was shown", loaded.file()));
             ExitCode::from(EXIT_USAGE)
         }
         Ok(tested) => {
-            if print(&args, &tested, &mut io::stdout().lock()).is_err() {
-                return ExitCode::FAILURE;
-            }
+            print(args.format, &tested);
             let has_failed = tested.iter().any(|tested| !tested.failures.is_empty());
             if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(SuiteFault::Rehearsal(fault)) => fail(&format!("portcullis test: {fault}")),
         Err(fault @ SuiteFault::Request { .. }) => {
-            say(io::stderr(), &format!("portcullis test: {fault}"));
+            complain(Look::Plain, &format!("portcullis test: {fault}"));
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -72,10 +72,16 @@ async fn tested(args: &TestArgs, loaded: &Loaded) -> Result<Vec<Tested>, SuiteFa
     Ok(tested)
 }
 
-fn print(args: &TestArgs, tested: &[Tested], out: &mut dyn Write) -> io::Result<()> {
-    if args.format == Format::Json {
-        return writeln!(out, "{}", serde_json::to_string_pretty(tested).map_err(io::Error::other)?);
+fn print(format: Format, tested: &[Tested]) {
+    match format {
+        Format::Json => show_json(&serde_json::to_string_pretty(tested).unwrap_or_default()),
+        // A String takes everything.
+        Format::Text => show(Look::Tests, &text(tested).unwrap_or_default()),
     }
+}
+
+fn text(tested: &[Tested]) -> Result<String, fmt::Error> {
+    let mut out = String::new();
     for tested in tested {
         let mark = if tested.failures.is_empty() { "ok  " } else { "FAIL" };
         writeln!(out, "{mark}  {}  {}", tested.at, escaped(&tested.name))?;
@@ -89,5 +95,6 @@ fn print(args: &TestArgs, tested: &[Tested], out: &mut dyn Write) -> io::Result<
     let requests: u64 = tested.iter().map(|tested| u64::from(tested.requests)).sum();
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (count, passed) = (tested.len(), tested.len() - failed);
-    writeln!(out, "{count} test{} with {requests} requests: {passed} passed, {failed} failed", plural(count))
+    writeln!(out, "{count} test{} with {requests} requests: {passed} passed, {failed} failed", plural(count))?;
+    Ok(out)
 }

@@ -44,6 +44,7 @@ use check::Outside;
 use forms::Forms;
 use serde_json::Value as Json;
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -154,6 +155,27 @@ pub fn load(path: &Path, env: &Env<'_>) -> Result<Loaded, Report> {
 pub fn load_without_secrets(path: &Path, env: &Env<'_>) -> Result<Loaded, Report> {
     load_from(path, env, false)
 }
+
+/// Reads and checks what was read from somewhere that is no regular file, such as standard input. `name` is what its
+/// problems call it; relative paths in it are taken from the working directory.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_read(read: io::Result<Vec<u8>>, name: &str, env: &Env<'_>, has_secrets: bool) -> Result<Loaded, Report> {
+    let text = text::decoded(read).map_err(|(problem, text)| Report::new(name, &text, vec![*problem]))?;
+    compile(&text, name, &Outside { base_dir: Path::new(""), env, has_secrets })
+}
+
+/// Returns what a configuration's file holds, up to a little more than a configuration may have.
+///
+/// # Errors
+/// Where it cannot be read or is no regular file.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    file::read(path, TEXT_BYTES_MAX as u64)
+}
+
+/// The most bytes that a configuration may have.
+pub const TEXT_BYTES_MAX: usize = text::TEXT_MAX;
 
 fn load_from(path: &Path, env: &Env<'_>, has_secrets: bool) -> Result<Loaded, Report> {
     let file = path.display().to_string();

@@ -117,13 +117,20 @@ impl Report {
     /// and `path`.
     #[must_use]
     pub fn json(&self) -> String {
+        Self::json_of(std::slice::from_ref(self))
+    }
+
+    /// The problems of several files as one such array.
+    #[must_use]
+    pub fn json_of<'a>(reports: &'a [Self]) -> String {
         #[derive(Serialize)]
-        struct Entry<'a> {
-            file: &'a str,
+        struct Entry<'b> {
+            file: &'b str,
             #[serde(flatten)]
-            problem: &'a Problem,
+            problem: &'b Problem,
         }
-        let entries: Vec<_> = self.problems.iter().map(|problem| Entry { file: &self.file, problem }).collect();
+        let entries_of = |report: &'a Self| report.problems.iter().map(|problem| Entry { file: &report.file, problem });
+        let entries: Vec<_> = reports.iter().flat_map(entries_of).collect();
         serde_json::to_string_pretty(&entries).unwrap_or_default()
     }
 }

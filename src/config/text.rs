@@ -4,15 +4,20 @@ use super::{
     file,
     problem::{Position, Problem},
 };
-use std::path::Path;
+use std::{io, path::Path};
 
 /// A configuration of ten thousand routes has a fourth of this.
-const TEXT_MAX: usize = 4 << 20;
+pub(super) const TEXT_MAX: usize = 4 << 20;
 
 /// Reads a file, at most a little more than a configuration may have. On failure with the text to show, as far
 /// as there is one.
 pub(super) fn read(path: &Path) -> Result<String, (Box<Problem>, String)> {
-    let bytes = file::read(path, TEXT_MAX as u64).map_err(|error| {
+    decoded(file::read(path, TEXT_MAX as u64))
+}
+
+/// Returns what was read of a file as text, as [`read`] does.
+pub(super) fn decoded(read: io::Result<Vec<u8>>) -> Result<String, (Box<Problem>, String)> {
+    let bytes = read.map_err(|error| {
         let remedy = "check the path and that this user may read it";
         (problem(Position::START, format!("the file cannot be read: {error}"), remedy), String::new())
     })?;

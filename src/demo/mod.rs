@@ -33,7 +33,8 @@ pub async fn perform(
 ) -> Result<(), Failed> {
     let device = tell(stage, mailbox, gateway, narrator).await?;
     let Some(mut news) = news else { return Ok(()) };
-    let program = std::env::args().next().unwrap_or_else(|| "portcullis".to_owned());
+    let program =
+        std::env::args_os().next().map_or_else(|| "portcullis".to_owned(), |name| name.to_string_lossy().into_owned());
     let paste = Paste { program: &program, gateway, stage, device: &device };
     paste.show(narrator).map_err(|fault| Failed::fault("lines to paste", &fault))?;
     loop {

@@ -1,7 +1,8 @@
 //! The story's voice.
 
 use super::Failed;
-use std::io::{self, IsTerminal as _, Write};
+use crate::printable;
+use std::io::Write;
 
 /// Prints the story: chapters, what was seen to hold, and what did not.
 pub struct Narrator {
@@ -16,17 +17,10 @@ impl std::fmt::Debug for Narrator {
 }
 
 impl Narrator {
-    /// To standard output; in colour on a terminal, unless `NO_COLOR` is set.
+    /// To where it is to be told, in colour or not.
     #[must_use]
-    pub fn to_stdout() -> Self {
-        let has_colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-        Self { out: Box::new(io::stdout()), has_colours }
-    }
-
-    /// In plain text.
-    #[must_use]
-    pub fn plain(out: impl Write + Send + 'static) -> Self {
-        Self { out: Box::new(out), has_colours: false }
+    pub fn new(out: impl Write + Send + 'static, has_colours: bool) -> Self {
+        Self { out: Box::new(out), has_colours }
     }
 
     /// Begins a chapter.
@@ -38,24 +32,24 @@ impl Narrator {
     /// Tells what was tried, and what came as promised.
     pub fn held(&mut self, step: &str, came: &str) {
         let mark = self.painted("32", "✓");
-        self.line(&format!("  {mark} {step} → {came}"));
+        self.line(&format!("  {mark} {} → {}", printable::lines(step), printable::lines(came)));
     }
 
     /// Tells what was not taken, as it should not be.
     pub fn refused(&mut self, step: &str, came: &str) {
         let mark = self.painted("33", "✗");
-        self.line(&format!("  {mark} {step} → {came}"));
+        self.line(&format!("  {mark} {} → {}", printable::lines(step), printable::lines(came)));
     }
 
     /// Tells more of it, line by line.
     pub fn aside(&mut self, text: &str) {
-        text.lines().for_each(|line| self.line(&format!("      {line}")));
+        text.lines().for_each(|line| self.line(&format!("      {}", printable::lines(line))));
     }
 
     /// Tells what did not.
     pub fn failed(&mut self, failed: &Failed) {
         let mark = self.painted("31", "✗");
-        self.line(&format!("  {mark} {failed}"));
+        self.line(&format!("  {mark} {}", printable::lines(&failed.to_string())));
     }
 
     /// A line as it is.

@@ -4,8 +4,8 @@ mod search;
 
 pub use search::{Line, Search};
 
-use super::{escape::escaped, explanation::Place};
-use crate::config::Loaded;
+use super::explanation::Place;
+use crate::{config::Loaded, printable::escaped};
 use filters::api::Reason;
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};

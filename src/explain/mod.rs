@@ -9,7 +9,7 @@ mod command;
 mod connection;
 mod considered;
 mod ending;
-mod escape;
+
 mod explanation;
 mod incoming;
 pub mod logged;
@@ -25,7 +25,6 @@ mod verdicts;
 mod wire;
 
 pub use command::{Command, Signer};
-pub use escape::escaped;
 pub use explanation::{Answered, Considered, Explanation, Judged, Place, Sent, Standing, Upshot};
 pub use rehearsal::{Rehearsal, RehearsalFault};
 pub use request::{Parts, Request, RequestFault, with_crlf};

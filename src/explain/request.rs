@@ -58,7 +58,7 @@ pub struct Parts {
     pub method: String,
     /// The path with its query, or an absolute URL.
     pub target: String,
-    /// The host, where neither the target nor a header says it.
+    /// The host, where neither the target nor a header says it. With an empty one no host is sent.
     pub host: Option<String>,
     /// The headers.
     pub headers: Vec<(String, String)>,
@@ -88,7 +88,7 @@ impl Request {
             headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
         };
         let host = authority.map(str::to_owned).or(host).unwrap_or_else(|| "localhost".to_owned());
-        if !has(&headers, "host") {
+        if !has(&headers, "host") && !host.is_empty() {
             headers.insert(0, ("host".to_owned(), host));
         }
         let switches = !is_http2 && has(&headers, "upgrade");

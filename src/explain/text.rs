@@ -1,10 +1,10 @@
 //! An explanation for people.
 
 use super::{
-    escape::escaped,
     explanation::{Answered, Explanation, Place, Sent, Standing, Upshot},
     settings::Setting,
 };
+use crate::printable::escaped;
 use std::fmt::{self, Display, Formatter};
 
 /// The column in which the configuration's lines stand.

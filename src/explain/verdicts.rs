@@ -1,10 +1,11 @@
 //! What each filter of a chain said, by the entries of the configuration.
 
+use super::considered::place;
 use super::explanation::{Judged, Place, Standing};
-use super::{considered::place, escape::escaped};
 use crate::{
     edge::offline::carried,
     plan::{Plan, Target},
+    printable::escaped,
 };
 use filters::{
     api::{Halt, HeaderEdit, Refusal},

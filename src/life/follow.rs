@@ -57,6 +57,7 @@ impl Running {
         let (Some(mut reloads), Some(mut upgrades)) = (self.reloads.open(), self.upgrades.open()) else {
             return Departure::Stop;
         };
+        self.reloads.follows(&file.path);
         self.remember(file);
         let mut watch = Watch::new(self.files(file));
         loop {

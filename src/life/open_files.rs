@@ -7,8 +7,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const SPARE: u64 = 1_024;
 
 /// Raises the limit where it is too low for so many connections, as far as the system lets this process, and says so
-/// where that is not far enough: without a word, what is over it would wait to be accepted, and backends be out of reach.
-pub(super) fn raise(connections_max: usize) {
+/// where that is not far enough: what is over it waits to be accepted, and backends are out of reach. It is a warning where
+/// somebody has asked for so many (`is_written`), and a note where that is the default.
+pub(super) fn raise(connections_max: usize, is_written: bool) {
     let needed = needed(connections_max);
     let limit = getrlimit(Resource::Nofile);
     if reaches(limit, needed) {
@@ -20,12 +21,23 @@ pub(super) fn raise(connections_max: usize) {
         Rlimit { current: Some(limit.maximum.map_or(needed, |most| most.min(needed))), ..limit },
     );
     let limit = getrlimit(Resource::Nofile);
-    if !reaches(limit, needed) {
+    if reaches(limit, needed) {
+        return;
+    }
+    let limit = limit.current;
+    if is_written {
         tracing::warn!(
-            limit = limit.current,
+            limit,
             needed,
             "too few files may be open for `connections.max`, each with one more to a backend: raise the hard limit \
              (`LimitNOFILE` of systemd, `ulimit -Hn`), or lower `connections.max`"
+        );
+    } else {
+        tracing::info!(
+            limit,
+            needed,
+            "fewer files may be open than the default of `connections.max` could need: write how many are expected, or \
+             raise the hard limit (`LimitNOFILE` of systemd, `ulimit -Hn`)"
         );
     }
 }

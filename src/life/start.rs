@@ -104,7 +104,7 @@ pub async fn start_after(
     env: &Env<'_>,
     predecessor: &mut Option<Predecessor>,
 ) -> Result<Running, StartProblem> {
-    open_files::raise(loaded.config.connections.max);
+    open_files::raise(loaded.config.connections.max, loaded.is_written("/connections/max"));
     let inherited = predecessor.as_mut().map(Predecessor::sockets).unwrap_or_default();
     let prepared = Prepared::of(loaded, env, inherited)?;
     let mut service = prepared.service();

@@ -14,7 +14,7 @@ pub use activity::Activity;
 pub use foreseen::Foreseen;
 pub use last_call::LastCall;
 pub use readiness::Readiness;
-pub use reloads::{ReloadOutcome, Reloads, Terms};
+pub use reloads::{ReloadOutcome, Reloads, SourceFile, Terms};
 pub use upgrades::{Upgrade, Upgrades};
 
 pub(crate) use foreseen::{SHARE_OF_STREAMS, window};

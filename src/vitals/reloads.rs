@@ -1,7 +1,14 @@
 //! Who may ask for a reload, and what came of the last one.
 
 use super::{Foreseen, inbox::Inbox};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf, absolute},
+    sync::OnceLock,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// What came of a reload.
@@ -77,9 +84,35 @@ impl Order {
     }
 }
 
+/// A configuration's file as it is at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Where it is, without symbolic links where it is there.
+    pub path: String,
+    /// The SHA-256 of what it holds, in hexadecimal; none where it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl SourceFile {
+    /// Looks at a file; `read` returns what it holds.
+    pub fn look(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Self {
+        let known = fs::canonicalize(path).or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_owned());
+        let sha256 = read(path).ok().map(|bytes| {
+            Sha256::digest(&bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+                // A String takes everything.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
+        });
+        Self { path: known.display().to_string(), sha256 }
+    }
+}
+
 /// The way to whoever follows the configuration's file.
 #[derive(Default)]
 pub struct Reloads {
+    file: OnceLock<PathBuf>,
     asked: Inbox<Order>,
     last: watch::Sender<Option<ReloadOutcome>>,
 }
@@ -88,6 +121,18 @@ impl Reloads {
     /// Where those who ask come out, until it is dropped. For one taker: any other gets none.
     pub(crate) fn open(&self) -> Option<mpsc::Receiver<Order>> {
         self.asked.open()
+    }
+
+    /// Notes which file is followed. A working directory that changes later does not change which file that is.
+    pub(crate) fn follows(&self, file: &Path) {
+        // There is one for the whole life of a process.
+        drop(self.file.set(absolute(file).unwrap_or_else(|_| file.to_owned())));
+    }
+
+    /// The file that is followed; none where the configuration did not come from one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.get().map(PathBuf::as_path)
     }
 
     /// Has the configuration read again. None where nobody does: it did not come from a file, the gateway stops, or

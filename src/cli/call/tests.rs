@@ -99,7 +99,7 @@ async fn told(arguments: &[&str]) -> Told {
 async fn run_with(arguments: impl Iterator<Item = &str>) -> Told {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = Cli::try_parse_from(arguments).unwrap_or_else(|fault| panic!("{fault}")).call;
-    let outcome = call(&args, &mut out, &mut err).await.unwrap();
+    let outcome = call(&args, &mut out, &mut err).await;
     let lines = |text: Vec<u8>| String::from_utf8(text).unwrap().lines().map(|l| l.parse().unwrap()).collect();
     Told { outcome, out: lines(out), err: lines(err) }
 }

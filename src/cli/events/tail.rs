@@ -1,7 +1,10 @@
 //! `portcullis events tail`: a device's events in the shell.
 
 use super::{
-    super::caller::{Caller, CallerArgs, ExitKind, show_payload},
+    super::{
+        caller::{Caller, CallerArgs, ExitKind, Shown, write_json},
+        output::{Stderr, Stdout},
+    },
     remedy::remedy,
 };
 use crate::{
@@ -10,7 +13,8 @@ use crate::{
 };
 use filters::api::units::Duration;
 use proto::edge::v1::{Event, SubscribeOptions};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -64,11 +68,11 @@ pub(super) async fn run(args: TailArgs) -> ExitCode {
             _ => std::future::pending().await,
         }
     };
-    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let (mut out, mut err) = (Stdout, Stderr);
     let outcome = tokio::select! {
         () = stopped => ExitKind::Verified,
-        // Where nothing can be written, nobody was told, so nothing went well.
-        outcome = tail(&args, &mut out, &mut err) => outcome.unwrap_or(ExitKind::Failed),
+        // A reader that has seen enough ends it, as Ctrl-C does; a disk that is full is told of by who runs this.
+        outcome = tail(&args, &mut out, &mut err) => outcome.unwrap_or(ExitKind::Verified),
     };
     ExitCode::from(outcome as u8)
 }
@@ -76,7 +80,7 @@ pub(super) async fn run(args: TailArgs) -> ExitCode {
 async fn tail(args: &TailArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<ExitKind> {
     let caller = match args.caller.caller().await {
         Ok(caller) => caller,
-        Err((outcome, why)) => return writeln!(err, "{why}").map(|()| outcome),
+        Err((outcome, why)) => return write_json(err, &why).map(|()| outcome),
     };
     let position = args.resume_after.clone();
     let mut tail = Tail { args, caller, position, left: args.count, backoff: Backoff::new(fastrand::Rng::new()) };
@@ -84,11 +88,11 @@ async fn tail(args: &TailArgs, out: &mut impl Write, err: &mut impl Write) -> io
         let end = tail.stream(out).await?;
         match verdict(&end, args.once) {
             Verdict::Over(outcome, None) => return Ok(outcome),
-            Verdict::Over(outcome, Some(why)) => return writeln!(err, "{why}").map(|()| outcome),
+            Verdict::Over(outcome, Some(why)) => return write_json(err, &why).map(|()| outcome),
             Verdict::Again { why, not_before } => {
                 let wait = tail.backoff.wait().max(not_before);
                 let told = json!({ "why": why, "in_ms": wait.as_millis(), "resume_after": tail.position });
-                writeln!(err, "{}", json!({ "reconnecting": told }))?;
+                write_json(err, &json!({ "reconnecting": told }))?;
                 sleep(wait).await;
             }
         }
@@ -153,7 +157,7 @@ impl Tail<'_> {
 
     /// Prints an event.
     fn take(&mut self, out: &mut impl Write, stream: &Subscription, event: &Event) -> io::Result<()> {
-        writeln!(out, "{}", shown(event))?;
+        write_json(out, &Printed::of(event, &Shown::of(&event.payload_bytes)))?;
         stream.position().clone_into(&mut self.position);
         if !event.event_type.starts_with(OWN) {
             self.left = self.left.map(|left| left.saturating_sub(1));
@@ -190,19 +194,35 @@ fn again(why: String, retry_after_seconds: Option<u64>) -> Verdict {
 }
 
 /// An event as it is printed: of what the gateway has signed, everything that says something.
-fn shown(event: &Event) -> Value {
-    let mut shown = json!({
-        "verified": true,
-        "event_type": event.event_type,
-        "event_id": event.event_id,
-        "timestamp_ms": event.timestamp_ms,
-        "request_id": event.request_id,
-        "subject": event.subject,
-        "position": event.position,
-        "key_id": event.key_id,
-    });
-    if let Some(shown) = shown.as_object_mut() {
-        show_payload(shown, &event.payload_bytes);
+#[derive(Serialize)]
+struct Printed<'a> {
+    event_id: &'a str,
+    event_type: &'a str,
+    key_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<&'a str>,
+    position: &'a str,
+    request_id: &'a str,
+    subject: &'a str,
+    timestamp_ms: i64,
+    verified: bool,
+}
+
+impl<'a> Printed<'a> {
+    fn of(event: &'a Event, payload: &'a Shown) -> Self {
+        Self {
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            key_id: &event.key_id,
+            payload: payload.json(),
+            payload_base64: payload.base64(),
+            position: &event.position,
+            request_id: &event.request_id,
+            subject: &event.subject,
+            timestamp_ms: event.timestamp_ms,
+            verified: true,
+        }
     }
-    shown
 }

@@ -4,17 +4,36 @@ mod curl;
 mod logged;
 mod request;
 
-use super::{EXIT_USAGE, call::Timestamp, check::Format, say, variable};
+use super::{
+    EXIT_USAGE,
+    call::Timestamp,
+    check::Format,
+    output::{complain, show, show_json},
+    paint::Look,
+    source::{self, CONFIG_VARIABLE, Secrets},
+};
 use crate::{
-    config::{self, Loaded},
-    explain::{Answers, Explanation, Given, Lookups, Rehearsal, Request, Upshot, escaped},
+    config::Loaded,
+    explain::{Answers, Explanation, Given, Lookups, Rehearsal, Request, Upshot},
+    printable::escaped,
 };
 use bytes::Bytes;
 use http::StatusCode;
 use request::RequestArgs;
 use serde::Serialize;
-use std::{collections::BTreeMap, error::Error, fmt::Display, fs, io, io::Read as _, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    ffi::{OsStr, OsString},
+    fmt::Display,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+/// The configuration where none is named.
+const FILE: &str = "gateway.yaml";
 /// Exit code for a request that needs what is not here to be decided.
 const EXIT_UNDECIDED: u8 = 3;
 /// Larger answers of a lookup are no session.
@@ -27,9 +46,10 @@ const SESSION_BYTES_MAX: u64 = 1 << 20;
 /// is refused, 2 where the configuration or the command line has problems, 3 where what decides it is not here.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// The configuration
-    #[arg(default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
-    config: PathBuf,
+    /// The configuration, and the request as its path with its query, or a URL. Of the two the configuration may be left
+    /// out: it is PORTCULLIS_CONFIG then, or gateway.yaml. - is standard input
+    #[arg(value_names = ["FILE", "PATH|URL"], num_args = 0..=2)]
+    names: Vec<OsString>,
     #[command(flatten)]
     request: RequestArgs,
     /// What the backend answers to the lookup of the session: JSON, a file of it, or `none` where there is no such session
@@ -39,7 +59,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "MS|OFFSET", allow_hyphen_values = true)]
     at: Option<Timestamp>,
     /// What happened to the request of this id, out of the access log
-    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["path", "request", "curl", "command", "session", "at"])]
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["request", "curl", "command", "session", "at"])]
     id: Option<String>,
     /// The access log to look in; - is standard input. The configured one where it is left out
     #[arg(long, value_name = "FILE", requires = "id")]
@@ -51,30 +71,74 @@ pub struct ExplainArgs {
 
 /// Runs the subcommand.
 pub async fn run(args: ExplainArgs) -> ExitCode {
-    let loaded = match config::load_without_secrets(&args.config, &variable) {
+    let failed = |fault: &dyn Display| {
+        complain(Look::Plain, &format!("portcullis explain: {}", escaped(&fault.to_string())));
+        ExitCode::from(EXIT_USAGE)
+    };
+    let (file, target) = match args.file_and_target() {
+        Ok(both) => both,
+        Err(fault) => return failed(&fault),
+    };
+    let loaded = match source::load(&file, Secrets::Skipped, args.format) {
         Ok(loaded) => loaded,
-        Err(report) => {
-            say(io::stderr(), &report.to_string());
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     let told = match &args.id {
         Some(id) => logged::story(&loaded, id, args.log.as_deref()).and_then(|story| {
             let code = u8::from(story.line.reason.is_some());
             Ok((shown(args.format, &story)?, code))
         }),
-        None => explain(&args, loaded).await.and_then(|told| Ok((shown(args.format, &told)?, code(&told)))),
+        None => explain(&args, target.as_deref(), loaded)
+            .await
+            .and_then(|told| Ok((shown(args.format, &told)?, code(&told)))),
     };
     match told {
         Ok((text, code)) => {
-            say(io::stdout(), text.trim_end());
+            match args.format {
+                Format::Json => show_json(&text),
+                Format::Text => show(Look::Explanation, &text),
+            }
             ExitCode::from(code)
         }
-        Err(fault) => {
-            say(io::stderr(), &format!("portcullis explain: {}", escaped(&fault.to_string())));
-            ExitCode::from(EXIT_USAGE)
-        }
+        Err(fault) => failed(&fault),
     }
+}
+
+impl ExplainArgs {
+    /// The configuration, and the path or URL of the request where that is how it is given.
+    fn file_and_target(&self) -> Result<(PathBuf, Option<String>), String> {
+        let is_told_otherwise = self.id.is_some() || self.request.is_told_otherwise();
+        let (file, target) = match self.names.as_slice() {
+            [] => (None, None),
+            [file] if is_told_otherwise => (Some(file), None),
+            [target] if is_target(target) && !Path::new(target).is_file() => (None, Some(target)),
+            [file] => (Some(file), None),
+            [file, _] if is_told_otherwise => {
+                return Err(format!("the request is told twice: give {} alone", file.display()));
+            }
+            // In the other order one of them cannot be what it would be.
+            [target, file] if is_target(target) && !is_target(file) => (Some(file), Some(target)),
+            [file, target, ..] => (Some(file), Some(target)),
+        };
+        let file = file.map(PathBuf::from).unwrap_or_else(|| {
+            let variable = std::env::var_os(CONFIG_VARIABLE).filter(|variable| !variable.is_empty());
+            variable.unwrap_or_else(|| FILE.into()).into()
+        });
+        let target = target.map(|target| {
+            target.to_str().map(str::to_owned).ok_or_else(|| format!("{} is not UTF-8", target.display()))
+        });
+        let reads_stdin = self.request.reads_stdin() || self.log.as_deref() == Some("-");
+        if source::is_stdin(&file) && reads_stdin {
+            return Err("standard input is the configuration, and so cannot hold the request".to_owned());
+        }
+        Ok((file, target.transpose()?))
+    }
+}
+
+/// Whether a word can be nothing but a path or a URL of a request.
+fn is_target(word: &OsStr) -> bool {
+    let word = word.as_encoded_bytes();
+    word.starts_with(b"/") || word == b"*" || word.windows(3).any(|three| three == b"://")
 }
 
 fn shown<T: Display + Serialize>(format: Format, told: &T) -> Result<String, Box<dyn Error>> {
@@ -93,9 +157,9 @@ fn code(explanation: &Explanation) -> u8 {
     own.max(explanation.next.as_deref().map_or(0, code))
 }
 
-async fn explain(args: &ExplainArgs, loaded: Loaded) -> Result<Explanation, Box<dyn Error>> {
+async fn explain(args: &ExplainArgs, target: Option<&str>, loaded: Loaded) -> Result<Explanation, Box<dyn Error>> {
     let at_ms = args.at.unwrap_or(Timestamp::FromNow(0)).unix_ms();
-    let (request, made_up): (Request, Option<Given>) = args.request.read(&loaded, at_ms)?;
+    let (request, made_up): (Request, Option<Given>) = args.request.read(target, &loaded, at_ms)?;
     let lookups = match (args.session.as_deref(), made_up) {
         (Some("none"), _) => Lookups::ById(BTreeMap::new()),
         (Some(file), _) => Lookups::Always(session(file)?),

@@ -1,13 +1,18 @@
 //! The request that is explained, out of the command line.
 
-use super::{super::call::payload, curl};
+use super::{
+    super::call::{file, payload},
+    curl,
+};
 use crate::{
     config::Loaded,
     explain::{Command, Given, Parts, Request, Signer, with_crlf},
 };
 use std::{
     error::Error,
+    ffi::OsStr,
     net::{IpAddr, Ipv4Addr},
+    os::unix::ffi::OsStrExt as _,
 };
 
 /// An address of nobody (RFC 5737): what no network of a configuration trusts.
@@ -18,16 +23,13 @@ const SESSION: &str = "explained";
 /// The request, in one of four ways.
 #[derive(Debug, clap::Args)]
 pub(super) struct RequestArgs {
-    /// The path with its query, or a URL
-    #[arg(value_name = "PATH|URL", conflicts_with_all = ["request", "curl", "command"])]
-    path: Option<String>,
     /// A file that holds the request as it is on the wire; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["curl", "command", "method", "header", "data", "http2"])]
     request: Option<String>,
     /// The lines of that file end in LF, as an editor writes them, and stand for lines that end in CR LF
     #[arg(long, requires = "request")]
     crlf: bool,
-    /// The request as a line for curl
+    /// The request as a line for curl; @FILE has it in a file, - is standard input: a line full of quotes is pasted there
     #[arg(long, value_name = "LINE", allow_hyphen_values = true,
           conflicts_with_all = ["command", "method", "header", "data", "http2"])]
     curl: Option<String>,
@@ -56,7 +58,13 @@ pub(super) struct RequestArgs {
 
 impl RequestArgs {
     /// The request, and the answer to the lookup of its session where that is made up.
-    pub(super) fn read(&self, loaded: &Loaded, at_ms: i64) -> Result<(Request, Option<Given>), Box<dyn Error>> {
+    /// `target` is its path or URL, where that is how it is given.
+    pub(super) fn read(
+        &self,
+        target: Option<&str>,
+        loaded: &Loaded,
+        at_ms: i64,
+    ) -> Result<(Request, Option<Given>), Box<dyn Error>> {
         if let Some(message_type) = &self.command {
             return self.command(message_type, loaded, at_ms);
         }
@@ -66,20 +74,37 @@ impl RequestArgs {
             let wire = if self.crlf { with_crlf(&bytes) } else { bytes };
             return Ok((Request::raw(&self.listener(loaded, None)?, self.from, wire)?, None));
         }
-        let parts = match &self.curl {
-            Some(line) => curl::parse(line, &payload)?,
-            None => self.parts()?,
+        let (parts, port) = match &self.curl {
+            Some(given) => {
+                let curl::Line { parts, port } = curl_line(given)?;
+                (parts, Some(port))
+            }
+            None => {
+                let parts = self.parts(target.ok_or("give a PATH, --request, --curl, --command or --id")?)?;
+                let port = port(&parts.target);
+                (parts, port)
+            }
         };
-        let listener = self.listener(loaded, port(&parts.target))?;
+        let listener = self.listener(loaded, port)?;
         Ok((Request::new(&listener, self.from, parts)?, None))
     }
 
-    fn parts(&self) -> Result<Parts, Box<dyn Error>> {
+    /// Whether the request is told by something else than its path or URL.
+    pub(super) fn is_told_otherwise(&self) -> bool {
+        self.request.is_some() || self.curl.is_some() || self.command.is_some()
+    }
+
+    /// Whether any of it comes over standard input.
+    pub(super) fn reads_stdin(&self) -> bool {
+        [&self.request, &self.curl, &self.data].into_iter().any(|given| given.as_deref() == Some("-"))
+    }
+
+    fn parts(&self, target: &str) -> Result<Parts, Box<dyn Error>> {
         let body = self.data.as_deref().map(payload).transpose()?;
         let method = if body.is_some() { "POST" } else { "GET" };
         Ok(Parts {
             method: self.method.clone().unwrap_or_else(|| method.to_owned()),
-            target: self.path.clone().ok_or("give a PATH, --request, --curl, --command or --id")?,
+            target: target.to_owned(),
             host: None,
             headers: self.headers()?,
             body: body.unwrap_or_default(),
@@ -136,6 +161,19 @@ impl RequestArgs {
             (None, _) => Err(format!("say which listener it comes to, with --listener: {}", names.join(", "))),
         }
     }
+}
+
+/// The request of a line for curl, which is given as `payload` takes it.
+fn curl_line(given: &str) -> Result<curl::Line, Box<dyn Error>> {
+    let line = payload(given)?;
+    if line.len() > curl::LINE_BYTES_MAX {
+        return Err("no line for curl is over 1 MiB".into());
+    }
+    curl::parse(&line, &|named| match named {
+        b"-" if given == "-" => Err("the line for curl comes over standard input, and so cannot its data".into()),
+        b"-" => payload("-"),
+        named => file(OsStr::from_bytes(named)),
+    })
 }
 
 /// The port that a URL names.

@@ -25,7 +25,7 @@ async fn without_a_gateway_the_story_ends_at_the_first_command() {
     let backend: Endpoint = format!("http://{}", stage.backend.address()).parse().unwrap();
     let gateway = Gateway { public: backend.clone(), edge: backend.clone(), admin: backend };
     let heard = Heard::default();
-    let failed = tell(&stage, &mut mailbox, &gateway, &mut Narrator::plain(heard.clone())).await.unwrap_err();
+    let failed = tell(&stage, &mut mailbox, &gateway, &mut Narrator::new(heard.clone(), false)).await.unwrap_err();
     assert_eq!(failed.step, "Connect, JSON, HTTP/1.1: user.account.get");
     assert_eq!(failed.expected, "a signed answer with result_code \"ok\"");
     let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();

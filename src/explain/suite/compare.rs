@@ -1,13 +1,13 @@
 //! What was expected beside what came.
 
 use super::{
-    super::{
-        escape::escaped,
-        explanation::{Explanation, Place, Sent, Upshot},
-    },
+    super::explanation::{Explanation, Place, Sent, Upshot},
     Failure, stopped,
 };
-use crate::config::source::{Expected, ExpectedRequest};
+use crate::{
+    config::source::{Expected, ExpectedRequest},
+    printable::escaped,
+};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 

@@ -19,10 +19,22 @@ const IGNORED: &[&str] = &[
     "--fail-with-body",
     "-N",
     "--no-buffer",
-    "-g",
-    "--globoff",
-    "--path-as-is",
-    "--http1.1",
+    "--basic",
+    "-q",
+    "--disable",
+    "--raw",
+    "--no-progress-meter",
+    "--tcp-fastopen",
+    "--compressed-ssh",
+    "--ssl-no-revoke",
+    "--proxy-insecure",
+    "--location-trusted",
+    "--no-sessionid",
+    "--no-alpn",
+    "--no-npn",
+    "-J",
+    "--remote-header-name",
+    "--create-dirs",
     "-#",
     "--progress-bar",
     "--tlsv1.2",
@@ -63,11 +75,57 @@ const IGNORED_WITH_VALUE: &[&str] = &[
     "--dump-header",
     "--limit-rate",
     "--interface",
+    "--cert-type",
+    "--key-type",
+    "--pass",
+    "--ciphers",
+    "--tls-max",
+    "--noproxy",
+    "--stderr",
+    "--trace",
+    "--trace-ascii",
+    "--max-redirs",
+    "--keepalive-time",
+    "--output-dir",
+    "--pinnedpubkey",
+    "--dns-servers",
+    "-y",
+    "--speed-time",
+    "-Y",
+    "--speed-limit",
 ];
 
-/// Whether it stands for itself and says nothing of the request.
+/// Those that say something of the request, with a value.
+pub(super) const HAVE_VALUES: &[&str] = &[
+    "-d",
+    "--data",
+    "--data-ascii",
+    "--data-binary",
+    "--data-raw",
+    "--data-urlencode",
+    "--json",
+    "--url-query",
+    "-X",
+    "--request",
+    "--url",
+    "--request-target",
+    "-H",
+    "--header",
+    "-u",
+    "--user",
+    "--oauth2-bearer",
+    "-b",
+    "--cookie",
+    "-A",
+    "--user-agent",
+    "-e",
+    "--referer",
+];
+
+/// Whether it stands for itself and says nothing of the request, `--no-…` of one that does not too.
 pub(super) fn is_ignored(flag: &str) -> bool {
-    IGNORED.contains(&flag)
+    let is_known = |flag: &str| IGNORED.contains(&flag);
+    is_known(flag) || flag.strip_prefix("--no-").is_some_and(|flag| is_known(&format!("--{flag}")))
 }
 
 /// Whether neither it nor its value says anything of the request.
@@ -91,16 +149,11 @@ pub(super) fn why_not(flag: &str) -> Option<&'static str> {
     })
 }
 
-/// A flag, and what hangs on it: `-XPOST`. Of a long flag its value stands behind it.
-pub(super) fn split(word: &str) -> (String, Option<String>) {
-    if word.starts_with("--") {
-        return match word.split_once('=') {
-            Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
-            None => (word.to_owned(), None),
-        };
+/// A short flag, and what hangs on it: `-XPOST`. Of a long flag the value is the next word.
+pub(super) fn split(word: &[u8]) -> (String, Option<Vec<u8>>) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match word.split_at_checked(2) {
+        Some((flag, attached)) if flag != b"--" && !attached.is_empty() => (text(flag), Some(attached.to_owned())),
+        _ => (text(word), None),
     }
-    let mut chars = word.chars();
-    let flag: String = chars.by_ref().take(2).collect();
-    let attached: String = chars.collect();
-    (flag, Some(attached).filter(|attached| !attached.is_empty()))
 }

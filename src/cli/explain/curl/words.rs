@@ -1,6 +1,7 @@
-//! The words of a line for a shell, as bash has them (bash manual, section 3.1.2).
+//! The words of a line for a shell, as bash has them (bash manual, section 3.1.2). They are bytes, not text: `$'\xff'` is
+//! one.
 
-use std::{iter::Peekable, str::Chars};
+use std::{iter::Peekable, slice::Iter};
 
 /// A line that has no words without a shell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,53 +15,76 @@ pub(in super::super) enum WordFault {
     /// Another command.
     #[error("goes on behind `{0}`: leave out all but curl and its arguments, or put that in quotes")]
     Operator(char),
-    /// An escape that stands for no character.
-    #[error("has `{0}` in $'…', which stands for no character")]
+    /// Where output goes is the shell's business.
+    #[error("redirects with `{0}`: leave that out, or put it in quotes")]
+    Redirection(char),
+    /// A NUL ends an argument.
+    #[error("has `{0}` in $'…', a NUL, which no argument can have")]
+    Nul(String),
+    /// An escape without its digits.
+    #[error("has `{0}` in $'…' without a number")]
     Escape(String),
     /// A line for another shell.
-    #[error("is written for Windows' cmd (`^\"`): copy it for bash")]
+    #[error(
+        "is written for Windows' cmd, which continues lines and escapes quotes with `^`: choose `Copy as cURL (bash)`"
+    )]
     Cmd,
+    /// A line for yet another shell.
+    #[error("is written for PowerShell, which continues lines with a backtick: choose `Copy as cURL (bash)`")]
+    PowerShell,
 }
 
+type Bytes<'a> = Peekable<Iter<'a, u8>>;
+
 /// The words of a line. Line breaks separate them too: some that are pasted have lost their backslashes.
-pub(super) fn split(line: &str) -> Result<Vec<String>, WordFault> {
-    // What Chrome copies "as cURL (cmd)" has this around each argument; no other shell's quotes begin so.
-    if line.contains("^\"") {
-        return Err(WordFault::Cmd);
-    }
-    let mut chars = line.chars().peekable();
+pub(super) fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, WordFault> {
+    let mut bytes = line.iter().peekable();
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    while let Some(c) = chars.next() {
-        match c {
-            _ if c.is_whitespace() => words.extend(word.take()),
-            '\\' if matches!(chars.peek(), Some('\n' | '\r')) => words.extend(word.take()),
-            '#' if word.is_none() => drop(chars.by_ref().find(|c| *c == '\n')),
-            '|' | ';' | '&' | '<' | '>' if word.is_none() => return Err(WordFault::Operator(c)),
-            _ => part(c, &mut chars, word.get_or_insert_default())?,
+    let mut word: Option<Vec<u8>> = None;
+    while let Some(&byte) = bytes.next() {
+        let next = bytes.peek().map(|next| **next);
+        let ends_word = next.is_none_or(|next| next.is_ascii_whitespace());
+        match byte {
+            _ if byte.is_ascii_whitespace() => words.extend(word.take()),
+            b'\\' if skips_line_break(&mut bytes) => {}
+            b'#' if word.is_none() => drop(bytes.by_ref().find(|byte| **byte == b'\n')),
+            b'^' if matches!(next, Some(b'"' | b'\n' | b'\r')) => return Err(WordFault::Cmd),
+            b'`' if matches!(next, Some(b'\n' | b'\r')) => return Err(WordFault::PowerShell),
+            b'<' | b'>' => return Err(WordFault::Redirection(byte.into())),
+            // Many write a URL with `&` without quotes.
+            b';' | b'&' if word.is_none() || ends_word => return Err(WordFault::Operator(byte.into())),
+            b'|' => return Err(WordFault::Operator(byte.into())),
+            _ => part(byte, &mut bytes, word.get_or_insert_default())?,
         }
     }
     words.extend(word);
     Ok(words)
 }
 
-/// A part of a word, that begins with this character.
-fn part(first: char, chars: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<(), WordFault> {
-    match (first, chars.peek()) {
-        ('\\', _) => word.push(chars.next().ok_or(WordFault::Quote)?),
-        ('\'', _) => loop {
-            match chars.next().ok_or(WordFault::Quote)? {
-                '\'' => return Ok(()),
-                c => word.push(c),
+/// Takes the line break behind a backslash, which together stand for nothing.
+fn skips_line_break(bytes: &mut Bytes<'_>) -> bool {
+    let has_return = bytes.next_if(|byte| **byte == b'\r').is_some();
+    let has_feed = bytes.next_if(|byte| **byte == b'\n').is_some();
+    has_return || has_feed
+}
+
+/// A part of a word, that begins with this byte.
+fn part(first: u8, bytes: &mut Bytes<'_>, word: &mut Vec<u8>) -> Result<(), WordFault> {
+    match (first, bytes.peek().map(|next| **next)) {
+        (b'\\', _) => word.push(*bytes.next().ok_or(WordFault::Quote)?),
+        (b'\'', _) => loop {
+            match bytes.next().ok_or(WordFault::Quote)? {
+                b'\'' => return Ok(()),
+                byte => word.push(*byte),
             }
         },
-        ('"', _) => return in_double_quotes(chars, word),
-        ('$', Some('\'')) => {
-            chars.next();
-            return in_ansi_quotes(chars, word);
+        (b'"', _) => return in_double_quotes(bytes, word),
+        (b'$', Some(b'\'')) => {
+            bytes.next();
+            return in_ansi_quotes(bytes, word);
         }
-        ('$' | '`', next) => {
-            if let Some(expansion) = expansion(first, next.copied()) {
+        (b'$' | b'`', next) => {
+            if let Some(expansion) = expansion(first, next) {
                 return Err(WordFault::Expansion(expansion));
             }
             word.push(first);
@@ -70,78 +94,101 @@ fn part(first: char, chars: &mut Peekable<Chars<'_>>, word: &mut String) -> Resu
     Ok(())
 }
 
-fn in_double_quotes(chars: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<(), WordFault> {
+fn in_double_quotes(bytes: &mut Bytes<'_>, word: &mut Vec<u8>) -> Result<(), WordFault> {
     loop {
-        match chars.next().ok_or(WordFault::Quote)? {
-            '"' => return Ok(()),
-            '\\' => match chars.next().ok_or(WordFault::Quote)? {
-                '\n' => {}
-                c @ ('"' | '\\' | '$' | '`') => word.push(c),
-                c => word.extend(['\\', c]),
+        match *bytes.next().ok_or(WordFault::Quote)? {
+            b'"' => return Ok(()),
+            b'\\' if skips_line_break(bytes) => {}
+            b'\\' => match *bytes.next().ok_or(WordFault::Quote)? {
+                byte @ (b'"' | b'\\' | b'$' | b'`') => word.push(byte),
+                byte => word.extend([b'\\', byte]),
             },
-            c => match expansion(c, chars.peek().copied()) {
+            byte => match expansion(byte, bytes.peek().map(|next| **next)) {
                 Some(expansion) => return Err(WordFault::Expansion(expansion)),
-                None => word.push(c),
+                None => word.push(byte),
             },
         }
     }
 }
 
 /// What begins here, where a shell would put something else in its place.
-fn expansion(c: char, next: Option<char>) -> Option<String> {
-    match (c, next) {
-        ('`', _) => Some("`".to_owned()),
-        ('$', Some(next)) if next.is_alphanumeric() || "_({?!@*#$-".contains(next) => Some(format!("${next}")),
+fn expansion(byte: u8, next: Option<u8>) -> Option<String> {
+    match (byte, next) {
+        (b'`', _) => Some("`".to_owned()),
+        (b'$', Some(next)) if next.is_ascii_alphanumeric() || b"_({?!@*#$-".contains(&next) => {
+            Some(format!("${}", char::from(next)))
+        }
         _ => None,
     }
 }
 
 /// `$'…'` (bash manual, section 3.1.2.4), in which browsers write whatever has control characters or quotes.
-fn in_ansi_quotes(chars: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<(), WordFault> {
+fn in_ansi_quotes(bytes: &mut Bytes<'_>, word: &mut Vec<u8>) -> Result<(), WordFault> {
     loop {
-        match chars.next().ok_or(WordFault::Quote)? {
-            '\'' => return Ok(()),
-            '\\' => escape(chars, word)?,
-            c => word.push(c),
+        match *bytes.next().ok_or(WordFault::Quote)? {
+            b'\'' => return Ok(()),
+            b'\\' => escape(bytes, word)?,
+            byte => word.push(byte),
         }
     }
 }
 
-fn escape(chars: &mut Peekable<Chars<'_>>, word: &mut String) -> Result<(), WordFault> {
-    let c = chars.next().ok_or(WordFault::Quote)?;
-    let number = |chars: &mut Peekable<Chars<'_>>, radix, digits_max| {
-        let digits: String = std::iter::from_fn(|| chars.next_if(|c| c.is_digit(radix))).take(digits_max).collect();
-        (u32::from_str_radix(&digits, radix).ok(), digits)
-    };
-    let (code, digits) = match c {
-        'u' => number(chars, 16, 4),
-        'U' => number(chars, 16, 8),
-        'x' => number(chars, 16, 2),
-        '0'..='7' => {
-            let (_, rest) = number(chars, 8, 2);
-            let digits = format!("{c}{rest}");
-            (u32::from_str_radix(&digits, 8).ok(), rest)
-        }
+fn escape(bytes: &mut Bytes<'_>, word: &mut Vec<u8>) -> Result<(), WordFault> {
+    let letter = *bytes.next().ok_or(WordFault::Quote)?;
+    let plain = match letter {
+        b'a' => 0x07,
+        b'b' => 0x08,
+        b'e' | b'E' => 0x1b,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 0x0b,
+        b'\\' | b'\'' | b'"' | b'?' => letter,
+        // A control character: \cx.
+        b'c' => *bytes.next().ok_or(WordFault::Quote)? & 0x1f,
+        b'x' | b'u' | b'U' | b'0'..=b'7' => return number(letter, bytes, word),
+        // What is no escape stands for itself.
         _ => {
-            word.push(match c {
-                'a' => '\x07',
-                'b' => '\x08',
-                'e' | 'E' => '\x1b',
-                'f' => '\x0c',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'v' => '\x0b',
-                '\\' | '\'' | '"' | '?' => c,
-                _ => return Err(WordFault::Escape(format!("\\{c}"))),
-            });
-            return Ok(());
+            word.push(b'\\');
+            letter
         }
     };
-    // A byte over 0x7f is a part of a character at most, and what is written so is no text.
-    let is_character = |code: &u32| matches!(c, 'u' | 'U') || *code < 0x80;
-    let found = code.filter(is_character).and_then(char::from_u32).filter(|c| *c != '\0');
-    word.push(found.ok_or_else(|| WordFault::Escape(format!("\\{c}{digits}")))?);
+    word.push(plain);
+    Ok(())
+}
+
+/// `\xNN` and `\NNN` put a byte, `\uNNNN` and `\UNNNNNNNN` the UTF-8 of a code point, surrogates too, as bash has it.
+fn number(letter: u8, bytes: &mut Bytes<'_>, word: &mut Vec<u8>) -> Result<(), WordFault> {
+    let (radix, digits_max) = match letter {
+        b'x' => (16, 2),
+        b'u' => (16, 4),
+        b'U' => (16, 8),
+        _ => (8, 2),
+    };
+    let mut digits: String = if radix == 8 { char::from(letter).to_string() } else { String::new() };
+    for _ in 0..digits_max {
+        digits.extend(bytes.next_if(|byte| char::from(**byte).is_digit(radix)).map(|byte| char::from(*byte)));
+    }
+    let written = || match radix {
+        8 => format!("\\{digits}"),
+        _ => format!("\\{}{digits}", char::from(letter)),
+    };
+    let code = u32::from_str_radix(&digits, radix).map_err(|_| WordFault::Escape(written()))?;
+    let [.., second, last] = code.to_be_bytes();
+    match letter {
+        // Of an octal number over 255 bash takes the last eight bits.
+        b'x' | b'0'..=b'7' if last == 0 => return Err(WordFault::Nul(written())),
+        b'x' | b'0'..=b'7' => word.push(last),
+        _ if code == 0 => return Err(WordFault::Nul(written())),
+        _ => match char::from_u32(code) {
+            Some(c) => word.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+            None if code < 0x1_0000 => {
+                word.extend([0xe0 | (second >> 4), 0x80 | (second & 0x0f) << 2 | last >> 6, 0x80 | (last & 0x3f)]);
+            }
+            None => return Err(WordFault::Escape(written())),
+        },
+    }
     Ok(())
 }
 
@@ -151,30 +198,38 @@ mod tests {
 
     #[test]
     fn words_are_those_of_bash() {
-        for (line, expected) in [
-            ("a  b\tc\nd", &["a", "b", "c", "d"][..]),
-            ("'a b'\"c d\"e\\ f", &["a bc de f"]),
-            ("'' \"\"", &["", ""]),
-            (r"'a\n' 'b\'", &[r"a\n", r"b\"]),
-            (r#""a\"b\\c\nd\$e""#, &[r#"a"b\c\nd$e"#]),
-            (r"a\'b", &["a'b"]),
-            ("a \\\n b \\\r\n c", &["a", "b", "c"]),
-            (r"$'a\'b\\c\n\t\u0021\x41\101\u00e9\U0001F600'", &["a'b\\c\n\t!AA\u{e9}\u{1f600}"]),
-            (r#"$'{"a":"it\'s"}'"#, &[r#"{"a":"it's"}"#]),
-            ("a$'\\n'b", &["a\nb"]),
-            ("a # comment\nb c#d", &["a", "b", "c#d"]),
-            ("http://h/?a=1&b=2;c=$", &["http://h/?a=1&b=2;c=$"]),
-            ("'$a `b` | c'", &["$a `b` | c"]),
+        let cases: &[(&str, &[&[u8]])] = &[
+            ("a  b\tc\nd", &[b"a", b"b", b"c", b"d"]),
+            ("'a b'\"c d\"e\\ f", &[b"a bc de f"]),
+            ("'' \"\"", &[b"", b""]),
+            (r"'a\n' 'b\'", &[br"a\n", br"b\"]),
+            (r#""a\"b\\c\nd\$e""#, &[br#"a"b\c\nd$e"#]),
+            (r"a\'b", &[b"a'b"]),
+            ("a \\\n b \\\r\n c", &[b"a", b"b", b"c"]),
+            ("a\\\nb \"c\\\nd\"", &[b"ab", b"cd"]),
+            ("a\r\nb", &[b"a", b"b"]),
+            (r"$'a\'b\\c\n\t\u0021\x41\101\u00e9\U0001F600'", &["a'b\\c\n\t!AA\u{e9}\u{1f600}".as_bytes()]),
+            (r#"$'{"a":"it\'s"}'"#, &[br#"{"a":"it's"}"#]),
+            ("a$'\\n'b", &[b"a\nb"]),
+            (r"$'caf\xc3\xa9\303\251'", &["caféé".as_bytes()]),
+            (r"$'\xff\377\xe9z\x4'", &[b"\xff\xff\xe9z\x04"]),
+            (r"$'\ud83d\ude00'", &[b"\xed\xa0\xbd\xed\xb8\x80"]),
+            (r"$'\q\cA\?'", &[b"\\q\x01?"]),
+            ("a # comment\nb c#d", &[b"a", b"b", b"c#d"]),
+            ("http://h/?a=1&b=2;c=$", &[b"http://h/?a=1&b=2;c=$"]),
+            ("'$a `b` | c^\" > d'", &[b"$a `b` | c^\" > d"]),
+            ("a^b ^c", &[b"a^b", b"^c"]),
             ("", &[]),
-        ] {
-            assert_eq!(split(line).unwrap(), expected, "{line}");
+        ];
+        for (line, expected) in cases {
+            assert_eq!(split(line.as_bytes()).unwrap(), *expected, "{line}");
         }
     }
 
     #[test]
     fn what_needs_a_shell_is_refused() {
         let expansion = |what: &str| WordFault::Expansion(what.to_owned());
-        let escape = |what: &str| WordFault::Escape(what.to_owned());
+        let nul = |what: &str| WordFault::Nul(what.to_owned());
         for (line, expected) in [
             ("'a", WordFault::Quote),
             ("\"a", WordFault::Quote),
@@ -187,15 +242,24 @@ mod tests {
             ("`date`", expansion("`")),
             ("\"a `date`\"", expansion("`")),
             ("a | jq .", WordFault::Operator('|')),
+            ("a|jq", WordFault::Operator('|')),
             ("a && b", WordFault::Operator('&')),
-            ("a >b", WordFault::Operator('>')),
-            (r"$'\xff'", escape("\\xff")),
-            (r"$'\ud83d'", escape("\\ud83d")),
-            (r"$'\u0000'", escape("\\u0000")),
-            (r"$'\q'", escape("\\q")),
+            ("'a'; b", WordFault::Operator(';')),
+            ("a &", WordFault::Operator('&')),
+            ("a >b", WordFault::Redirection('>')),
+            ("a 2>/dev/null", WordFault::Redirection('>')),
+            ("a 2>&1", WordFault::Redirection('>')),
+            ("a <b", WordFault::Redirection('<')),
+            (r"$'\u0000'", nul("\\u0000")),
+            (r"$'\x00'", nul("\\x00")),
+            (r"$'\400'", nul("\\400")),
+            (r"$'\xg'", WordFault::Escape("\\x".to_owned())),
+            (r"$'\UFFFFFFFF'", WordFault::Escape("\\UFFFFFFFF".to_owned())),
             ("curl ^\"http://h/^\" ^\n -H ^\"a: b^\"", WordFault::Cmd),
+            ("curl \"http://h/\" ^\r\n -H \"a: b\"", WordFault::Cmd),
+            ("curl.exe \"http://h/\" `\r\n -H \"a: b\"", WordFault::PowerShell),
         ] {
-            assert_eq!(split(line).unwrap_err(), expected, "{line}");
+            assert_eq!(split(line.as_bytes()).unwrap_err(), expected, "{line}");
         }
     }
 }
