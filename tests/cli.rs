@@ -1,7 +1,27 @@
 //! The commands of the shell do what their help says.
 
+mod other_file;
+mod output;
+mod sources;
+mod start;
+
 use crate::kit::gateway::{SIGNER_PEM, portcullis};
 use std::{fs, process::Output};
+
+/// A configuration that is whole.
+const YAML: &str = r#"version: 1
+listeners: { public: { bind: "127.0.0.1:0" }, admin: { bind: "127.0.0.1:1", admin: true } }
+upstreams: { backend: { endpoints: ["http://127.0.0.1:1"] } }
+routes: [{ name: api, match: { path: "/api/*" }, chain: request_id, forward: backend }]
+tests: [{ name: api, request: { get: /api/x }, expect: { route: api } }]
+"#;
+
+/// What is wrong with [`BROKEN`].
+const PROBLEM: &str = "there is no upstream `nobody`";
+
+fn broken() -> String {
+    YAML.replace("forward: backend", "forward: nobody")
+}
 
 fn run(arguments: &[&str]) -> Output {
     portcullis().args(arguments).env("PORTCULLIS_SIGNING_KEY", SIGNER_PEM).output().unwrap()
@@ -30,10 +50,22 @@ routes:
     fs::write(&file, yaml).unwrap();
     let printed = run(&["routes", file.to_str().unwrap()]);
     let lines = text(&printed.stdout);
-    let names: Vec<&str> = lines.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    assert_eq!(names, ["host", "exact", "one", "keys", "rest"], "{lines}");
-    assert!(lines.contains("GET,POST */a/b  [request_id]  → forward backend"), "{lines}");
-    assert!(lines.contains("* */keys  []  → publish signing_keys"), "{lines}");
+    assert_eq!(
+        lines,
+        "#  NAME   LISTENER  METHODS   HOST             PATH   TARGET                CHAIN\n\
+         1  host   *         *         api.example.com  /*     forward backend       -\n\
+         2  exact  *         GET,POST  *                /a/b   forward backend       request_id\n\
+         3  one    *         *         *                /a/{}  forward backend       -\n\
+         4  keys   *         *         *                /keys  publish signing_keys  -\n\
+         5  rest   *         *         *                /*     forward backend       -\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&run(&["routes", "--format", "json", file.to_str().unwrap()]).stdout).unwrap();
+    let expected = serde_json::json!({
+        "order": 2, "name": "exact", "methods": ["GET", "POST"], "path": "/a/b", "target": "forward backend",
+        "chain": ["request_id"]
+    });
+    assert_eq!(json[1], expected);
 }
 
 #[test]

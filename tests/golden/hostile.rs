@@ -123,9 +123,14 @@ fn what_is_no_file_is_refused_without_waiting_for_it() {
     let pipe = folder.path().join("pipe.yaml");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null")] {
-        let (code, printed) = check_file(path, Format::Text);
-        assert_eq!(code, EXIT_USAGE);
+        let printed = config::load(path, &super::env).unwrap_err().to_string();
         assert!(printed.contains(":1:1: the file cannot be read: it is not a regular file"), "{printed}");
+    }
+    // Named on a command line they are read to their end, as far as a configuration may go.
+    for (path, expected) in [("/dev/zero", "the file is larger than"), ("/dev/null", "the configuration is empty")] {
+        let (code, printed) = check_file(Path::new(path), Format::Text);
+        assert_eq!(code, EXIT_USAGE);
+        assert!(printed.contains(expected), "{printed}");
     }
     let text = format!("{WHOLE}signing: {{ keys: {{ main: {{ file: pipe.yaml }} }}, active: main }}\n");
     let report = config::parse(&text, "gateway.yaml", folder.path(), &super::env).unwrap_err().to_string();
