@@ -25,7 +25,7 @@ fn of_env(value: &str) -> Result<[u8; 32], String> {
 #[test]
 fn a_signing_key_is_read_in_whatever_form_it_comes() {
     let pem = pem(7);
-    let body = pem.lines().nth(1).unwrap().to_owned();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
     for text in [
