@@ -3,7 +3,7 @@
 use crate::{
     plan::{commands::RestCall, identity::GATEWAY_REQUEST_ID},
     proxy::trace::TRACEPARENT,
-    upstream::{Answer, CallFault, Upstream, answer_status},
+    upstream::{Answer, CallFault, Track, Upstream, answer_status},
 };
 use bytes::Bytes;
 use filters::api::{HeaderEdit, HeaderEdits, Reason, Refusal, SessionRecord, is_disguise};
@@ -66,7 +66,7 @@ pub fn carried(edit: &HeaderEdit) -> Option<HeaderEdit> {
     (!is_own).then(|| edit.clone())
 }
 
-/// Sends the call, and takes the answer where it may be signed: 2xx and 4xx.
+/// Sends the call, and takes the answer where it may be signed: 2xx and 4xx. `track` is told where it went.
 ///
 /// # Errors
 /// `BACKEND_TIMEOUT` or `BACKEND_UNAVAILABLE`: nothing of such an answer is signed.
@@ -75,19 +75,21 @@ pub async fn send(
     call: RestCall,
     told: Told<'_>,
     deadline: Option<Instant>,
+    track: &mut Track,
 ) -> Result<Signable, Refusal> {
     let request = request(call, told).map_err(|error| {
         tracing::error!(%error, "a command gave no request");
         Refusal::new(Reason::Internal)
     })?;
     let deadline = deadline.unwrap_or_else(|| Instant::now() + CALL_MAX);
-    let answer = upstream.call(request, deadline).await.map_err(|fault| {
+    let answer = upstream.call(request, deadline, track).await.map_err(|fault| {
         tracing::warn!(%fault, upstream = upstream.name(), "a command was not answered");
         let reason = match fault {
             CallFault::Timeout { .. } => Reason::BackendTimeout,
-            CallFault::Unreachable { .. } | CallFault::Broken { .. } | CallFault::TooLarge { .. } => {
-                Reason::BackendUnavailable
-            }
+            CallFault::Unreachable { .. }
+            | CallFault::Broken { .. }
+            | CallFault::Malformed { .. }
+            | CallFault::TooLarge { .. } => Reason::BackendUnavailable,
         };
         Refusal::new(reason).for_fault(fault.into())
     })?;

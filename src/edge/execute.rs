@@ -4,6 +4,7 @@ use super::{backend, request::SignedRequest};
 use crate::{
     plan::{CommandTarget, signer::Signer},
     rpc::Codec,
+    upstream::Track,
 };
 use bytes::Bytes;
 use filters::api::{Reason, Refusal};
@@ -31,8 +32,9 @@ pub async fn execute(
     let traceparent = call.traceparent()?;
     let told = backend::Told { command: &command, session: &session, traceparent, edits: call.edits() };
     let started = Instant::now();
-    let answer = backend::send(&commands.upstream, rest, told, call.deadline).await;
-    call.backend_took(started.elapsed());
+    let mut track = Track::default();
+    let answer = backend::send(&commands.upstream, rest, told, call.deadline, &mut track).await;
+    call.was_sent(track, started.elapsed());
     call.refuse_ended(&session)?;
     Ok(sign(call.clock.unix_ms(), &target.signer, &command, answer?))
 }

@@ -5,6 +5,7 @@ use crate::{
     plan::Route,
     proxy::{Gateway, context::RequestContext, trace},
     rpc::Codec,
+    upstream::Track,
     vitals::streams::{Exit, Opening, Streams},
 };
 use bytes::Bytes;
@@ -50,6 +51,7 @@ pub struct Found {
     traceparent: Option<HeaderValue>,
     chain_took: Duration,
     backend_took: Duration,
+    track: Track,
 }
 
 impl Found {
@@ -58,6 +60,7 @@ impl Found {
         ctx.facts = self.facts;
         ctx.traceparent = self.traceparent;
         (ctx.chain_took, ctx.backend_took) = (self.chain_took, self.backend_took);
+        ctx.track = self.track;
     }
 }
 
@@ -92,7 +95,13 @@ impl<'a> SignedRequest<'a> {
             path: ctx.path.as_ref().map_or("/", |path| path.as_str()),
             header,
             ctx,
-            found: Found { facts, traceparent: None, chain_took: ctx.chain_took, backend_took: ctx.backend_took },
+            found: Found {
+                facts,
+                traceparent: None,
+                chain_took: ctx.chain_took,
+                backend_took: ctx.backend_took,
+                track: Track::default(),
+            },
             streams: None,
             client_ip: ctx.client_ip,
             clock,
@@ -125,9 +134,9 @@ impl<'a> SignedRequest<'a> {
         Ok(value)
     }
 
-    /// Takes down how long the backend took.
-    pub fn backend_took(&mut self, took: Duration) {
-        self.found.backend_took = took;
+    /// Takes down which backend was asked, and how long it took.
+    pub fn was_sent(&mut self, track: Track, took: Duration) {
+        (self.found.track, self.found.backend_took) = (track, took);
     }
 
     /// What was found.

@@ -3,7 +3,7 @@
 use super::explanation::Sent;
 use crate::{
     config::{Config, source::Sessions},
-    upstream::{Answer, CallFault, StandIn},
+    upstream::{Answer, CallFault, FaultKind, StandIn},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -132,7 +132,11 @@ impl StandIn for Backends {
             answered: given.as_ref().map(|given| given.status.as_u16().to_string()),
         };
         self.lock().push(Call { sent, is_lookup: looked_up.is_some(), is_known: given.is_some() });
-        let nobody = || CallFault::Unreachable { endpoint: upstream.to_owned(), cause: "nothing is sent".to_owned() };
+        let nobody = || CallFault::Unreachable {
+            endpoint: upstream.to_owned(),
+            fault: FaultKind::Refused,
+            cause: "nothing is sent".to_owned(),
+        };
         let Given { status, headers, body } = given.ok_or_else(nobody)?;
         Ok(Answer { status, headers, body })
     }

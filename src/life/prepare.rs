@@ -11,7 +11,7 @@ use crate::{
     events::Sources,
     listener::{self, Bound, Caps, Guard},
     plan::{self, Outside},
-    proxy::Gateway,
+    proxy::{Gateway, attempts::TRIES_MAX},
     telemetry::{access_log::AccessLog, metrics::Metrics},
     vitals::{Activity, LastCall, Readiness, streams::Streams},
 };
@@ -84,14 +84,19 @@ impl Prepared {
         metrics.watch_log()?;
         let in_force = Arc::clone(plan);
         metrics.watch_budgets(Box::new(move || in_force.load().budgets.values().cloned().collect()))?;
+        let configured = Arc::clone(plan);
+        metrics.watch_upstreams(Box::new(move || {
+            configured.load().upstreams.values().map(|kept| Arc::clone(&kept.part)).collect()
+        }))?;
         events::show(events, metrics)
     }
 
     /// What accepts connections once it is started: the guard, and behind it Pingora's proxy.
     pub(super) fn service(&self) -> Service<Guard<HttpProxy<Gateway>>> {
         let Gateway { plan, bindings, metrics, access_log, clock, .. } = &self.gateway;
-        // One try and one more; `forward::may_retry` says when.
-        let conf = ServerConf { max_retries: 2, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() };
+        // Whether there is another try is decided where one has failed.
+        let max_retries = usize::from(TRIES_MAX);
+        let conf = ServerConf { max_retries, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() };
         let mut proxy = http_proxy(&Arc::new(conf), self.gateway.clone());
         // CONNECT is refused with everything that a refusal has. Pingora's own answer to it has nothing.
         let mut options = HttpServerOptions::default();

@@ -2,9 +2,10 @@
 
 use super::{Gateway, context::RequestContext, decide::host, trace};
 use crate::telemetry::{
-    access_log::{Findings, Head, Outcome, session_hash},
+    access_log::{Findings, Head, Outcome, Sent, session_hash},
     timestamp::Timestamp,
 };
+use crate::upstream::FaultKind;
 use filters::api::Reason;
 use http::{HeaderMap, HeaderName, Version, header::USER_AGENT};
 use pingora_http::RequestHeader;
@@ -29,6 +30,9 @@ impl Gateway {
         let mut line = self.access_log.begin();
         line.add(&head(session.req_header(), ctx));
         line.add(&findings(Some(&session.req_header().headers), ctx));
+        if let Some(sent) = sent(ctx) {
+            line.add(&sent);
+        }
         line.add(&Outcome {
             status,
             reason: ctx.refused.map(Reason::as_str),
@@ -73,6 +77,18 @@ pub(super) fn findings<'a>(headers: Option<&'a HeaderMap>, ctx: &'a RequestConte
         session: command.map(|command| session_hash(&command.device_session_id)),
         user: ctx.facts.session.as_ref().map(|session| session.user_id.as_str()),
     }
+}
+
+/// Where it was sent, if it was.
+fn sent(ctx: &RequestContext) -> Option<Sent<'_>> {
+    let endpoint = ctx.track.endpoint.as_deref()?;
+    Some(Sent {
+        upstream: endpoint.upstream(),
+        endpoint: endpoint.authority(),
+        tries: ctx.track.tries,
+        // Where a refusal has brought its own word, that stands.
+        fault: ctx.track.fault.filter(|_| ctx.fault.is_none()).map(FaultKind::as_str),
+    })
 }
 
 fn protocol(header: &RequestHeader) -> &'static str {

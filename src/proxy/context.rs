@@ -1,11 +1,11 @@
 //! What is kept of one request between Pingora's hooks.
 
-use super::{decide::host, forwarding::Told};
+use super::{attempts::Attempts, decide::host, forwarding::Told};
 use crate::{
     listener::Slot,
     plan::{Forward, Plan, PlannedListener, Route, Target, path::CanonicalPath},
     telemetry::metrics::RouteMetrics,
-    upstream::Endpoint,
+    upstream::Track,
     vitals::streams::{OpenStream, Opening},
 };
 use bytes::Bytes;
@@ -61,8 +61,10 @@ pub struct RequestContext {
     pub backend_took: Duration,
     /// Body bytes that came.
     pub bytes_in: u64,
-    /// The endpoint that it is proxied to.
-    pub endpoint: Option<Arc<Endpoint>>,
+    /// Where it was sent.
+    pub track: Track,
+    /// Where a proxied request is to be sent next.
+    pub attempts: Attempts,
     /// Since when the upstream's total time runs.
     pub total_since: Instant,
     /// Whether the client was still sending when it was proxied, and still is.
@@ -152,7 +154,8 @@ impl RequestContext {
             chain_took: Duration::ZERO,
             backend_took: Duration::ZERO,
             bytes_in: 0,
-            endpoint: None,
+            track: Track::default(),
+            attempts: Attempts::default(),
             is_receiving: false,
             has_streamed: false,
             asks_upgrade: false,
@@ -190,6 +193,12 @@ impl RequestContext {
     #[must_use]
     pub fn metrics<'a>(&'a self, unrouted: &'a RouteMetrics) -> &'a RouteMetrics {
         self.route.as_ref().map_or(unrouted, |route| &route.metrics)
+    }
+
+    /// Whether the head of an answer of the backend has come, if only of an interim one.
+    #[must_use]
+    pub fn has_head(&self) -> bool {
+        self.is_answered || self.is_upgraded || self.interim_answers > 0
     }
 
     /// How it is proxied, where it is.

@@ -1,6 +1,7 @@
 //! A proxied request: what of it changes on the way, and what its failures mean to the client.
 
 use super::{
+    attempts,
     body::is_malformed,
     context::RequestContext,
     dial::Dial,
@@ -8,14 +9,11 @@ use super::{
     last_stop::count_down,
     waits::{self, ANSWER_TOO_LATE, BODY_TOO_LATE},
 };
-use crate::{
-    plan::Forward,
-    upstream::{Endpoint, is_doubtful},
-};
+use crate::{plan::Forward, upstream::is_doubtful};
 use filters::api::{Reason, Refusal};
 use http::{
     HeaderValue, Method, Uri, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
 };
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result,
@@ -24,8 +22,7 @@ use pingora_core::{
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
-use pingora_timeout::timeout;
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, net::SocketAddr, sync::Arc, time::Duration};
 
 /// What is added to a request, with room for a few edits: the map grows once.
 const ADDED_HEADERS: usize = 8;
@@ -33,6 +30,8 @@ const ADDED_HEADERS: usize = 8;
 pub const BODY_TOO_LARGE: ErrorType = ErrorType::new("body too large");
 /// Sets tunnels apart in Pingora's pool.
 const TUNNELS: u64 = 1;
+/// Sets connections apart that carry one request.
+const ALONE: u64 = 2;
 /// A backend that vanished without a word is noticed after a minute and a half, by tunnels above all.
 const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
     idle: Duration::from_secs(60),
@@ -42,27 +41,13 @@ const TCP_KEEPALIVE: TcpKeepalive = TcpKeepalive {
     user_timeout: Duration::ZERO,
 };
 
-/// The endpoint that this request goes to next.
+/// How `address` is reached, with every time-out set.
 ///
 /// # Errors
-/// Where it goes to none.
-pub fn pick(ctx: &RequestContext) -> Result<Arc<Endpoint>> {
-    let endpoint = ctx.forward().and_then(|forward| forward.upstream.pick());
-    endpoint.cloned().ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))
-}
-
-/// How that is reached, with every time-out set.
-///
-/// # Errors
-/// Where its name does not resolve in time.
-pub async fn peer(session: &Session, ctx: &RequestContext, endpoint: &Endpoint) -> Result<HttpPeer> {
+/// Where the request goes to no upstream.
+pub fn peer(session: &Session, ctx: &RequestContext, address: SocketAddr) -> Result<HttpPeer> {
     let forward = ctx.forward().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
     let options = forward.upstream.options();
-    let address = match timeout(options.connect, endpoint.address()).await {
-        Ok(Ok(address)) => address,
-        Ok(Err(error)) => return Error::e_because(ErrorType::ConnectNoRoute, "resolving the endpoint", error),
-        Err(_) => return Error::e_explain(ErrorType::ConnectTimedout, "resolving the endpoint"),
-    };
     // What is left of the total bounds each read, so a silent backend cannot outlast it.
     let left = waits::left(ctx, forward);
     let mut peer = HttpPeer::new(address, false, String::new());
@@ -72,6 +57,10 @@ pub async fn peer(session: &Session, ctx: &RequestContext, endpoint: &Endpoint) 
     peer.options.write_timeout = Some(options.write.min(left));
     peer.options.idle_timeout = Some(options.idle_timeout);
     peer.options.tcp_keepalive = Some(TCP_KEEPALIVE);
+    if attempts::is_alone(&session.req_header().headers, ctx) {
+        // None is kept there, as the backend is told to close it.
+        peer.group_key = ALONE;
+    }
     if waits::may_tunnel(session, forward) {
         peer.options.custom_l4 = Some(Arc::new(Dial));
         // Such a connection has no file descriptor to be known by in the pool: it is neither taken from there nor
@@ -107,11 +96,14 @@ pub fn rewrite(ctx: &RequestContext, forward: &Forward, request: &mut RequestHea
         headers.insert(HOST, host.clone());
     } else if ctx.received == Version::HTTP_10 && !headers.contains_key(HOST) {
         // RFC 9112 section 3.2: what is sent on is HTTP/1.1, which has a Host.
-        let endpoint = ctx.endpoint.as_ref().or_else(|| forward.upstream.pick());
+        let endpoint = ctx.track.endpoint.as_ref().or_else(|| forward.upstream.pick(&[]));
         let host = endpoint.and_then(|endpoint| HeaderValue::from_str(endpoint.authority()).ok());
         headers.extend(host.map(|host| (HOST, host)));
     }
     ctx.facts.upstream_headers.apply_to_request(headers);
+    if attempts::is_alone(headers, ctx) && !headers.contains_key(CONNECTION) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     *request = RequestHeader::from(parts);
     Ok(())
 }
@@ -155,25 +147,6 @@ pub fn check_framing(answer: &ResponseHeader) -> Result<()> {
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an answer whose end is in doubt").into_up());
     }
     Ok(())
-}
-
-/// A connection could not be made: its endpoint is left out for a while. Whether the attempt may be made again, which
-/// is where nothing was sent, and the method may be repeated.
-#[must_use]
-pub fn failed_to_connect(method: &Method, error: &Error, ctx: &RequestContext) -> bool {
-    let is_over = ctx.forward().is_none_or(|forward| waits::left(ctx, forward).is_zero());
-    // Earlier attempts have left the endpoint no time to take the connection.
-    if is_over {
-        return false;
-    }
-    if let Some(endpoint) = &ctx.endpoint {
-        endpoint.unreachable();
-    }
-    let nothing_sent = matches!(
-        error.etype(),
-        ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError
-    );
-    nothing_sent && method.is_idempotent()
 }
 
 /// What a failure is to the client: a status and a refusal, or nothing where the client has gone. While the

@@ -1,6 +1,7 @@
 //! The proxy: Pingora's hooks, each a few lines that call elsewhere.
 
 mod access;
+pub mod attempts;
 mod body;
 mod chain;
 pub mod client_ip;
@@ -52,7 +53,7 @@ use pingora_core::{
     Error, ErrorType, Result, modules::http::HttpModules, protocols::Digest, upstreams::peer::HttpPeer,
 };
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::{os::fd::RawFd, sync::Arc};
 use tokio::sync::watch;
 
@@ -107,15 +108,8 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
         waits::begin(session, ctx);
-        let endpoint = forward::pick(ctx)?;
-        ctx.endpoint = Some(Arc::clone(&endpoint));
-        match forward::peer(session, ctx, &endpoint).await {
-            Ok(peer) => Ok(Box::new(peer)),
-            Err(mut error) => {
-                error.set_retry(forward::failed_to_connect(&session.req_header().method, &error, ctx));
-                Err(error.into_up())
-            }
-        }
+        let address = attempts::next(ctx).await?;
+        forward::peer(session, ctx, address).map(Box::new)
     }
 
     async fn request_body_filter(
@@ -168,6 +162,9 @@ impl ProxyHttp for Gateway {
         ctx.backend_took = ctx.started.elapsed().saturating_sub(ctx.chain_took);
         forward::check_framing(answer)?;
         waits::head_has_come(session, ctx, answer)?;
+        if let Some(endpoint) = ctx.track.endpoint.as_ref().filter(|_| ctx.is_answered || ctx.is_upgraded) {
+            endpoint.answered(answer.status.as_u16());
+        }
         if ctx.is_upgraded {
             ctx.stream = waits::tunnel_end(session)
                 .zip(ctx.opening(session.req_header()))
@@ -188,39 +185,30 @@ impl ProxyHttp for Gateway {
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
-        _: bool,
+        is_kept: bool,
         _: &HttpPeer,
         _: RawFd,
         _: Option<&Digest>,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        if let Some(endpoint) = &ctx.endpoint {
-            endpoint.reached();
-        }
+        attempts::connected(ctx, is_kept);
         Ok(())
     }
 
-    fn fail_to_connect(
-        &self,
-        session: &mut Session,
-        _: &HttpPeer,
-        ctx: &mut Self::CTX,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        error.set_retry(forward::failed_to_connect(&session.req_header().method, &error, ctx));
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, ctx: &mut Self::CTX, mut error: Box<Error>) -> Box<Error> {
+        error.set_retry(attempts::could_not_connect(ctx, &error));
         error
     }
 
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
-        _: &mut Session,
+        session: &mut Session,
         mut error: Box<Error>,
-        _: &mut Self::CTX,
-        _: bool,
+        ctx: &mut Self::CTX,
+        is_kept: bool,
     ) -> Box<Error> {
-        // The head is out: the backend may have acted on it.
-        error.set_retry(false);
+        error.set_retry(attempts::broke_off(session, ctx, &error, is_kept));
         error
     }
 
@@ -233,6 +221,11 @@ impl ProxyHttp for Gateway {
         if !ctx.is_handed_over {
             self.finish(session, ctx);
         }
+    }
+
+    // What goes wrong with an endpoint is told where that is noticed.
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Self::CTX, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Self::CTX, _: &Error) -> bool {

@@ -35,7 +35,7 @@ const TUNNEL_IDLE: Duration = Duration::from_secs(60 * 60);
 /// Takes down whether the client is still sending while the request is proxied.
 pub fn begin(session: &mut Session, ctx: &mut RequestContext) {
     // The client's time for a body that a filter has read is not the backend's; a second attempt has the rest of the first.
-    if ctx.endpoint.is_none() {
+    if ctx.track.endpoint.is_none() {
         ctx.total_since = ctx.started + ctx.chain_took;
     }
     ctx.is_receiving = !session.is_body_done();

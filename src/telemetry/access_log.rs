@@ -113,6 +113,20 @@ pub fn session_hash(device_session_id: &str) -> String {
     })
 }
 
+/// What a line says of where a request was sent.
+#[derive(Debug, Serialize)]
+pub struct Sent<'a> {
+    /// The upstream.
+    pub upstream: &'a str,
+    /// The endpoint that it was sent to last.
+    pub endpoint: &'a str,
+    /// How often it was tried to send it.
+    pub tries: u8,
+    /// Why no answer came, where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
+}
+
 /// What a line says of the request's end.
 #[derive(Debug, Default, Serialize)]
 pub struct Outcome {

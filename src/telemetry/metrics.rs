@@ -112,6 +112,14 @@ impl Metrics {
         self.registry.register(Box::new(super::budgets::Budgets::new(in_force)?))
     }
 
+    /// Shows the upstreams, read whenever somebody looks.
+    ///
+    /// # Errors
+    /// Where it is called twice.
+    pub fn watch_upstreams(&self, configured: super::upstreams::Configured) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(super::upstreams::Upstreams::new(configured)?))
+    }
+
     /// How long revocations of a source of events take, in seconds.
     #[must_use]
     pub fn revocations(&self, name: &str) -> Histogram {

@@ -14,3 +14,4 @@ mod seldom;
 mod sessions;
 pub mod stores;
 pub mod timestamp;
+mod upstreams;

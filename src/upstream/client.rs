@@ -1,19 +1,22 @@
 //! One whole call to a backend: request in, complete answer out, within a deadline.
 
 use super::{
-    Endpoint, Upstream, is_doubtful,
+    Endpoint, FaultKind, Track, Unreached, Upstream, is_doubtful, is_of_connection,
     pool::{Pool, Sender},
     stand_in,
 };
 use bytes::{Bytes, BytesMut};
 use filters::api::Fault;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{HOST, WWW_AUTHENTICATE},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 // Pingora's timers: set and dropped many times a call, they take no lock of the runtime for that.
 use pingora_timeout::timeout;
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::Instant};
 
 /// A complete answer.
@@ -35,6 +38,8 @@ pub enum CallFault {
     Unreachable {
         /// Which endpoint.
         endpoint: String,
+        /// What went wrong.
+        fault: FaultKind,
         /// Why.
         cause: String,
     },
@@ -56,6 +61,14 @@ pub enum CallFault {
         /// The word for it, where it was one HTTP/2 stream that broke off.
         reset: Option<h2::Reason>,
     },
+    /// What came is no answer.
+    #[error("{endpoint} gave a malformed answer: {cause}")]
+    Malformed {
+        /// Which endpoint.
+        endpoint: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The answer is larger than this upstream may give.
     #[error("{endpoint} answered with more than {bytes_max} bytes")]
     TooLarge {
@@ -74,7 +87,39 @@ impl CallFault {
             Self::Unreachable { .. } => "unreachable",
             Self::Timeout { .. } => "timeout",
             Self::Broken { .. } => "broken_off",
+            Self::Malformed { .. } => "malformed_answer",
             Self::TooLarge { .. } => "answer_too_large",
+        }
+    }
+
+    pub(super) fn unreachable(endpoint: &Endpoint, why: &Unreached) -> Self {
+        Self::Unreachable { endpoint: endpoint.authority().to_owned(), fault: why.fault, cause: why.cause.clone() }
+    }
+
+    pub(super) fn no_endpoint(upstream: &str) -> Self {
+        Self::Unreachable { endpoint: upstream.to_owned(), fault: FaultKind::Refused, cause: "no endpoint".to_owned() }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn fault(&self) -> FaultKind {
+        match self {
+            Self::Unreachable { fault, .. } => *fault,
+            Self::Timeout { .. } => FaultKind::Timeout,
+            Self::Broken { .. } => FaultKind::Reset,
+            Self::TooLarge { .. } | Self::Malformed { .. } => FaultKind::BadAnswer,
+        }
+    }
+
+    /// The endpoint that it came about at.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Self::Unreachable { endpoint, .. }
+            | Self::Timeout { endpoint, .. }
+            | Self::Broken { endpoint, .. }
+            | Self::Malformed { endpoint, .. }
+            | Self::TooLarge { endpoint, .. } => endpoint,
         }
     }
 }
@@ -85,59 +130,86 @@ impl From<CallFault> for Fault {
     }
 }
 
-/// An attempt that failed, and the request where it can be sent again: no byte of it went out, or a kept
-/// connection turned out to be closed and the method is idempotent.
+/// An attempt that failed.
 struct Failed {
     fault: CallFault,
+    /// The request, where it can be sent again: no byte of it went out, or a kept connection turned out to be closed
+    /// and the method is idempotent.
     unsent: Option<Request<Full<Bytes>>>,
 }
 
 impl Upstream {
     /// Sends `request` (path and query in its URI, no `Host`) and reads the whole answer.
     ///
-    /// A POST or PATCH is sent once. An idempotent call is tried a second time where nothing was sent, or where a
-    /// kept connection was closed before a byte of the answer came (RFC 9110 section 9.2.2).
+    /// Where no connection could be made, whatever the method, it is sent to the next endpoint, to each once. Where a
+    /// kept connection was closed before the request went out, it is sent over a new one; so is an idempotent one where
+    /// it was closed before the answer came (RFC 9110 section 9.2.2).
+    ///
+    /// `track` is told where it went.
     ///
     /// # Errors
     /// Where no complete answer came before `deadline` or the upstream's own limit.
-    pub async fn call(&self, mut request: Request<Full<Bytes>>, deadline: Instant) -> Result<Answer, CallFault> {
+    pub async fn call(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        deadline: Instant,
+        track: &mut Track,
+    ) -> Result<Answer, CallFault> {
         if let Some(stand_in) = self.stand_in.get() {
             return stand_in::ask(stand_in.as_ref(), self.name(), request).await;
         }
         let started = Instant::now();
         let deadline = deadline.min(started + self.options().request);
-        let idempotent = request.method().is_idempotent();
-        let mut attempts_left = if idempotent { 2 } else { 1 };
+        let mut gone = Vec::new();
+        let Some(mut endpoint) = self.pick(&gone) else { return Err(CallFault::no_endpoint(self.name())) };
+        let mut may_reuse = true;
         loop {
-            attempts_left -= 1;
-            let Some(endpoint) = self.pick() else {
-                return Err(CallFault::Unreachable {
-                    endpoint: self.name().to_owned(),
-                    cause: "no endpoint".to_owned(),
-                });
-            };
+            track.goes_to(endpoint);
             let left = deadline.saturating_duration_since(Instant::now());
-            let failed = match timeout(left, self.attempt(endpoint, request)).await {
-                Ok(Ok(answer)) => return Ok(answer),
+            let failed = match timeout(left, self.attempt(endpoint, request, may_reuse)).await {
+                Ok(Ok(answer)) => {
+                    track.fault = None;
+                    return Ok(answer);
+                }
                 Ok(Err(failed)) => failed,
                 Err(_) => {
-                    let endpoint = endpoint.authority().to_owned();
-                    return Err(CallFault::Timeout { endpoint, waited: started.elapsed() });
+                    let fault =
+                        CallFault::Timeout { endpoint: endpoint.authority().to_owned(), waited: started.elapsed() };
+                    endpoint.failed(fault.fault(), &fault);
+                    track.fault = Some(fault.fault());
+                    return Err(fault);
                 }
             };
-            match failed.unsent {
-                Some(unsent) if attempts_left > 0 => request = unsent,
-                _ => return Err(failed.fault),
+            track.fault = Some(failed.fault.fault());
+            let Some(unsent) = failed.unsent else {
+                endpoint.failed(failed.fault.fault(), &failed.fault);
+                return Err(failed.fault);
+            };
+            request = unsent;
+            if !matches!(failed.fault, CallFault::Unreachable { .. }) {
+                // Others that are kept may be closed as well.
+                may_reuse = false;
+                continue;
+            }
+            gone.push(Arc::clone(endpoint));
+            match self.pick(&gone) {
+                Some(next) => endpoint = next,
+                None => return Err(failed.fault),
             }
         }
     }
 
-    async fn attempt(&self, endpoint: &Endpoint, mut request: Request<Full<Bytes>>) -> Result<Answer, Failed> {
-        let (mut sender, is_reused) = match self.sender(endpoint).await {
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request<Full<Bytes>>,
+        may_reuse: bool,
+    ) -> Result<Answer, Failed> {
+        let (mut sender, is_reused) = match self.sender(endpoint, may_reuse).await {
             Ok(sender) => sender,
-            Err(fault) => {
-                endpoint.unreachable();
-                return Err(Failed { fault, unsent: Some(request) });
+            Err(why) => {
+                endpoint.unreachable(why.fault, &why);
+                return Err(Failed { fault: CallFault::unreachable(endpoint, &why), unsent: Some(request) });
             }
         };
         endpoint.reached();
@@ -151,38 +223,48 @@ impl Upstream {
         let response = match timeout(self.options().read, sent).await {
             Ok(Ok(response)) => response,
             Ok(Err(mut error)) => {
-                let unsent = error.take_message().or_else(|| spare.filter(|_| !error.error().is_parse()));
-                return Err(Failed { fault: broken(endpoint, error.error()), unsent });
+                let returned = error.take_message().filter(|_| is_reused);
+                let unsent = returned.or_else(|| spare.filter(|_| !error.error().is_parse()));
+                let fault = if error.error().is_parse() {
+                    malformed(endpoint, error.error())
+                } else {
+                    broken(endpoint, error.error())
+                };
+                return Err(Failed { fault, unsent });
             }
             Err(_) => return Err(Failed { fault: self.late(endpoint), unsent: None }),
         };
         let answer = self.read(endpoint, response).await.map_err(|fault| Failed { fault, unsent: None })?;
-        endpoint.pool.put(sender, self.options().idle_max);
+        endpoint.answered(answer.status.as_u16());
+        if !authenticates_connection(&answer) {
+            endpoint.pool.put(sender, self.options().idle_max);
+        }
         Ok(answer)
     }
 
     /// A connection, and whether it was used before.
-    async fn sender(&self, endpoint: &Endpoint) -> Result<(Sender, bool), CallFault> {
-        if let Some(sender) = Pool::take(&endpoint.pool, self.options().idle_timeout) {
+    async fn sender(&self, endpoint: &Endpoint, may_reuse: bool) -> Result<(Sender, bool), Unreached> {
+        if may_reuse && let Some(sender) = Pool::take(&endpoint.pool, self.options().idle_timeout) {
             return Ok((sender, true));
         }
-        let unreachable = |cause: String| CallFault::Unreachable { endpoint: endpoint.authority().to_owned(), cause };
-        let connecting = async {
-            let stream = TcpStream::connect(endpoint.address().await?).await?;
+        let started = Instant::now();
+        let candidates = timeout(self.options().connect, endpoint.candidates());
+        let late = |_| Err(Unreached::new(FaultKind::Dns, format!("no address in {:?}", self.options().connect)));
+        let candidates = candidates.await.unwrap_or_else(late)?;
+        let left = self.options().connect.saturating_sub(started.elapsed());
+        let connect = async |address: SocketAddr| {
+            let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             std::io::Result::Ok(stream)
         };
-        let stream = match timeout(self.options().connect, connecting).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => return Err(unreachable(format!("no connection in {:?}", self.options().connect))),
-        };
+        let stream = candidates.connect(left, connect).await?;
         let (sender, connection) = http1::Builder::new()
             .max_headers(128)
             .max_buf_size(64 << 10)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| unreachable(error.to_string()))?;
+            .map_err(|error| Unreached::new(FaultKind::Reset, error))?;
+        endpoint.connected(started.elapsed());
         // The connection's own errors reach the caller through the sender.
         tokio::spawn(async move { drop(connection.await) });
         Ok((sender, false))
@@ -191,7 +273,7 @@ impl Upstream {
     async fn read(&self, endpoint: &Endpoint, response: http::Response<Incoming>) -> Result<Answer, CallFault> {
         let (head, mut body) = response.into_parts();
         if is_doubtful(head.version, &head.headers) {
-            return Err(broken(endpoint, &"it is in doubt where the answer ends"));
+            return Err(malformed(endpoint, &"it is in doubt where the answer ends"));
         }
         let mut whole = Whole::Nothing;
         loop {
@@ -218,6 +300,17 @@ impl Upstream {
 
 fn broken(endpoint: &Endpoint, cause: &dyn Display) -> CallFault {
     CallFault::Broken { endpoint: endpoint.authority().to_owned(), cause: cause.to_string(), reset: None }
+}
+
+fn malformed(endpoint: &Endpoint, cause: &dyn Display) -> CallFault {
+    CallFault::Malformed { endpoint: endpoint.authority().to_owned(), cause: cause.to_string() }
+}
+
+/// Whether the connection may belong to whoever was asked to show who they are: NTLM and Negotiate authenticate
+/// connections, not requests (RFC 4559 section 6).
+fn authenticates_connection(answer: &Answer) -> bool {
+    answer.status == StatusCode::UNAUTHORIZED
+        && answer.headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_of_connection(value.as_bytes()))
 }
 
 /// A body as it grows: most come in one piece, which is then never copied.

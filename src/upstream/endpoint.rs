@@ -2,8 +2,10 @@
 
 use super::{
     UpstreamTls,
+    addresses::{Addresses, Candidates},
+    fault::{FaultKind, Unreached},
+    health::{Counts, Health},
     pool::Pool,
-    rest::Rest,
     streams::{Streams, Waits},
     tls::EndpointTls,
 };
@@ -11,21 +13,29 @@ use http::{
     Uri,
     uri::{Authority, Scheme},
 };
-use std::{io, net::SocketAddr, time::Instant};
+use prometheus::Histogram;
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 /// An endpoint that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EndpointProblem(pub String);
 
+/// What the endpoints of an upstream have in common.
+pub(super) struct Common<'a> {
+    pub(super) upstream: Arc<str>,
+    pub(super) connect_seconds: Histogram,
+    pub(super) waits: Waits,
+    pub(super) tls: &'a UpstreamTls,
+}
+
 /// One address of an upstream, with the connections that are kept to it.
 pub struct Endpoint {
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
-    host: String,
-    port: u16,
-    literal: Option<SocketAddr>,
-    rest: Rest,
+    addresses: Addresses,
+    health: Health,
+    connect_seconds: Histogram,
     pub(super) pool: Pool,
     pub(super) tls: Option<EndpointTls>,
     pub(super) streams: Streams,
@@ -36,7 +46,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where it is anything else.
-    pub(super) fn new(url: &str, waits: Waits, tls: &UpstreamTls) -> Result<Self, EndpointProblem> {
+    pub(super) fn new(url: &str, common: &Common<'_>) -> Result<Self, EndpointProblem> {
         let problem = |what: &str| EndpointProblem(format!("endpoint `{url}`: {what}"));
         let uri: Uri = url.parse().map_err(|_| problem("is no URL"))?;
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
@@ -52,10 +62,18 @@ impl Endpoint {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let is_tls = scheme == Scheme::HTTPS;
         let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let literal = host.parse().ok().map(|ip| SocketAddr::new(ip, port));
-        let tls = is_tls.then(|| tls.of(&host)).transpose()?;
-        let (rest, pool, streams) = (Rest::default(), Pool::default(), Streams::new(waits));
-        Ok(Self { scheme, authority, host, port, literal, rest, pool, tls, streams })
+        let tls = is_tls.then(|| common.tls.of(&host)).transpose()?;
+        let health = Health::new(Arc::clone(&common.upstream), authority.to_string());
+        Ok(Self {
+            scheme,
+            authority,
+            addresses: Addresses::new(&host, port),
+            health,
+            connect_seconds: common.connect_seconds.clone(),
+            pool: Pool::default(),
+            tls,
+            streams: Streams::new(common.waits),
+        })
     }
 
     /// `host:port` as written, for the `Host` header.
@@ -64,30 +82,59 @@ impl Endpoint {
         self.authority.as_str()
     }
 
-    /// It could not be connected to: requests go elsewhere for a while.
-    pub fn unreachable(&self) {
-        self.rest.begin(Instant::now());
+    /// The name of its upstream.
+    #[must_use]
+    pub fn upstream(&self) -> &str {
+        self.health.upstream()
     }
 
-    /// It was connected to.
+    /// It could not be connected to: requests go elsewhere for a while.
+    pub fn unreachable(&self, fault: FaultKind, cause: &dyn Display) {
+        self.health.unreachable(fault, cause);
+    }
+
+    /// It was connected to, perhaps some time ago.
     pub fn reached(&self) {
-        self.rest.end();
+        self.health.reached();
+    }
+
+    /// A new connection to it took so long.
+    pub fn connected(&self, took: Duration) {
+        self.connect_seconds.observe(took.as_secs_f64());
+    }
+
+    /// It was sent a request and gave no answer that could be passed on.
+    pub fn failed(&self, fault: FaultKind, cause: &dyn Display) {
+        self.health.failed(fault, cause);
+    }
+
+    /// It answered with this status.
+    pub fn answered(&self, status: u16) {
+        self.health.answered(status);
+    }
+
+    /// Whether the last attempt to connect to it succeeded, or none was made.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.health.is_up()
+    }
+
+    /// What was seen of it.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.health.counts
     }
 
     pub(super) fn lets_through(&self) -> bool {
-        self.rest.lets_through(Instant::now)
+        self.health.rest.lets_through(std::time::Instant::now)
     }
 
-    /// The socket address. A name is looked up each time: connections are kept, so look-ups are few.
+    /// The addresses to connect to, one after the other.
     ///
     /// # Errors
-    /// Where the name does not resolve.
-    pub async fn address(&self) -> io::Result<SocketAddr> {
-        if let Some(literal) = self.literal {
-            return Ok(literal);
-        }
-        let mut addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
-        addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{} has no address", self.host)))
+    /// Where its name does not resolve.
+    pub async fn candidates(&self) -> Result<Candidates, Unreached> {
+        self.addresses.candidates().await
     }
 }
 
@@ -109,6 +156,9 @@ mod tests {
             idle_timeout: Duration::ZERO,
             answer_bytes_max: 0,
         };
+        let connect_seconds = Histogram::with_opts(prometheus::HistogramOpts::new("a", "a")).unwrap();
+        let common = Common { upstream: "a".into(), connect_seconds, waits: Waits::from(&options), tls: &tls };
+        let port = |endpoint: &Endpoint| endpoint.addresses.port();
         for (url, expected) in [
             ("http://127.0.0.1:8081", Some(("127.0.0.1:8081", 8081, false))),
             ("http://backend/", Some(("backend", 80, false))),
@@ -123,8 +173,8 @@ mod tests {
             ("http://user@backend", None),
             ("", None),
         ] {
-            let endpoint = Endpoint::new(url, Waits::from(&options), &tls).ok();
-            let found = endpoint.as_ref().map(|found| (found.authority(), found.port, found.tls.is_some()));
+            let endpoint = Endpoint::new(url, &common).ok();
+            let found = endpoint.as_ref().map(|found| (found.authority(), port(found), found.tls.is_some()));
             assert_eq!(found, expected, "{url}");
         }
     }

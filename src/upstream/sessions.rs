@@ -1,6 +1,6 @@
 //! Device sessions, looked up at a backend.
 
-use super::{Answer, Upstream, answer_status, encode_value};
+use super::{Answer, Track, Upstream, answer_status, encode_value};
 use crate::config::spelling::climbs;
 use crate::telemetry::rarely::Rarely;
 use bytes::Bytes;
@@ -105,7 +105,7 @@ impl SessionLookup for BackendSessions {
         Box::pin(async move {
             let request = Request::get(path).body(Full::<Bytes>::default());
             let request = request.map_err(|error| LookupFault::new("no_request", error.to_string()))?;
-            let answer = upstream.call(request, Instant::now() + timeout).await;
+            let answer = upstream.call(request, Instant::now() + timeout, &mut Track::default()).await;
             let found =
                 answer.map_err(|fault| LookupFault(fault.into())).and_then(|answer| read(&id, &answer, &shared.keys));
             found.inspect_err(|LookupFault(fault)| shared.warn(fault, upstream.name()))

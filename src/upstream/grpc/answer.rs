@@ -44,7 +44,7 @@ pub(super) fn unreachable(upstream: &Upstream, fault: &CallFault, deadline: Opti
     match fault {
         CallFault::Timeout { .. } => of(Code::DeadlineExceeded, Reason::BackendTimeout),
         CallFault::Broken { reset, .. } => broken_off(*reset, deadline),
-        CallFault::Unreachable { .. } | CallFault::TooLarge { .. } => unavailable(),
+        CallFault::Unreachable { .. } | CallFault::Malformed { .. } | CallFault::TooLarge { .. } => unavailable(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{body::Outgoing, causes, link::Link};
 use crate::upstream::{
-    Endpoint, UpstreamOptions,
+    Endpoint, FaultKind, Unreached, UpstreamOptions,
     liveness::{self, PING_ANSWER, PING_EVERY},
 };
 use hyper::client::conn::http2;
@@ -14,7 +14,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -68,16 +68,18 @@ type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// that goes away takes the connection from the others.
 pub(super) async fn connect(endpoint: Arc<Endpoint>) {
     let wait = endpoint.streams.waits.connect;
-    let dialed = timeout(wait, dial(&endpoint)).await.unwrap_or_else(|_| Err(format!("no connection in {wait:?}")));
-    let (link, mut driver) = match dialed {
+    let started = Instant::now();
+    let late = |_| Err(Unreached::new(FaultKind::Timeout, format!("no connection in {wait:?}")));
+    let (link, mut driver) = match timeout(wait, dial(&endpoint)).await.unwrap_or_else(late) {
         Ok(dialed) => dialed,
-        Err(cause) => {
-            endpoint.unreachable();
-            endpoint.streams.failed(&cause);
+        Err(why) => {
+            endpoint.unreachable(why.fault, &why);
+            endpoint.streams.failed(&why);
             return;
         }
     };
     endpoint.reached();
+    endpoint.connected(started.elapsed());
     endpoint.streams.joined(&endpoint, &link);
     let (of_endpoint, of_link) = (Arc::downgrade(&endpoint), Arc::downgrade(&link));
     // Only who uses the connection keeps it.
@@ -102,13 +104,16 @@ async fn idle(endpoint: &Weak<Endpoint>, link: &Weak<Link>) {
     }
 }
 
-async fn dial(endpoint: &Arc<Endpoint>) -> Result<(Arc<Link>, Driver), String> {
-    let told = |error: std::io::Error| error.to_string();
-    let stream = liveness::connect(endpoint.address().await.map_err(told)?).await.map_err(told)?;
-    match &endpoint.tls {
+async fn dial(endpoint: &Arc<Endpoint>) -> Result<(Arc<Link>, Driver), Unreached> {
+    let stream = endpoint.candidates().await?.connect(endpoint.streams.waits.connect, liveness::connect).await?;
+    let shaken = match &endpoint.tls {
         None => handshake(endpoint, stream).await,
-        Some(tls) => handshake(endpoint, tls.handshake(stream).await?).await,
-    }
+        Some(tls) => {
+            let stream = tls.handshake(stream).await.map_err(|cause| Unreached::new(FaultKind::Tls, cause))?;
+            handshake(endpoint, stream).await
+        }
+    };
+    shaken.map_err(|cause| Unreached::new(FaultKind::BadAnswer, cause))
 }
 
 /// Begins HTTP/2, and waits for the peer's settings: they say how many streams it takes, and that it is HTTP/2 which

@@ -25,7 +25,7 @@ mod tests;
 pub use body::{AnswerBody, StreamBody};
 pub(super) use {dial::Waits, pool::Streams};
 
-use super::{CallFault, Endpoint, Upstream};
+use super::{CallFault, Endpoint, FaultKind, Upstream};
 use body::Outgoing;
 use h2::Reason;
 use http::{
@@ -47,33 +47,39 @@ impl Upstream {
     /// Dropping the future or the response resets the stream (`RST_STREAM`, `CANCEL`), whether or not the request's
     /// body has ended; so does an error of that body.
     ///
-    /// It is tried once more, at the next endpoint or on another connection, where the peer has made nothing of the
-    /// request: no connection was made, the connection was closed before the request went out, or the peer says so
-    /// (`REFUSED_STREAM`, or a stream beyond its `GOAWAY`, RFC 9113 section 8.7) of a request that is whole. gRPC calls
-    /// that a transparent retry.
+    /// It is tried at the next endpoint where no connection was made, at each once. It is tried once more on another
+    /// connection where the peer has made nothing of it: the connection was closed before the request went out, or the
+    /// peer says so (`REFUSED_STREAM`, or a stream beyond its `GOAWAY`, RFC 9113 section 8.7) of a request that is
+    /// whole. gRPC calls that a transparent retry.
     ///
     /// No deadline is kept here but that of connecting: streams may wait long.
     ///
     /// # Errors
     /// Where no response began. `Unreachable` is the only one after which the peer has certainly made nothing of it.
     pub async fn open(&self, mut request: Request<StreamBody>) -> Result<Response<AnswerBody>, CallFault> {
+        let mut gone = Vec::new();
         let mut is_repeated = false;
         loop {
-            let Some(endpoint) = self.pick() else {
-                let (endpoint, cause) = (self.name().to_owned(), "no endpoint".to_owned());
-                return Err(CallFault::Unreachable { endpoint, cause });
+            let Some(endpoint) = self.pick(&gone).cloned() else {
+                return Err(CallFault::no_endpoint(self.name()));
             };
             let failed = match endpoint.open(request).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
+            let Some(unsent) = failed.unsent else { return Err(failed.fault) };
             // An endpoint that could not be connected to just now cannot be at once.
-            let is_elsewhere = self.endpoints.len() > 1 || !matches!(failed.fault, CallFault::Unreachable { .. });
-            match failed.unsent {
-                Some(unsent) if is_elsewhere && !is_repeated => request = unsent,
-                _ => return Err(failed.fault),
+            if matches!(failed.fault, CallFault::Unreachable { .. }) {
+                gone.push(endpoint);
+                if gone.len() >= self.endpoints().len() {
+                    return Err(failed.fault);
+                }
+            } else if is_repeated {
+                return Err(failed.fault);
+            } else {
+                is_repeated = true;
             }
-            is_repeated = true;
+            request = unsent;
         }
     }
 }
@@ -82,8 +88,8 @@ impl Endpoint {
     async fn open(self: &Arc<Self>, request: Request<StreamBody>) -> Result<Response<AnswerBody>, Failed> {
         let place = match self.streams.place(self).await {
             Ok(place) => place,
-            Err(cause) => {
-                let fault = CallFault::Unreachable { endpoint: self.authority().to_owned(), cause: cause.to_string() };
+            Err(why) => {
+                let fault = CallFault::unreachable(self, &why);
                 return Err(Failed { fault, unsent: Some(request) });
             }
         };
@@ -95,7 +101,10 @@ impl Endpoint {
         let spare = body.again().map(|body| Request::from_parts(head.clone(), body));
         let request = Request::from_parts(head, Outgoing::new(body, Arc::clone(&place)));
         let mut error = match place.link().send(request).await {
-            Ok(response) => return Ok(response.map(|incoming| AnswerBody::new(incoming, place))),
+            Ok(response) => {
+                self.answered(response.status().as_u16());
+                return Ok(response.map(|incoming| AnswerBody::new(incoming, place)));
+            }
             Err(error) => error,
         };
         let (cause, reset) = (causes(error.error()), reset_reason(error.error()));
@@ -104,7 +113,11 @@ impl Endpoint {
             self.streams.lost(self, place.link());
             return Err(Failed { fault: broken, unsent: Some(handed_back.map(Outgoing::into_inner)) });
         }
-        Err(Failed { fault: broken, unsent: spare.filter(|_| is_untouched(error.error())) })
+        let unsent = spare.filter(|_| is_untouched(error.error()));
+        if unsent.is_none() {
+            self.failed(FaultKind::Reset, &broken);
+        }
+        Err(Failed { fault: broken, unsent })
     }
 
     /// Path and query of `uri` at this endpoint.

@@ -4,7 +4,7 @@ use super::{
     dial::{self, Waits},
     link::{Link, Place},
 };
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, FaultKind, Unreached};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,7 +35,7 @@ struct State {
 }
 
 /// What somebody in the line gets: a place, or why there is no connection.
-type Given = Result<Arc<Place>, Arc<str>>;
+type Given = Result<Arc<Place>, Unreached>;
 
 struct Open {
     link: Arc<Link>,
@@ -63,7 +63,7 @@ impl Streams {
             state.connect(endpoint);
             given
         };
-        given.await.unwrap_or_else(|_| Err("the gateway is stopping".into()))
+        given.await.unwrap_or_else(|_| Err(Unreached::new(FaultKind::Reset, "the gateway is stopping")))
     }
 
     /// A stream has ended.
@@ -92,14 +92,13 @@ impl Streams {
     }
 
     /// No connection could be made. Where there are others, those in the line go on waiting for a place on them.
-    pub(super) fn failed(&self, cause: &str) {
+    pub(super) fn failed(&self, why: &Unreached) {
         let mut state = self.lock();
         state.is_connecting = false;
         if state.open.is_empty() {
-            let cause: Arc<str> = cause.into();
             for waiting in state.line.drain(..) {
                 // Who has gone meanwhile does not want to know.
-                drop(waiting.send(Err(Arc::clone(&cause))));
+                drop(waiting.send(Err(why.clone())));
             }
         }
     }
@@ -149,12 +148,12 @@ impl State {
     }
 
     /// Takes a place in the line.
-    fn join(&mut self) -> Result<oneshot::Receiver<Given>, Arc<str>> {
+    fn join(&mut self) -> Result<oneshot::Receiver<Given>, Unreached> {
         while self.line.front().is_some_and(oneshot::Sender::is_closed) {
             self.line.pop_front();
         }
         if self.line.len() >= LINE_MAX {
-            return Err(format!("{LINE_MAX} calls wait for a stream already").into());
+            return Err(Unreached::new(FaultKind::Timeout, format!("{LINE_MAX} calls wait for a stream already")));
         }
         let (sender, receiver) = oneshot::channel();
         self.line.push_back(sender);

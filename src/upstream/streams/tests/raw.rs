@@ -1,6 +1,8 @@
 //! Peers that do what no HTTP/2 library does, frame by frame.
 
 use super::*;
+use crate::upstream::endpoint::Common;
+use prometheus::{Histogram, HistogramOpts};
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering::SeqCst},
@@ -96,7 +98,9 @@ async fn a_peer_that_answers_no_ping_is_left() {
         ..Waits::from(&options())
     };
     let tls = UpstreamTls::new(&Trust::nobody(), None).unwrap();
-    let endpoint = Arc::new(Endpoint::new(&format!("http://{address}"), waits, &tls).unwrap());
+    let connect_seconds = Histogram::with_opts(HistogramOpts::new("a", "a")).unwrap();
+    let common = Common { upstream: "backend".into(), connect_seconds, waits, tls: &tls };
+    let endpoint = Arc::new(Endpoint::new(&format!("http://{address}"), &common).unwrap());
     let Err(Failed { fault, unsent }) = soon("the end", endpoint.open(call("/"))).await else {
         panic!("nobody has answered")
     };
