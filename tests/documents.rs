@@ -77,3 +77,27 @@ fn the_wire_page_has_the_vector() {
         assert_eq!(Some(hex.as_str()), vector.pointer(key).and_then(serde_json::Value::as_str), "{field}");
     }
 }
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> = ["README.md", "CHANGELOG.md", "proto/WIRE.md", "proto/vectors/README.md", "tests/README.md"]
+        .map(|page| root.join(page))
+        .to_vec();
+    for folder in ["ops/guide", "ops/bench"] {
+        let entries = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        pages.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    let mut broken = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap();
+            let is_elsewhere = file.is_empty() || file.contains("://") || file.contains(char::is_whitespace);
+            if !is_elsewhere && !page.parent().unwrap().join(file).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
