@@ -81,9 +81,10 @@ fn the_wire_page_has_the_vector() {
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages: Vec<_> = ["README.md", "CHANGELOG.md", "proto/WIRE.md", "proto/vectors/README.md", "tests/README.md"]
-        .map(|page| root.join(page))
-        .to_vec();
+    let mut pages: Vec<_> =
+        ["README.md", "CHANGELOG.md", "proto/WIRE.md", "proto/vectors/README.md", "tests/README.md"]
+            .map(|page| root.join(page))
+            .to_vec();
     for folder in ["ops/guide", "ops/bench"] {
         let entries = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         pages.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
