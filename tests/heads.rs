@@ -106,8 +106,8 @@ async fn a_host_is_one_however_it_is_spelled() {
     assert!(!hosts.iter().any(|host| host.ends_with('.')), "{hosts:?}");
 }
 
-#[test]
-fn hosts_that_are_the_same_are_no_contradiction() {
+#[tokio::test]
+async fn hosts_that_are_the_same_are_no_contradiction() {
     let (gateway, _backend) = start();
     for (target, host, status) in [
         ("http://a.example:80/x", "a.example", 200),
@@ -119,6 +119,7 @@ fn hosts_that_are_the_same_are_no_contradiction() {
         ("http://b.example/x", "a.example", 400),
     ] {
         assert_eq!(send(&gateway, format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")), status, "{target} {host}");
+        assert_eq!(send_h2(&gateway, h2(target, &[("host", host)])).await, status, "{target} {host}");
     }
 }
 
@@ -159,8 +160,10 @@ async fn a_status_says_what_is_too_long() {
         assert_eq!(answer.status, status, "{shown}");
         assert!(status == 200 || answer.json()["status"] == status, "{shown}");
     }
-    for (uri, status) in [(format!("http://a/{path}"), 414), (format!("http://a/?{query}"), 200)] {
-        assert_eq!(send_h2(&gateway, h2(&uri, &[])).await, status, "{}", uri.len());
+    let over_h2 = [("/", &path, "", 414), ("/?", &query, "", 200), ("/?", &long, "", 414), ("/", &query, &*long, 431)];
+    for (target, more, value, status) in over_h2 {
+        let request = h2(&format!("http://a{target}{more}"), &[("x", value)]);
+        assert_eq!(send_h2(&gateway, request).await, status, "{target} {} {}", more.len(), value.len());
     }
     let target = format!("/{path}");
     assert_eq!(explained(&gateway, &[&target]).1["answer"]["status"], 414);

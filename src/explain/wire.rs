@@ -29,10 +29,8 @@ pub(super) async fn arrive(bytes: &Bytes, limits: HeadLimits) -> Result<Option<A
     let Some(Framed { head, end, body: body_end }) = frame(bytes, limits)? else { return Ok(None) };
     let malformed = |_| HeadRefusal::malformed("the request line or a header is malformed");
     let mut wire = bytes.slice(..end).to_vec();
-    if let Some(minor) = head.later.and_then(|at| wire.get_mut(at)) {
-        *minor = b'1';
-    }
-    wire.drain(..head.bytes.start);
+    let start = head.settle(&mut wire);
+    wire.drain(..start);
     let mut session = ServerSession::new_http1(Box::new(Cursor::new(wire)));
     // As the guard has it: connections last unless the client says otherwise.
     session.set_keepalive(Some(0));

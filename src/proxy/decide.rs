@@ -3,12 +3,9 @@
 use super::{
     Gateway,
     chain::run_chain,
-    client_ip::client,
     context::RequestContext,
-    forwarding::told,
-    host::{join_cookies, needs_settling, settle},
     last_stop::{for_the_server, is_for_the_server, last_stop},
-    reply,
+    recognise, reply,
 };
 use crate::{
     admin, edge,
@@ -24,18 +21,17 @@ use crate::{
     rpc,
 };
 use filters::{
-    api::{Reason, Refusal, is_disguise},
+    api::{Reason, Refusal},
     chain::Stop,
-    headers::FORWARDING,
 };
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, COOKIE, HOST, ORIGIN, VIA},
+    header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN},
 };
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 impl Gateway {
     /// Decides a request and, unless it is to be proxied, answers it. `Ok(true)` says that it was answered.
@@ -151,46 +147,6 @@ impl Gateway {
             reply::refuse(session, ctx, status, refusal).await?;
         }
         Ok(true)
-    }
-}
-
-/// Takes down who calls, whose connection comes from `peer`, and drops what only the gateway may say. What is one to HTTP
-/// has one spelling from here on: the host, and cookies.
-pub(crate) fn recognise(header: &mut RequestHeader, ctx: &mut RequestContext, peer: Option<IpAddr>) {
-    ctx.received = header.version;
-    if let Some(peer) = peer {
-        let trusted = ctx.listener().map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-        let client = client(peer, &header.headers, trusted);
-        let told = client.behind.and_then(|hop| told(&header.headers, hop, trusted));
-        (ctx.client_ip, ctx.told) = (client.ip, told);
-        ctx.is_behind_proxy = client.behind.is_some() && client.is_known;
-    }
-    let mut identity = Vec::new();
-    let mut cookies = 0_usize;
-    let mut is_unsettled = header.raw_path().first() != Some(&b'/');
-    for (name, value) in &header.headers {
-        ctx.brought_forwarding |= FORWARDING.contains(name);
-        let is_disguised = || FORWARDING.iter().any(|known| is_disguise(name, known));
-        if ctx.plan.identity_headers.covers(name) || is_disguised() {
-            identity.push(name.clone());
-        }
-        if *name == COOKIE {
-            cookies += 1;
-        } else if *name == HOST {
-            is_unsettled |= needs_settling(value.as_bytes());
-        } else if *name == VIA {
-            ctx.goes_round |= ctx.plan.via.as_ref().is_some_and(|via| via.is_in(value));
-        }
-    }
-    for name in identity {
-        header.remove_header(&name);
-    }
-    if cookies > 1 {
-        join_cookies(header);
-    }
-    is_unsettled |= header.uri.authority().is_some_and(|authority| needs_settling(authority.as_str().as_bytes()));
-    if is_unsettled {
-        settle(header);
     }
 }
 

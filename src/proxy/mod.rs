@@ -16,18 +16,20 @@ mod host;
 mod last_stop;
 mod outlet;
 mod publish;
+mod recognise;
 pub mod reply;
 pub(crate) mod trace;
 mod waits;
 
 pub(crate) use body::{invite, is_malformed, read_body};
 pub(crate) use chain::{Incoming, replayed_max, run_chain, run_head, run_rest};
-pub(crate) use decide::{Unrouted, asked, asked_method, find_route, host, recognise};
+pub(crate) use decide::{Unrouted, asked, asked_method, find_route, host};
 pub(crate) use forward::{needs_length, rewrite, tell_no_body};
 pub(crate) use forwarding::vouch;
 pub(crate) use hops::{nominated, strip};
 pub(crate) use last_stop::last_stop;
 pub(crate) use outlet::{Gone, Last, Outlet};
+pub(crate) use recognise::recognise;
 pub(crate) use waits::may_switch;
 
 use crate::{

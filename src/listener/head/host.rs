@@ -4,15 +4,16 @@ use super::HeadRefusal;
 use crate::wire::Authority;
 
 /// Checks the form of the request target against method and Host, RFC 9112 section 3.2. Without Host is HTTP/1.0 alone.
-pub(super) fn check_target(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Result<(), HeadRefusal> {
+/// Gives where in an absolute target the path begins.
+pub(super) fn check_target(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Result<Option<usize>, HeadRefusal> {
     if method == b"CONNECT" {
         return Err(HeadRefusal::connect());
     }
     let host = host.map(check_host).transpose()?;
     if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
-        return Ok(());
+        return Ok(None);
     }
-    let Some((scheme_port, authority)) = absolute(target) else {
+    let Some(Absolute { scheme_port, authority, path }) = absolute(target) else {
         return Err(HeadRefusal::malformed("the request target is malformed"));
     };
     // Section 3.2.2 says that an absolute target overrides Host. To whoever routes by Host it does not, so both
@@ -21,16 +22,26 @@ pub(super) fn check_target(method: &[u8], target: &[u8], host: Option<&[u8]>) ->
         (Some(host), Some(authority)) if !authority.is_same(&host, scheme_port) => {
             Err(HeadRefusal::malformed("Host is not the host of the request target"))
         }
-        (_, Some(_)) => Ok(()),
+        (_, Some(_)) => Ok(Some(path)),
         (_, None) => Err(HeadRefusal::malformed("the request target is malformed")),
     }
 }
 
-/// The authority of an absolute-form `http` or `https` target, and the port that its scheme has by default.
-fn absolute(target: &[u8]) -> Option<(u16, &[u8])> {
+/// A target in absolute form.
+struct Absolute<'a> {
+    /// The port that its scheme has by default.
+    scheme_port: u16,
+    authority: &'a [u8],
+    /// Where the path begins.
+    path: usize,
+}
+
+/// Reads an absolute-form `http` or `https` target.
+fn absolute(target: &[u8]) -> Option<Absolute<'_>> {
     let at = target.windows(3).position(|three| three == b"://")?;
-    let port = default_port(target.get(..at)?)?;
-    Some((port, target.get(at + 3..)?.split(|byte| matches!(byte, b'/' | b'?')).next()?))
+    let scheme_port = default_port(target.get(..at)?)?;
+    let authority = target.get(at + 3..)?.split(|byte| matches!(byte, b'/' | b'?')).next()?;
+    Some(Absolute { scheme_port, authority, path: at + 3 + authority.len() })
 }
 
 /// The port of `http` or `https`; `None` of what is not served.

@@ -37,11 +37,36 @@ pub struct Head {
     /// The request target as it was sent.
     pub target: Range<usize>,
     /// Where the last digit of the version stands, where that is a later one than HTTP/1.1.
-    pub later: Option<usize>,
+    later: Option<usize>,
+    /// Where the path begins of an absolute target beside a Host.
+    path: Option<usize>,
     /// How the body is framed.
     pub body: Body,
     /// Whether the client asks to speak another protocol after this request.
     pub upgrade: bool,
+}
+
+impl Head {
+    /// Makes of the bytes that this was read from what Pingora 0.9.1 reads: it knows no later version than 1.1, and holds
+    /// the host of an absolute target against Host byte by byte. Says where the head begins in them then.
+    pub fn settle(&self, bytes: &mut [u8]) -> usize {
+        if let Some(minor) = self.later.and_then(|at| bytes.get_mut(at)) {
+            *minor = b'1';
+        }
+        let Range { start, .. } = self.bytes;
+        let Some(mut path) = self.path.filter(|path| *path < bytes.len()) else { return start };
+        // Where there is no path the target's query or end follows; the slash takes the last byte of the authority.
+        if bytes.get(path) != Some(&b'/') {
+            path -= 1;
+            if let Some(byte) = bytes.get_mut(path) {
+                *byte = b'/';
+            }
+        }
+        // The method moves up to the path, over scheme and authority.
+        let cut = path - self.target.start;
+        bytes.copy_within(start..self.target.start, start + cut);
+        start + cut
+    }
 }
 
 /// Reads one head as its bytes arrive, looking at every byte once.
@@ -135,11 +160,12 @@ impl HeadReader {
         let method = bytes.get(request.method.clone()).unwrap_or_default();
         let target = bytes.get(request.target.clone()).unwrap_or_default();
         let host = self.facts.host(request.minor)?;
-        host::check_target(method, target, host)?;
+        let path = host::check_target(method, target, host)?.filter(|_| host.is_some());
+        let path = path.map(|path| request.target.start + path);
         let (body, upgrade) = self.facts.framing(request.minor)?;
         let minor_at = request.target.end + " HTTP/1.".len();
         let later = bytes.get(minor_at).filter(|minor| **minor > b'1').map(|_| minor_at);
-        Ok(Head { bytes: self.begin..end, method: request.method, target: request.target, later, body, upgrade })
+        Ok(Head { bytes: self.begin..end, method: request.method, target: request.target, later, path, body, upgrade })
     }
 }
 

@@ -118,12 +118,23 @@ fn a_status_says_what_is_too_long() {
 }
 
 #[test]
-fn a_later_minor_version_is_read_as_1_1() {
-    for (version, later) in [("1.0", false), ("1.1", false), ("1.2", true), ("1.9", true)] {
-        let bytes = format!("GET / HTTP/{version}\r\nHost: a\r\n\r\n");
-        let head = read(bytes.as_bytes(), 4096).unwrap().unwrap();
-        let digit = head.later.map(|at| bytes.as_bytes()[at]);
-        assert_eq!(digit, later.then(|| version.as_bytes()[2]), "{version}");
+fn a_head_is_settled_for_who_reads_no_more_of_http() {
+    for (line, host, settled) in [
+        ("GET /x HTTP/1.0", "Host: a\r\n", "GET /x HTTP/1.0"),
+        ("GET /x HTTP/1.1", "Host: a\r\n", "GET /x HTTP/1.1"),
+        ("GET /x HTTP/1.2", "Host: a\r\n", "GET /x HTTP/1.1"),
+        ("\r\nGET http://a:80/x?y HTTP/1.9", "Host: A\r\n", "GET /x?y HTTP/1.1"),
+        ("GET http://a?y HTTP/1.1", "Host: a.\r\n", "GET /?y HTTP/1.1"),
+        ("GET HTTPS://a HTTP/1.1", "Host: a:443\r\n", "GET / HTTP/1.1"),
+        // Its host is known from the target alone.
+        ("GET http://a/x HTTP/1.0", "", "GET http://a/x HTTP/1.0"),
+        ("OPTIONS * HTTP/1.1", "Host: a\r\n", "OPTIONS * HTTP/1.1"),
+    ] {
+        let mut bytes = format!("{line}\r\n{host}\r\nbody").into_bytes();
+        let head = read(&bytes, 4096).unwrap().unwrap();
+        let start = head.settle(&mut bytes);
+        assert_eq!(String::from_utf8_lossy(&bytes[start..]), format!("{settled}\r\n{host}\r\nbody"), "{line}");
+        assert_eq!(&bytes[head.bytes.end..], b"body");
     }
 }
 

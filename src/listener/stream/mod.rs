@@ -139,12 +139,9 @@ impl GuardedStream {
 
     /// Hands out the request with this head, and no more.
     pub(super) fn admit(&mut self, head: &Head) {
-        // Pingora 0.9.1 reads no later version than 1.1.
-        if let Some(minor) = head.later.and_then(|at| self.ahead.get_mut(at)) {
-            *minor = b'1';
-        }
-        self.ahead.advance(head.bytes.start);
-        self.head = head.bytes.len();
+        let start = head.settle(&mut self.ahead);
+        self.ahead.advance(start);
+        self.head = head.bytes.end - start;
         self.may_switch = head.upgrade;
         self.lent.reset();
         self.body = match head.body {
