@@ -229,3 +229,14 @@ async fn an_h2_client_that_does_not_read_holds_the_backend_back() {
     assert!(before < WHOLE / 4, "{before}");
     drop(answer);
 }
+
+#[test]
+fn a_426_names_the_protocol_that_it_asks_for() {
+    let gateway = gateway(saying(
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+    ));
+    for path in ["/ws", "/api/x"] {
+        let answer = ask(&gateway, path, "").answer();
+        assert_eq!((answer.status, answer.header("upgrade").as_deref()), (426, Some("websocket")), "{answer:?}");
+    }
+}

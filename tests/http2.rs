@@ -140,7 +140,7 @@ async fn a_refused_head_is_told_and_logged_as_over_http1() {
         (400, "REQUEST_MALFORMED", "GET", "ftp://a.example/x", &[]),
         (405, "METHOD_NOT_ALLOWED", "CONNECT", "a.example:443", &[]),
         (431, "REQUEST_MALFORMED", "GET", "http://a.example/x", &[("a", &long)]),
-        (431, "REQUEST_MALFORMED", "GET", &path, &[]),
+        (414, "REQUEST_MALFORMED", "GET", &path, &[]),
         (431, "REQUEST_MALFORMED", "GET", "http://a.example/x", &many),
         (417, "REQUEST_MALFORMED", "POST", "http://a.example/x", &[("expect", "a-miracle")]),
     ] {

@@ -130,7 +130,7 @@ mod tests {
         for (allow, deny, pointer, remedy) in [
             (&[][..], &[][..], "", "leave the filter out"),
             (&["10.0.0.0/33"], &[], "/allow/0", "such as 10.0.0.0/8"),
-            (&["10.0.0.1/8"], &[], "/allow/0", "write 10.0.0.0/8, or 10.0.0.1"),
+            (&["10.0.0.1/8"], &[], "/allow/0", "write «10.0.0.0/8», or «10.0.0.1»"),
             (&["10.0.0.0/8"], &["::1", "localhost"], "/deny/1", "write an address"),
         ] {
             let problems = config(allow, deny).problems();

@@ -18,9 +18,10 @@ static HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// Strips them. `Transfer-Encoding` stays: it is Pingora's word for how the answer is framed from here on. Of an
-/// answer that switches protocols `Upgrade` stays as well.
-pub fn strip(headers: &mut HeaderMap, switches: bool) {
+/// Strips them. `Transfer-Encoding` stays: it is Pingora's word for how the answer is framed from here on. `Upgrade` stays
+/// where it is for the client: in an answer that switches protocols, and in a 426, which must have it (RFC 9110 section
+/// 15.5.22).
+pub fn strip(headers: &mut HeaderMap, keeps_upgrade: bool) {
     // Most answers have one of them or none, and to note that costs less than to look for each.
     let places = headers.keys().filter_map(|name| HOP_BY_HOP.iter().position(|hop| hop == name));
     let seen = places.fold(0_u8, |seen, place| seen | 1 << place);
@@ -30,12 +31,12 @@ pub fn strip(headers: &mut HeaderMap, switches: bool) {
         }
         let is_seen = |place: usize| seen & 1 << place != 0;
         for (_, name) in HOP_BY_HOP.iter().enumerate().filter(|(place, _)| is_seen(*place)) {
-            if !switches || *name != UPGRADE {
+            if !keeps_upgrade || *name != UPGRADE {
                 headers.remove(name);
             }
         }
     }
-    if switches {
+    if keeps_upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
 }

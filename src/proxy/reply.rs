@@ -59,8 +59,9 @@ pub fn pass_on(session: &mut Session, ctx: &RequestContext, answer: &mut Respons
         // connection instead.
         session.set_keepalive(None);
     }
+    let keeps_upgrade = ctx.is_upgraded || answer.status == StatusCode::UPGRADE_REQUIRED;
     edit(answer, |headers| {
-        hops::strip(headers, ctx.is_upgraded);
+        hops::strip(headers, keeps_upgrade);
         if is_http10 {
             headers.remove(TRANSFER_ENCODING);
         }
