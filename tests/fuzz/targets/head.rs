@@ -34,9 +34,15 @@ fuzz_target!(|input: &[u8]| {
         assert!(*byte != b'\n' || (at > 0 && text[at - 1] == b'\r'));
         assert!(*byte != b'\r' || text.get(at + 1) == Some(&b'\n'));
     }
+    // HTTP/1.2 to 1.9 are read as 1.1 (RFC 9110 section 2.5), which httparse does not know.
+    let mut text = text.to_vec();
+    let digit = text.windows(2).position(|two| two == b"\r\n").unwrap() - 1;
+    if text[digit] > b'1' {
+        text[digit] = b'1';
+    }
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut request = httparse::Request::new(&mut headers);
-    assert_eq!(request.parse(text), Ok(httparse::Status::Complete(text.len())));
+    assert_eq!(request.parse(&text), Ok(httparse::Status::Complete(text.len())));
     assert_eq!(request.method.unwrap().as_bytes(), &bytes[head.method]);
     assert_eq!(request.path.unwrap().as_bytes(), &bytes[head.target]);
 });
