@@ -4,7 +4,7 @@
 use std::{env, fs, path::Path, process::Command};
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/build.rs");
     println!("cargo::rerun-if-env-changed=PORTCULLIS_REVISION");
     let named = env::var("PORTCULLIS_REVISION").ok().filter(|revision| is_revision(revision));
     let revision = named.or_else(of_the_repository).unwrap_or_else(|| "unknown".to_owned());
